@@ -184,7 +184,7 @@ func (p *program) quantizeCommand() *cobra.Command {
 	cmd = p.conversion("quantize MODEL FOLDER", "write a model with quantized linear layers, one layer at a time",
 		"quantize works on one layer at a time: memory holds that layer, not the model. After an interruption the same command goes on from the layer that it had reached.\n"+
 			"--scheme is a number format, or a scheme's whole name, FORMAT[-asym][-METHOD[-act]][-gGROUP], which says what --method, --order and --group say.\n"+
-			"GPTQ needs a calibration text; round-to-nearest uses one only to measure its error.",
+			"GPTQ and QuantEase need a calibration text; round-to-nearest uses one only to measure its error.",
 		func(ctx context.Context, from, to string, o convert.Options) (r *convert.Result, err error) {
 			if q.Scheme, err = convert.ParseWords(words, cmd.Flags().Changed); err != nil {
 				return nil, err
@@ -198,9 +198,12 @@ func (p *program) quantizeCommand() *cobra.Command {
 	addGathering(cmd, &gathering, &q.Refine)
 	flags := cmd.Flags()
 	flags.StringVar(&words.Scheme, "scheme", "", "number format: "+strings.Join(convert.Schemes(), ", ")+"; or a whole name such as w4a16-asym-gptq-g64")
-	flags.StringVar(&words.Method, "method", "", "how codes are chosen: "+strings.Join(convert.SchemeMethods(), ", ")+" (default: rtn for 8 bits, gptq for 4)")
+	flags.StringVar(&words.Method, "method", "", "how codes are chosen: "+strings.Join(convert.SchemeMethods(), ", ")+" (default: rtn for 8 bits, gptq for fewer)")
 	flags.StringVar(&words.Group, "group", convert.DefaultGroup, "inputs that share a scale: a multiple of 8; channel, one scale for each output; or auto, the largest of 128, 64, 32, 16 and 8 that divides the inputs of all linear layers")
-	flags.StringVar(&words.Order, "order", convert.DefaultOrder, "of gptq: order in which inputs are quantized, "+strings.Join(convert.Orders(), " or ")+", those of the largest second moment first")
+	flags.StringVar(&words.Order, "order", convert.DefaultOrder, "of gptq and quantease: order in which inputs are quantized, "+strings.Join(convert.Orders(), " or ")+", those of the largest second moment first")
+	flags.StringVar(&words.Range, "range", convert.DefaultRange, "of integers: range that a group's scale is fitted to, "+strings.Join(convert.Ranges(), " or ")+", the one with the least sum of |w-ŵ|^2.4 rounded to nearest")
+	flags.IntVar(&words.Sweeps, "sweeps", convert.DefaultSweeps, "of quantease: sweeps through all inputs, from each start; an output that none changes ends before")
+	flags.StringVar(&words.Start, "start", convert.DefaultStart, "of quantease: where it starts, "+strings.Join(convert.Starts(), ", ")+": of both each output keeps the better end")
 	flags.Float64Var(&words.Damping, "damping", convert.DefaultDamping, "of gptq: what is added to the diagonal of the inputs' second moments, as a share of its mean; raised by itself where they are singular")
 	flags.StringVar(&smooth, "smooth", "none", "scales that move large channels from activations to weights before the rounding: none; a number from 0 to 1, SmoothQuant's α; auto, α of each input by search; awq, AWQ's by search")
 	flags.StringVar(&rotate, "rotate", "none", "turn the float model by Hadamard matrices before the rounding: "+strings.Join(convert.Rotations(), ", ")+" (heads and the residual stream; unties a tied head)")

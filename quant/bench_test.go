@@ -64,3 +64,27 @@ func gramOf(rng *rand.Rand, n int) matrix.Dense {
 	matrix.AddProduct(context.Background(), h, x.T(), x, 1/float64(x.Rows))
 	return h
 }
+
+// BenchmarkQuantEase rounds one linear layer from both starts, with its 30 sweeps.
+func BenchmarkQuantEase(b *testing.B) {
+	for _, size := range []struct{ out, in int }{{4864, 896}, {896, 4864}} {
+		b.Run(fmt.Sprintf("out=%d/in=%d", size.out, size.in), func(b *testing.B) {
+			rng := rand.New(rand.NewPCG(1, 2))
+			w := weights(rng, size.out, size.in)
+			gram := gramOf(rng, size.in)
+			g, err := NewGrid(weight.Format{Bits: 4, Group: 128}, w, kernels.BFloat16)
+			if err != nil {
+				b.Fatal(err)
+			}
+			least := math.Inf(1)
+			for b.Loop() {
+				start := machinetest.CPUSeconds()
+				if _, err := (QuantEase{}).Round(context.Background(), w, g, &Moments{Stats: &calibrate.Stats{Gram: gram}}); err != nil {
+					b.Fatal(err)
+				}
+				least = min(least, machinetest.CPUSeconds()-start)
+			}
+			b.ReportMetric(least, "cpu-s")
+		})
+	}
+}

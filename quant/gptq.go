@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"slimlab/kernels/matrix"
 	"slimlab/kernels/parallel"
@@ -99,7 +98,7 @@ func newFactor(ctx context.Context, gram matrix.Dense, key factorKey) (*factor, 
 		mean += f.diagonal(i) / float64(n)
 	}
 	if key.actOrder {
-		slices.SortStableFunc(f.order, func(a, b int) int { return cmp.Compare(f.diagonal(b), f.diagonal(a)) })
+		orderByMoment(f.order, f.diagonal)
 	}
 	for ; f.damping <= dampingLimit; f.damping = max(0.001, 10*f.damping) {
 		f.shift = f.damping * mean

@@ -230,3 +230,15 @@ func (s *laneScales) load(g *intGrid, o, i, n int) {
 		s.scale[l], s.zero[l] = float64(g.scale[group]), g.zeroOf(group)
 	}
 }
+
+// loadOf is load of outputs that are listed.
+func (s *laneScales) loadOf(g *intGrid, outputs []int, i int) {
+	if s.valid && s.group == i/g.group {
+		return
+	}
+	s.valid, s.group = true, i/g.group
+	for l, o := range outputs {
+		group := g.groupOf(o, i)
+		s.scale[l], s.zero[l] = float64(g.scale[group]), g.zeroOf(group)
+	}
+}

@@ -101,18 +101,23 @@ func (s *scaled) fitScales(w []float32, precision kernels.Precision, scale func(
 		}
 		s.scale[i] = scale(lowest, highest)
 	}
-	precision.Round(s.scale)
-	if s.format.Bits == 3 { // whose form on disk, GPTQ's, has scales of float16
-		for i, v := range s.scale {
-			s.scale[i] = half.FromFloat16(half.ToFloat16(v))
-		}
-	}
+	s.asStored(s.scale, precision)
 	for i, v := range s.scale {
 		if v == 0 {
 			s.scale[i] = 1
 		}
 	}
 	return nil
+}
+
+// asStored rounds scales to what a file holds.
+func (s *scaled) asStored(scale []float32, precision kernels.Precision) {
+	precision.Round(scale)
+	if s.format.Bits == 3 { // whose form on disk, GPTQ's, has scales of float16
+		for i, v := range scale {
+			scale[i] = half.FromFloat16(half.ToFloat16(v))
+		}
+	}
 }
 
 // Encoding implements Grid.

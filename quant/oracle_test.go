@@ -80,7 +80,15 @@ func fitZero(t testing.TB, w *weight.Dense, group int) *intGrid {
 // fitEach returns a grid of each kind of integers in groups.
 func fitEach(t testing.TB, w *weight.Dense, group int) []*intGrid {
 	t.Helper()
-	return []*intGrid{fit(t, w, group, 4), fitZero(t, w, group), fit(t, w, w.In, 8)}
+	all := []*intGrid{fit(t, w, group, 4), fitZero(t, w, group), fit(t, w, w.In, 8)}
+	for _, bits := range []int{3, 8} {
+		g, err := newIntGrid(weight.Format{Bits: bits, Group: group}, w, kernels.BFloat16)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, g.(*intGrid))
+	}
+	return all
 }
 
 // shifted moves each row of weights by a constant of its own, so that its groups lie to one side of
@@ -257,9 +265,16 @@ func TestGPTQMatchesNaiveOBQ(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 6))
 		in := 2 + rng.IntN(11)
 		w := weights(rng, 3, in)
-		g := fit(t, w, in, 4)
-		if seed%3 == 0 {
+		g := fit(t, w, in, []int{4, 8}[seed%2])
+		switch seed % 4 {
+		case 0:
 			g = fitZero(t, shifted(rng, w), 0)
+		case 3:
+			narrow, err := newIntGrid(weight.Format{Bits: 3}, w, kernels.Float32)
+			if err != nil {
+				t.Fatal(err)
+			}
+			g = narrow.(*intGrid)
 		}
 		s := factorise(t, correlated(rng, in, 30), 0.01, seed%2 == 0)
 		if q := s.codes(w, g, 4); !slices.Equal(q, naiveOBQ(t, g, w, s)) {
@@ -564,4 +579,32 @@ func TestGPTQIsOneInputAtATime(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestNearestIsWithinHalfAStep: on every grid of integers, of 8, 4 and 3 bits, with and without
+// zero points, a weight within the codes' range is rounded by half a step at most, and no code is
+// nearer.
+func TestNearestIsWithinHalfAStep(t *testing.T) {
+	tried := 0
+	for seed := range uint64(20) {
+		rng := rand.New(rand.NewPCG(seed, 60))
+		w := shiftedEvery(rng, weights(rng, 4, 48), seed, 3)
+		for kind, g := range fitEach(t, w, 16) {
+			for at, code := range toNearest(t, w, g) {
+				o, i, v := at/w.In, at%w.In, float64(w.Data[at])
+				e, scale := math.Abs(v-g.Decode(code, o, i)), float64(g.scale[g.groupOf(o, i)])
+				inside := v >= g.Decode(byte(int8(g.lowest)), o, i) && v <= g.Decode(byte(int8(g.highest)), o, i)
+				if inside && e > scale/2*(1+1e-12) {
+					t.Fatalf("seed %d, grid %d: %g is rounded by %g, half a step is %g", seed, kind, v, e, scale/2)
+				}
+				for c := int(g.lowest); c <= int(g.highest); c++ {
+					if other := math.Abs(v - g.Decode(byte(c), o, i)); other < e*(1-1e-12) {
+						t.Fatalf("seed %d, grid %d: %g has code %d, and %d is nearer", seed, kind, v, int8(code), c)
+					}
+				}
+				tried++
+			}
+		}
+	}
+	t.Logf("%d weights", tried)
 }

@@ -55,6 +55,8 @@ type RoundingReport struct {
 	// of the layers that were refined
 	Refined  []refine.Report `json:"refined,omitempty"`
 	Warnings []string        `json:"warnings"`
+	// what became of channels, groups and weights that are not as others
+	Notes []string `json:"notes,omitempty"`
 }
 
 // LinearDone says how far Quantize is, after each linear layer.
@@ -62,9 +64,9 @@ type LinearDone = calibrate.Done[LinearReport]
 
 // Quantize gives each linear layer of a model the format that the plan says, layer by layer; the
 // layers keep what became of them. Embedding and head stay as they are. Linear layers that change
-// must be float32. GPTQ needs calibration sequences; round to nearest uses them, if there are any,
-// to measure its error. done may be nil. The report holds no reports of layers that were finished
-// before.
+// must be float32. GPTQ and QuantEase need calibration sequences; round to nearest uses them, if
+// there are any, to measure its error. done may be nil. The report holds no reports of layers that
+// were finished before.
 func Quantize(ctx context.Context, layers calibrate.Layers, plan Plan, calibration []calibrate.Sequence, o Options, done func(LinearDone)) (*RoundingReport, error) {
 	q, err := newQuantizer(layers.Model(), plan, calibration, o)
 	if err == nil {
@@ -74,7 +76,39 @@ func Quantize(ctx context.Context, layers calibrate.Layers, plan Plan, calibrati
 	if err != nil {
 		return nil, fmt.Errorf("quantization: %w", err)
 	}
+	q.report.Notes = q.counts.notes()
 	return q.report, nil
+}
+
+// counts are what a report notes once for all layers.
+type counts struct {
+	silent, inputs   int // channels that were zero in all tokens, and inputs that have some
+	zeros            int // groups of weights that are all zero
+	narrower, groups int // groups of a range that clamps weights, of all
+}
+
+func (c counts) notes() (notes []string) {
+	if c.silent > 0 {
+		notes = append(notes, fmt.Sprintf("%d channels of %d inputs are zero in all calibration tokens: their weights are rounded to nearest", c.silent, c.inputs))
+	}
+	if c.zeros > 0 {
+		notes = append(notes, fmt.Sprintf("%d groups of weights are all zero: their scale is 1", c.zeros))
+	}
+	if c.groups > 0 {
+		notes = append(notes, fmt.Sprintf("range %s is narrower than the weights in %d of %d groups, whose largest are clamped", MSE, c.narrower, c.groups))
+	}
+	return notes
+}
+
+// zeroGroups counts the groups of weights that are all zero.
+func zeroGroups(w []float32, group int) int {
+	n := 0
+	for ; len(w) > 0; w = w[group:] {
+		if !slices.ContainsFunc(w[:group], func(v float32) bool { return v != 0 }) {
+			n++
+		}
+	}
+	return n
 }
 
 // quantizer is the calibrate.Method of one Quantize.
@@ -84,6 +118,7 @@ type quantizer struct {
 	model   *model.Model
 	grids   map[string]refine.Grid // of the present layer, where it is to be refined
 	report  *RoundingReport
+	counts  counts
 }
 
 func newQuantizer(m *model.Model, plan Plan, calibration []calibrate.Sequence, o Options) (*quantizer, error) {
@@ -112,7 +147,7 @@ func (q *quantizer) statistics() calibrate.Settings {
 	s := q.Statistics
 	s.Describe = func(l model.LinearLayer) string {
 		scheme := q.schemes[l.Name]
-		return fmt.Sprintf("quantize %+v %T %+v scales %v clip %t refined %+v", scheme.Format, scheme.Rounder, scheme.Rounder, q.Scales, q.Clip, q.Options.Refine)
+		return fmt.Sprintf("quantize %+v %T %+v range %s scales %v clip %t refined %+v", scheme.Format, scheme.Rounder, scheme.Rounder, scheme.Range, q.Scales, q.Clip, q.Options.Refine)
 	}
 	return s
 }
@@ -146,6 +181,11 @@ func (q *quantizer) Wants(l model.LinearLayer) bool { return q.schemes[l.Name].R
 // Compress implements calibrate.Method.
 func (q *quantizer) Compress(ctx context.Context, s *calibrate.Stats, linears []model.LinearLayer, report func(LinearReport)) error {
 	moments := &Moments{Stats: s}
+	if slices.ContainsFunc(linears, func(l model.LinearLayer) bool { return q.schemes[l.Name].Calibrated() }) {
+		if n := silent(s); n > 0 {
+			q.counts.silent, q.counts.inputs = q.counts.silent+n, q.counts.inputs+1
+		}
+	}
 	for _, l := range linears {
 		if q.schemes[l.Name].Calibrated() && s.Tokens < s.Width {
 			q.warn(s, fmt.Sprintf("%d calibration tokens for %d channels: only damping makes the solution unique", s.Tokens, s.Width))
@@ -157,6 +197,17 @@ func (q *quantizer) Compress(ctx context.Context, s *calibrate.Stats, linears []
 		report(r)
 	}
 	return nil
+}
+
+// silent counts the channels that were zero in all tokens.
+func silent(s *calibrate.Stats) int {
+	n := 0
+	for i := range s.Gram.Rows {
+		if s.Gram.Row(i)[i] == 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // warn adds a warning of an input, once for all linear layers that read it.
@@ -183,6 +234,13 @@ func (q *quantizer) quantize(ctx context.Context, l model.LinearLayer, m *Moment
 	grid, err := NewGrid(s.Format, fitted, q.Scales)
 	if err != nil {
 		return r, err
+	}
+	if g, ok := grid.(*intGrid); ok {
+		if s.Range == MSE {
+			q.counts.narrower += g.shrink(fitted.Data, q.Scales)
+			q.counts.groups += len(g.scale)
+		}
+		q.counts.zeros += zeroGroups(w.Data, g.group)
 	}
 	target, err := m.Target(ctx, w, targetDamping)
 	if err != nil {

@@ -2,6 +2,7 @@ package quant
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -80,6 +81,11 @@ func TestQuantizeFormats(t *testing.T) {
 		{"w4a8-gptq-g16", "w4a8-g16", 0.05, func(n, _ int) int { return n/2 + 4*n/16 }},
 		{"w4a16-gptq-act-g8", "w4a16-g8", 0.05, func(n, _ int) int { return n/2 + 4*n/8 }},
 		{"fp8", "fp8-dynamic", 5e-3, func(n, out int) int { return n + 4*out }},
+		{"w3a16-rtn", "w3a16-g32", 0.2, func(n, _ int) int { return 3*n/8 + 4*n/32 }},
+		{"w3a16-quantease-g16", "w3a16-g16", 0.2, func(n, _ int) int { return 3*n/8 + 4*n/16 }},
+		{"w4a16-quantease-act", "w4a16-g32", 0.05, func(n, _ int) int { return n/2 + 4*n/32 }},
+		{"w4a16-rtn-gchannel", "w4a16", 0.05, func(n, out int) int { return n/2 + 4*out }},
+		{"w8a8-quantease", "w8a8", 1e-3, func(n, out int) int { return n + 4*out }},
 		{"w8a16", "w8a16-g32", 1e-3, func(n, _ int) int { return n + 4*n/32 }},
 		{"w8a16-gptq-g8", "w8a16-g8", 1e-3, func(n, _ int) int { return n + 4*n/8 }},
 		{"w8a16-gchannel", "w8a16", 1e-3, func(n, out int) int { return n + 4*out }},
@@ -316,4 +322,30 @@ func FuzzParseScheme(f *testing.F) {
 			t.Errorf("%q is %+v, its full name %q is %+v, %v", name, s, s.String(), again, err)
 		}
 	})
+}
+
+// TestNotesOfAModel: silent channels, groups of zeros and narrower ranges are counted once for all
+// layers; a model without them has no notes.
+func TestNotesOfAModel(t *testing.T) {
+	m := newModel(t, "LlamaForCausalLM", 64)
+	if _, r := quantize(t, m, "w4a16-gptq-g16", sequences(20)); len(r.Notes) > 0 {
+		t.Errorf("notes of a plain model: %q", r.Notes)
+	}
+	for layer := range m.Blocks { // of each 3 neurons, which are inputs of down_proj
+		clear(m.Blocks[layer].Up.Weight.Float32()[:3*m.Hidden])
+	}
+	clear(m.Blocks[1].Down.Weight.Float32()[:32])
+	m.Changed()
+	s := scheme(t, "w4a16-gptq-g16")
+	s.Range = MSE
+	_, r, err := inMemory(context.Background(), m, Uniform(s), sequences(20), Options{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	zeros := 2*3*m.Hidden/16 + 32/16
+	for i, want := range []string{"6 channels of 2 inputs are zero in all calibration tokens", fmt.Sprintf("%d groups of weights are all zero", zeros), "range mse is narrower than the weights in "} {
+		if len(r.Notes) != 3 || !strings.HasPrefix(r.Notes[i], want) {
+			t.Errorf("notes %q, expected the %d. to begin with %q", r.Notes, i+1, want)
+		}
+	}
 }

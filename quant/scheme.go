@@ -18,12 +18,14 @@ type Scheme struct {
 	// one scale for each output where the format may have groups, not an automatic group
 	Channel bool
 	Rounder Rounder
+	Range   Range // how scales are fitted to integers
 }
 
 // The names of rounders, in schemes and as keys.
 const (
-	methodNearest = "rtn"
-	methodGPTQ    = "gptq"
+	methodNearest   = "rtn"
+	methodGPTQ      = "gptq"
+	methodQuantEase = "quantease"
 )
 
 // family is a number format as schemes name it, without what a name's endings say.
@@ -37,17 +39,17 @@ type family struct {
 }
 
 var families = []family{
-	{"w8a8", "int8 weights and activations", weight.Format{Bits: 8, Activations: weight.Token}, false, false, []string{methodNearest, methodGPTQ}},
-	{"w8a16", "int8 weights in groups, float activations", weight.Format{Bits: 8}, true, false, []string{methodNearest, methodGPTQ}},
-	{"w4a16", "int4 weights in groups, float activations", weight.Format{Bits: 4}, true, true, []string{methodGPTQ, methodNearest}},
-	{"w4a8", "int4 weights in groups, int8 activations", weight.Format{Bits: 4, Activations: weight.Token}, true, false, []string{methodGPTQ, methodNearest}},
-	{"w3a16", "int3 weights in groups, float activations", weight.Format{Bits: 3}, true, true, []string{methodGPTQ, methodNearest}},
+	{"w8a8", "int8 weights and activations", weight.Format{Bits: 8, Activations: weight.Token}, false, false, []string{methodNearest, methodGPTQ, methodQuantEase}},
+	{"w8a16", "int8 weights in groups, float activations", weight.Format{Bits: 8}, true, false, []string{methodNearest, methodGPTQ, methodQuantEase}},
+	{"w4a16", "int4 weights in groups, float activations", weight.Format{Bits: 4}, true, true, []string{methodGPTQ, methodNearest, methodQuantEase}},
+	{"w4a8", "int4 weights in groups, int8 activations", weight.Format{Bits: 4, Activations: weight.Token}, true, false, []string{methodGPTQ, methodNearest, methodQuantEase}},
+	{"w3a16", "int3 weights in groups, float activations", weight.Format{Bits: 3}, true, true, []string{methodGPTQ, methodNearest, methodQuantEase}},
 	{"fp8-dynamic", "FP8 (E4M3) weights with a scale per row", weight.Format{Float: true, Bits: 8, Activations: weight.Token}, false, false, []string{methodNearest}},
 	{"fp8-dynamic-tensor", "FP8 (E4M3) weights with one scale", weight.Format{Float: true, Bits: 8, Tensor: true, Activations: weight.Token}, false, false, []string{methodNearest}},
 	{"fp8-b128x128", "FP8 (E4M3) weights with scales of blocks, activations with scales of 128 inputs", weight.Format{Float: true, Bits: 8, Block: [2]int{128, 128}, Activations: weight.Blocks}, false, false, []string{methodNearest}},
 	{"fp8-e5m2-dynamic", "FP8 (E5M2) weights with a scale per row", weight.Format{Float: true, Bits: 8, E5M2: true, Activations: weight.Token}, false, false, []string{methodNearest}},
-	{"mxfp4", "4-bit floats in groups of 32 with scales that are powers of two, float activations", weight.Format{Float: true, Bits: 4, Group: weight.MXGroup, Scales: weight.E8M0}, false, false, []string{methodNearest, methodGPTQ}},
-	{"nvfp4", "4-bit floats in groups of 16 with FP8 scales, float activations", weight.Format{Float: true, Bits: 4, Group: weight.NVGroup, Scales: weight.E4M3}, false, false, []string{methodNearest, methodGPTQ}},
+	{"mxfp4", "4-bit floats in groups of 32 with scales that are powers of two, float activations", weight.Format{Float: true, Bits: 4, Group: weight.MXGroup, Scales: weight.E8M0}, false, false, []string{methodNearest, methodGPTQ, methodQuantEase}},
+	{"nvfp4", "4-bit floats in groups of 16 with FP8 scales, float activations", weight.Format{Float: true, Bits: 4, Group: weight.NVGroup, Scales: weight.E4M3}, false, false, []string{methodNearest, methodGPTQ, methodQuantEase}},
 }
 
 // aliases are other names of families.
@@ -55,8 +57,9 @@ var aliases = map[string]string{"fp8": "fp8-dynamic", "fp8-tensor": "fp8-dynamic
 
 // methods make rounders of their names.
 var methods = map[string]func(actOrder bool) Rounder{
-	methodNearest: func(bool) Rounder { return Nearest{} },
-	methodGPTQ:    func(actOrder bool) Rounder { return GPTQ{ActOrder: actOrder} },
+	methodNearest:   func(bool) Rounder { return Nearest{} },
+	methodGPTQ:      func(actOrder bool) Rounder { return GPTQ{ActOrder: actOrder} },
+	methodQuantEase: func(actOrder bool) Rounder { return QuantEase{ActOrder: actOrder} },
 }
 
 // familyOf is the row of a scheme's format, nil where none has it.
@@ -145,10 +148,10 @@ func CutGroup(name string) (base, group string, ok bool) {
 	return name[:i], name[i+2:], true
 }
 
-// ParseScheme reads a scheme's name, FORMAT[-asym][-METHOD][-act][-gGROUP]: without a method
-// "w8a8" and "w8a16" are round to nearest and 4 bits are GPTQ with its defaults; "-asym" is with
-// zero points, "-act" is act-order, "-g64" is groups of 64, "-gchannel" one scale for each output,
-// "fp8" is fp8-dynamic.
+// ParseScheme reads a scheme's name, FORMAT[-asym][-METHOD][-act][-gGROUP]: without a method "w8a8"
+// and "w8a16" are round to nearest and fewer bits are GPTQ with its defaults; "-asym" is with zero
+// points, "-act" is act-order, "-g64" is groups of 64, "-gchannel" one scale for each output, "fp8"
+// is fp8-dynamic.
 func ParseScheme(name string) (Scheme, error) {
 	base, ending, grouped := CutGroup(name)
 	what := "scheme"
@@ -211,21 +214,28 @@ func (s Scheme) HasGroups() bool {
 // automatic reports whether the size of the groups is chosen by the shapes of the linear layers.
 func (s Scheme) automatic() bool { return s.HasGroups() && s.Format.Group == 0 && !s.Channel }
 
-// Method names the rounder as schemes do: "rtn" or "gptq"; "" is none.
+// Method names the rounder as schemes do: "rtn", "gptq" or "quantease"; "" is none.
 func (s Scheme) Method() string {
 	switch s.Rounder.(type) {
 	case nil:
 		return ""
 	case GPTQ:
 		return methodGPTQ
+	case QuantEase:
+		return methodQuantEase
 	}
 	return methodNearest
 }
 
 // actOrder reports whether inputs are quantized in the order of activation.
 func (s Scheme) actOrder() bool {
-	q, ok := s.Rounder.(GPTQ)
-	return ok && q.ActOrder
+	switch r := s.Rounder.(type) {
+	case GPTQ:
+		return r.ActOrder
+	case QuantEase:
+		return r.ActOrder
+	}
+	return false
 }
 
 // base is the scheme's format with "-asym", as names begin.
@@ -264,8 +274,24 @@ func (s Scheme) String() string {
 // Options says in which options the scheme differs from the one of its name, "" in none.
 func (s Scheme) Options() string {
 	var list []string
-	if q, ok := s.Rounder.(GPTQ); ok && q.Damping != 0 && q.Damping != defaultDamping {
-		list = append(list, fmt.Sprintf("damping %g", q.Damping))
+	damping := 0.0
+	switch r := s.Rounder.(type) {
+	case GPTQ:
+		damping = r.Damping
+	case QuantEase:
+		damping = r.Damping
+		if r.Sweeps != 0 && r.Sweeps != defaultSweeps {
+			list = append(list, fmt.Sprintf("sweeps %d", r.Sweeps))
+		}
+		if r.Start != FromBoth {
+			list = append(list, "start "+string(r.Start))
+		}
+	}
+	if damping != 0 && damping != defaultDamping {
+		list = append(list, fmt.Sprintf("damping %g", damping))
+	}
+	if s.Range != AbsMax {
+		list = append(list, "range "+string(s.Range))
 	}
 	return strings.Join(list, ", ")
 }
@@ -287,6 +313,8 @@ func (s Scheme) About() string {
 		text += ", rounded to nearest"
 	case methodGPTQ:
 		text += ", rounded by GPTQ"
+	case methodQuantEase:
+		text += ", rounded by QuantEase"
 	}
 	if s.actOrder() {
 		text += " with columns in order of activation"
@@ -297,11 +325,24 @@ func (s Scheme) About() string {
 // Calibrated reports whether the scheme needs statistics of a layer's inputs.
 func (s Scheme) Calibrated() bool { return s.Rounder != nil && s.Rounder.Calibrated() }
 
-// Damped is the scheme with a damping for GPTQ, 0 for the default; others have none.
+// Stored says how a format is stored that compressed-tensors does not hold; "" of others.
+func (s Scheme) Stored() string {
+	if s.Rounder == nil || s.Format.Float || s.Format.Bits != 3 {
+		return ""
+	}
+	return "codes of 3 bits are stored as GPTQ, 32 of them in three words: versions of compressed-tensors pack them in different ways"
+}
+
+// Damped is the scheme with a damping for GPTQ, also as QuantEase's start, 0 for the default;
+// others have none.
 func (s Scheme) Damped(damping float64) Scheme {
-	if q, ok := s.Rounder.(GPTQ); ok {
-		q.Damping = damping
-		s.Rounder = q
+	switch r := s.Rounder.(type) {
+	case GPTQ:
+		r.Damping = damping
+		s.Rounder = r
+	case QuantEase:
+		r.Damping = damping
+		s.Rounder = r
 	}
 	return s
 }
@@ -320,8 +361,14 @@ func (s Scheme) check() error {
 	if f := familyOf(s.Format); s.Calibrated() && !slices.Contains(f.methods, s.Method()) {
 		return fmt.Errorf("%s is rounded to nearest, found %T", s.Format, s.Rounder)
 	}
-	if q, ok := s.Rounder.(GPTQ); ok {
-		return q.check()
+	if s.Range != AbsMax && s.Format.Float {
+		return fmt.Errorf("%s has no range %s, which is of integers", s.Format, s.Range)
+	}
+	switch r := s.Rounder.(type) {
+	case GPTQ:
+		return r.check()
+	case QuantEase:
+		return r.check()
 	}
 	return nil
 }

@@ -12,10 +12,13 @@ import (
 // the word "method" is Method, and so on.
 type Words struct {
 	Scheme  string // the name of a format or of a scheme
-	Method  string // rtn or gptq
+	Method  string // rtn, gptq or quantease
 	Group   string // a multiple of 8, channel or auto
 	Order   string // natural or act
 	Damping float64
+	Sweeps  int
+	Start   string // w, gptq or both
+	Range   string // absmax or mse
 }
 
 // The words with their defaults, where they do not follow from the scheme.
@@ -23,7 +26,19 @@ const (
 	DefaultGroup   = AutoGroup
 	DefaultOrder   = orderNatural
 	DefaultDamping = defaultDamping
+	DefaultSweeps  = defaultSweeps
+	DefaultStart   = startBoth
+	DefaultRange   = rangeAbsMax
 )
+
+// startBoth and rangeAbsMax are FromBoth and AbsMax as words.
+const (
+	startBoth   = "both"
+	rangeAbsMax = "absmax"
+)
+
+// MostSweeps is the most that a word says.
+const MostSweeps = 1000
 
 // Orders in which inputs are quantized.
 const (
@@ -32,7 +47,13 @@ const (
 )
 
 // Methods lists the names of rounders.
-func Methods() []string { return []string{methodNearest, methodGPTQ} }
+func Methods() []string { return []string{methodNearest, methodGPTQ, methodQuantEase} }
+
+// Starts lists what QuantEase can start from.
+func Starts() []string { return []string{string(FromWeight), string(FromGPTQ), startBoth} }
+
+// Ranges lists the ways to fit scales.
+func Ranges() []string { return []string{rangeAbsMax, string(MSE)} }
 
 // Orders lists the orders in which inputs are quantized.
 func Orders() []string { return []string{orderNatural, orderAct} }
@@ -64,7 +85,7 @@ func (w Words) Parse(given func(word string) bool) (Scheme, error) {
 	if err != nil {
 		return Scheme{}, &WordError{"scheme", "", "is " + strconv.Quote(w.Scheme) + strings.TrimPrefix(err.Error(), "scheme "+strconv.Quote(w.Scheme))}
 	}
-	for _, apply := range []func(Scheme, func(string) bool) (Scheme, error){w.method, w.group, w.order, w.damping} {
+	for _, apply := range []func(Scheme, func(string) bool) (Scheme, error){w.method, w.group, w.order, w.descent, w.damping, w.ranged} {
 		if s, err = apply(s, given); err != nil {
 			return Scheme{}, err
 		}
@@ -77,7 +98,7 @@ func (w Words) check(given func(word string) bool) error {
 	for _, c := range []struct {
 		word, value string
 		valid       []string
-	}{{"method", w.Method, Methods()}, {"order", w.Order, Orders()}} {
+	}{{"method", w.Method, Methods()}, {"order", w.Order, Orders()}, {"start", w.Start, Starts()}, {"range", w.Range, Ranges()}} {
 		if given(c.word) {
 			if err := nearest.Check("", c.value, c.valid); err != nil {
 				return wrong(c.word, "", "is%v", err)
@@ -92,10 +113,13 @@ func (w Words) check(given func(word string) bool) error {
 	if given("damping") && !(w.Damping > 0 && w.Damping <= MostDamping) {
 		return wrong("damping", "", "is %g, expected a share of the mean diagonal of the statistics, above 0 and at most %d", w.Damping, MostDamping)
 	}
+	if given("sweeps") && (w.Sweeps < 1 || w.Sweeps > MostSweeps) {
+		return wrong("sweeps", "", "is %d, expected 1 to %d", w.Sweeps, MostSweeps)
+	}
 	return nil
 }
 
-// named is the scheme's name without its group and what is left out.
+// without is the scheme's name less some of its endings.
 func (w Words) without(endings ...string) string {
 	name, group, ok := CutGroup(w.Scheme)
 	for _, e := range endings {
@@ -146,31 +170,77 @@ func (w Words) order(s Scheme, given func(string) bool) (Scheme, error) {
 	if !given("order") {
 		return s, nil
 	}
-	q, ok := s.Rounder.(GPTQ)
-	switch {
-	case !ok && w.Order == DefaultOrder:
-		return s, nil
-	case !ok:
-		return s, wrong("order", "method", "is %s, and its method is %s, which has no order: leave it out", w.Order, methodOr(s))
-	case q.ActOrder && w.Order != orderAct:
+	act := w.Order == orderAct
+	if s.actOrder() && !act {
 		return s, wrong("order", "scheme", "is %s, and its scheme %s has the order act: leave it out, or name the scheme %s", w.Order, w.Scheme, w.without("act"))
 	}
-	q.ActOrder = w.Order == orderAct
-	s.Rounder = q
+	switch r := s.Rounder.(type) {
+	case GPTQ:
+		r.ActOrder = act
+		s.Rounder = r
+	case QuantEase:
+		r.ActOrder = act
+		s.Rounder = r
+	default:
+		if act {
+			return s, w.idle("order", w.Order, s)
+		}
+	}
+	return s, nil
+}
+
+// idle is the error of a word that has no effect with the scheme's method.
+func (w Words) idle(word, value string, s Scheme) error {
+	return wrong(word, "method", "is %s, and its method is %s, which has none: leave it out", value, methodOr(s))
+}
+
+// descent applies the words of QuantEase alone.
+func (w Words) descent(s Scheme, given func(string) bool) (Scheme, error) {
+	q, ok := s.Rounder.(QuantEase)
+	if given("sweeps") {
+		if q.Sweeps = w.Sweeps; !ok && w.Sweeps != DefaultSweeps {
+			return s, w.idle("sweeps", strconv.Itoa(w.Sweeps), s)
+		}
+	}
+	if given("start") {
+		if !ok && w.Start != DefaultStart {
+			return s, w.idle("start", w.Start, s)
+		}
+		if q.Start = Start(w.Start); w.Start == startBoth {
+			q.Start = FromBoth
+		}
+	}
+	if ok {
+		s.Rounder = q
+	}
 	return s, nil
 }
 
 func (w Words) damping(s Scheme, given func(string) bool) (Scheme, error) {
-	if !given("damping") {
+	if !given("damping") || w.Damping == DefaultDamping {
 		return s, nil
 	}
-	if _, ok := s.Rounder.(GPTQ); !ok {
-		if w.Damping == DefaultDamping {
-			return s, nil
+	switch r := s.Rounder.(type) {
+	case GPTQ:
+		return s.Damped(w.Damping), nil
+	case QuantEase:
+		if r.Start == FromWeight {
+			return s, wrong("damping", "start", "is %g, and its start is w: it is of GPTQ, which nothing starts from: leave it out", w.Damping)
 		}
-		return s, wrong("damping", "method", "is %g, and its method is %s, which has no damping: leave it out", w.Damping, methodOr(s))
+		return s.Damped(w.Damping), nil
 	}
-	return s.Damped(w.Damping), nil
+	return s, w.idle("damping", strconv.FormatFloat(w.Damping, 'g', -1, 64), s)
+}
+
+func (w Words) ranged(s Scheme, given func(string) bool) (Scheme, error) {
+	if !given("range") || w.Range == DefaultRange {
+		return s, nil
+	}
+	if s.Rounder == nil || s.Format.Float {
+		return s, wrong("range", "scheme", "is %s, and its scheme is %s: expected integers, whose scales it fits, or leave it out", w.Range, w.Scheme)
+	}
+	s.Range = Range(w.Range)
+	return s, nil
 }
 
 // methodOr names the method, none of the scheme none.

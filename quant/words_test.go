@@ -4,6 +4,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -13,7 +14,7 @@ import (
 // wordsOf are the words of a text such as "scheme=w4a16 method=rtn", and which are given.
 func wordsOf(t testing.TB, text string) (Words, func(string) bool) {
 	t.Helper()
-	w, given := Words{Group: DefaultGroup, Order: DefaultOrder, Damping: DefaultDamping}, map[string]bool{}
+	w, given := Words{Group: DefaultGroup, Order: DefaultOrder, Damping: DefaultDamping, Sweeps: DefaultSweeps, Start: DefaultStart, Range: DefaultRange}, map[string]bool{}
 	for _, part := range strings.Fields(text) {
 		word, value, _ := strings.Cut(part, "=")
 		given[word] = true
@@ -26,6 +27,12 @@ func wordsOf(t testing.TB, text string) (Words, func(string) bool) {
 			w.Group = value
 		case "order":
 			w.Order = value
+		case "start":
+			w.Start = value
+		case "range":
+			w.Range = value
+		case "sweeps":
+			w.Sweeps, _ = strconv.Atoi(value)
 		case "damping":
 			w.Damping = map[string]float64{"0.01": 0.01, "0.05": 0.05, "0": 0, "-1": -1, "11": 11}[value]
 		default:
@@ -43,7 +50,9 @@ func TestWordsMakeSchemes(t *testing.T) {
 		"scheme=w4a16-asym method=rtn group=channel": "w4a16-asym-rtn-gchannel", "scheme=w8a16 method=gptq": "w8a16-gptq", "scheme=w8a16 group=channel": "w8a16-rtn-gchannel",
 		"scheme=w8a8 method=gptq order=act": "w8a8-gptq-act", "scheme=fp8 method=rtn": "fp8-dynamic", "scheme=fp8 group=channel": "fp8-dynamic", "scheme=w8a8 group=auto": "w8a8-rtn",
 		"scheme=w4a16-gptq-act order=act": "w4a16-gptq-act", "scheme=w4a16-gchannel group=channel": "w4a16-gptq-gchannel", "scheme=none group=auto": "none",
-		"scheme=w8a8 order=natural damping=0.01": "w8a8-rtn",
+		"scheme=w3a16 method=quantease group=32 order=act": "w3a16-quantease-act-g32", "scheme=w3a16": "w3a16-gptq", "scheme=w8a8-quantease sweeps=30 start=both range=absmax": "w8a8-quantease",
+		"scheme=w4a16-rtn sweeps=30 start=both range=absmax": "w4a16-rtn",
+		"scheme=w8a8 order=natural damping=0.01":             "w8a8-rtn",
 	} {
 		w, given := wordsOf(t, words)
 		if s, err := w.Parse(given); err != nil || s.String() != want || s.Options() != "" {
@@ -53,6 +62,10 @@ func TestWordsMakeSchemes(t *testing.T) {
 	w, given := wordsOf(t, "scheme=w4a8 damping=0.05")
 	if s, err := w.Parse(given); err != nil || s.Rounder != (GPTQ{Damping: 0.05}) || s.Options() != "damping 0.05" {
 		t.Errorf("damping: %+v, options %q, %v", s, s.Options(), err)
+	}
+	w, given = wordsOf(t, "scheme=w3a16 method=quantease damping=0.05 sweeps=7 start=gptq range=mse")
+	if s, err := w.Parse(given); err != nil || s.Rounder != (QuantEase{Damping: 0.05, Sweeps: 7, Start: FromGPTQ}) || s.Range != MSE || s.Options() != "sweeps 7, start gptq, damping 0.05, range mse" {
+		t.Errorf("options: %+v, options %q, %v", s, s.Options(), err)
 	}
 	w, given = wordsOf(t, "scheme=w4a8 damping=0.01")
 	if s, err := w.Parse(given); err != nil || s.Options() != "" {
@@ -64,27 +77,35 @@ func TestWordsMakeSchemes(t *testing.T) {
 // the method and is not its default, is an error of both.
 func TestWordsThatContradict(t *testing.T) {
 	for words, want := range map[string]struct{ word, with, text string }{
-		"scheme=w4a16-gptq method=rtn":             {"method", "scheme", "is rtn, and its scheme w4a16-gptq is rounded by gptq: leave it out, or name the scheme w4a16"},
-		"scheme=w4a16-asym-gptq-act-g8 method=rtn": {"method", "scheme", "or name the scheme w4a16-asym-g8"},
-		"scheme=fp8 method=gptq":                   {"method", "scheme", "is gptq, and its scheme is fp8, which is rounded by rtn alone"},
-		"scheme=none method=gptq":                  {"method", "scheme", "is gptq, and its scheme is none, which rounds nothing: leave it out"},
-		"scheme=w4a16 method=gpt":                  {"method", "", `is "gpt": expected one of rtn, gptq`},
-		"scheme=w4a16-g32 group=64":                {"group", "scheme", "is 64, and its scheme w4a16-g32 has groups of 32: leave it out, or name the scheme w4a16"},
-		"scheme=w4a16-g32 group=auto":              {"group", "scheme", "is auto, and its scheme w4a16-g32 has groups of 32"},
-		"scheme=w4a16-gchannel group=64":           {"group", "scheme", "is 64, and its scheme w4a16-gchannel has groups of channel"},
-		"scheme=w8a8 group=64":                     {"group", "scheme", "is 64, and its scheme is w8a8, which has no groups: leave it out"},
-		"scheme=w4a16 group=12":                    {"group", "", "is 12, expected a multiple of 8 such as 32, 64 or 128, or channel or auto"},
-		"scheme=w4a16 group=all":                   {"group", "", "is all, expected a multiple of 8"},
-		"scheme=w4a16-gptq-act order=natural":      {"order", "scheme", "is natural, and its scheme w4a16-gptq-act has the order act: leave it out, or name the scheme w4a16-gptq"},
-		"scheme=w4a16-rtn order=act":               {"order", "method", "is act, and its method is rtn, which has no order: leave it out"},
-		"scheme=w4a16 order=back":                  {"order", "", `is "back": expected one of natural, act`},
-		"scheme=w8a8 damping=0.05":                 {"damping", "method", "is 0.05, and its method is rtn, which has no damping: leave it out"},
-		"scheme=none damping=0.05":                 {"damping", "method", "is 0.05, and its method is none"},
-		"scheme=w4a16 damping=0":                   {"damping", "", "is 0, expected a share of the mean diagonal of the statistics, above 0 and at most 10"},
-		"scheme=w4a16 damping=-1":                  {"damping", "", "is -1, expected"},
-		"scheme=w4a16 damping=11":                  {"damping", "", "is 11, expected"},
-		"scheme=w9":                                {"scheme", "", `is "w9": expected one of none, w8a8`},
-		"scheme=w4a16-g7":                          {"scheme", "", `is "w4a16-g7": group size "7"`},
+		"scheme=w4a16-gptq method=rtn":                {"method", "scheme", "is rtn, and its scheme w4a16-gptq is rounded by gptq: leave it out, or name the scheme w4a16"},
+		"scheme=w4a16-asym-gptq-act-g8 method=rtn":    {"method", "scheme", "or name the scheme w4a16-asym-g8"},
+		"scheme=fp8 method=gptq":                      {"method", "scheme", "is gptq, and its scheme is fp8, which is rounded by rtn alone"},
+		"scheme=none method=gptq":                     {"method", "scheme", "is gptq, and its scheme is none, which rounds nothing: leave it out"},
+		"scheme=w4a16 method=gpt":                     {"method", "", `is "gpt": expected one of rtn, gptq, quantease`},
+		"scheme=w4a16-g32 group=64":                   {"group", "scheme", "is 64, and its scheme w4a16-g32 has groups of 32: leave it out, or name the scheme w4a16"},
+		"scheme=w4a16-g32 group=auto":                 {"group", "scheme", "is auto, and its scheme w4a16-g32 has groups of 32"},
+		"scheme=w4a16-gchannel group=64":              {"group", "scheme", "is 64, and its scheme w4a16-gchannel has groups of channel"},
+		"scheme=w8a8 group=64":                        {"group", "scheme", "is 64, and its scheme is w8a8, which has no groups: leave it out"},
+		"scheme=w4a16 group=12":                       {"group", "", "is 12, expected a multiple of 8 such as 32, 64 or 128, or channel or auto"},
+		"scheme=w4a16 group=all":                      {"group", "", "is all, expected a multiple of 8"},
+		"scheme=w4a16-gptq-act order=natural":         {"order", "scheme", "is natural, and its scheme w4a16-gptq-act has the order act: leave it out, or name the scheme w4a16-gptq"},
+		"scheme=w4a16-rtn order=act":                  {"order", "method", "is act, and its method is rtn, which has none: leave it out"},
+		"scheme=w4a16 order=back":                     {"order", "", `is "back": expected one of natural, act`},
+		"scheme=w8a8 damping=0.05":                    {"damping", "method", "is 0.05, and its method is rtn, which has none: leave it out"},
+		"scheme=none damping=0.05":                    {"damping", "method", "is 0.05, and its method is none"},
+		"scheme=w4a16 damping=0":                      {"damping", "", "is 0, expected a share of the mean diagonal of the statistics, above 0 and at most 10"},
+		"scheme=w4a16 damping=-1":                     {"damping", "", "is -1, expected"},
+		"scheme=w4a16 damping=11":                     {"damping", "", "is 11, expected"},
+		"scheme=w4a16 sweeps=3":                       {"sweeps", "method", "is 3, and its method is gptq, which has none: leave it out"},
+		"scheme=w4a16 start=w":                        {"start", "method", "is w, and its method is gptq, which has none"},
+		"scheme=w4a16-quantease sweeps=0":             {"sweeps", "", "is 0, expected 1 to 1000"},
+		"scheme=w4a16-quantease start=rtn":            {"start", "", `is "rtn": expected one of w, gptq, both`},
+		"scheme=w4a16-quantease start=w damping=0.05": {"damping", "start", "is 0.05, and its start is w"},
+		"scheme=fp8 range=mse":                        {"range", "scheme", "is mse, and its scheme is fp8: expected integers"},
+		"scheme=none range=mse":                       {"range", "scheme", "is mse, and its scheme is none"},
+		"scheme=w4a16 range=max":                      {"range", "", `is "max": expected one of absmax, mse`},
+		"scheme=w9":                                   {"scheme", "", `is "w9": expected one of none, w8a8`},
+		"scheme=w4a16-g7":                             {"scheme", "", `is "w4a16-g7": group size "7"`},
 	} {
 		w, given := wordsOf(t, words)
 		_, err := w.Parse(given)

@@ -36,6 +36,9 @@ const (
 	DefaultGroup   = quant.DefaultGroup
 	DefaultOrder   = quant.DefaultOrder
 	DefaultDamping = quant.DefaultDamping
+	DefaultSweeps  = quant.DefaultSweeps
+	DefaultStart   = quant.DefaultStart
+	DefaultRange   = quant.DefaultRange
 )
 
 // SchemeMethods lists the names of rounders.
@@ -43,6 +46,12 @@ func SchemeMethods() []string { return quant.Methods() }
 
 // Orders lists the orders in which inputs are quantized.
 func Orders() []string { return quant.Orders() }
+
+// Starts lists what QuantEase can start from.
+func Starts() []string { return quant.Starts() }
+
+// Ranges lists the ways to fit scales.
+func Ranges() []string { return quant.Ranges() }
 
 // ParseWords makes a scheme of flags. given says which were given.
 func ParseWords(w SchemeWords, given func(flag string) bool) (quant.Scheme, error) {
@@ -154,6 +163,10 @@ func (q *Quantization) compress(ctx context.Context, s *stream, sequences []cali
 	if q.Scheme.HasGroups() && q.Scheme.Format.Group == 0 && !q.Scheme.Channel {
 		r.Notes = append(r.Notes, fmt.Sprintf("--group auto: groups of %d, which divide the inputs of all linear layers", q.fitted.Format.Group))
 	}
+	if text := q.fitted.Stored(); text != "" {
+		r.Notes = append(r.Notes, text)
+	}
+	r.Notes = append(r.Notes, report.Notes...)
 	return nil
 }
 

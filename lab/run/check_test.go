@@ -15,6 +15,7 @@ import (
 	"testing/fstest"
 
 	"slimlab/internal/shareddata"
+	"slimlab/kernels"
 	"slimlab/lab"
 	"slimlab/lab/home"
 	"slimlab/lab/scenario"
@@ -177,7 +178,7 @@ func TestQuantizedReload(t *testing.T) {
 		m.Head.MulT(out, hidden, len(batch.Tokens))
 		return out
 	}
-	for _, name := range []string{"none", "w8a8", "w8a8-gptq", "w4a16-rtn-g16", "w4a16-gptq-act-g8", "w4a8-rtn-g16", "w4a8-gptq-g8", "fp8"} {
+	for _, name := range []string{"none", "w8a8", "w8a8-gptq", "w4a16-rtn-g16", "w4a16-gptq-act-g8", "w4a8-rtn-g16", "w4a8-gptq-g8", "w4a16-rtn-gchannel", "w4a16-quantease-g16", "w8a16-gptq-g8", "w8a16-gchannel", "fp8"} {
 		scheme, err := quant.ParseScheme(name)
 		if err != nil {
 			t.Fatal(err)
@@ -186,7 +187,7 @@ func TestQuantizedReload(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := quant.Quantize(t.Context(), layers, quant.Uniform(scheme), [][]int32{batch.Tokens}, quant.Options{}, nil); err != nil {
+		if _, err := quant.Quantize(t.Context(), layers, quant.Uniform(scheme), [][]int32{batch.Tokens}, quant.Options{Scales: kernels.BFloat16}, nil); err != nil {
 			t.Fatal(err)
 		}
 		small := layers.Compressed()

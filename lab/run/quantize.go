@@ -19,13 +19,16 @@ import (
 
 // Quantize stores the weights in fewer bits.
 type Quantize struct {
-	Scheme      string    `key:"scheme" required:"true" names:"schemes" doc:"number format, or a scheme's whole name, FORMAT[-asym][-METHOD[-act]][-gGROUP], which says what the keys method, order and group say"`
-	Group       groupSize `key:"group" default:"auto" also:"integer" doc:"inputs that share a scale, in formats with groups: a multiple of 8; channel, one scale for each output; or auto, the largest of 128, 64, 32, 16 and 8 that divides the inputs of all linear layers"`
-	Method      string    `json:",omitempty" key:"method" one:"rtn|gptq" doc:"how codes are chosen: rtn, to nearest, or gptq (default: rtn for 8 bits, gptq for 4)"`
-	Order       order     `json:",omitzero" key:"order" default:"natural" omit:"default" one:"natural|act" doc:"of gptq: the order in which inputs are quantized; act: those of the largest second moment first"`
-	Damping     damping   `json:",omitzero" key:"damping" default:"0.01" omit:"default" above:"0" max:"10" doc:"of gptq: what is added to the diagonal of the inputs' second moments, as a share of its mean; raised by itself where they are singular"`
-	Layers      string    `json:",omitempty" key:"layers" omit:"default" doc:"a scheme for each layer, with spaces between, in place of scheme, each by its whole name; none: the layer stays as it is"`
-	Refine      int       `json:",omitzero" key:"refine" default:"0" omit:"default" min:"0" max:"100000" doc:"gradient steps on each layer's output after its rounding, with the grids fixed; the best are kept"`
+	Scheme      string       `key:"scheme" required:"true" names:"schemes" doc:"number format, or a scheme's whole name, FORMAT[-asym][-METHOD[-act]][-gGROUP], which says what the keys method, order and group say"`
+	Group       groupSize    `key:"group" default:"auto" also:"integer" doc:"inputs that share a scale, in formats with groups: a multiple of 8; channel, one scale for each output; or auto, the largest of 128, 64, 32, 16 and 8 that divides the inputs of all linear layers"`
+	Method      string       `json:",omitempty" key:"method" one:"rtn|gptq|quantease" doc:"how codes are chosen: rtn, to nearest; gptq; or quantease, coordinate descent (default: rtn for 8 bits, gptq for fewer)"`
+	Order       order        `json:",omitzero" key:"order" default:"natural" omit:"default" one:"natural|act" doc:"of gptq and quantease: the order in which inputs are quantized; act: those of the largest second moment first"`
+	Damping     damping      `json:",omitzero" key:"damping" default:"0.01" omit:"default" above:"0" max:"10" doc:"of gptq: what is added to the diagonal of the inputs' second moments, as a share of its mean; raised by itself where they are singular"`
+	Range       gridRange    `json:",omitzero" key:"range" default:"absmax" omit:"default" one:"absmax|mse" doc:"of integers: the range that a group's scale is fitted to; mse: the one with the least sum of |w-ŵ|^2.4 rounded to nearest, from a fifth of all to all"`
+	Sweeps      sweeps       `json:",omitzero" key:"sweeps" default:"30" omit:"default" min:"1" max:"1000" doc:"of quantease: sweeps through all inputs, from each start; an output that none changes ends before"`
+	Start       descentStart `json:",omitzero" key:"start" default:"both" omit:"default" one:"w|gptq|both" doc:"of quantease: where it starts: w, the weights, with sweeps that do not round between; gptq, its codes; both, of which each output keeps the better end"`
+	Layers      string       `json:",omitempty" key:"layers" omit:"default" doc:"a scheme for each layer, with spaces between, in place of scheme, each by its whole name; none: the layer stays as it is"`
+	Refine      int          `json:",omitzero" key:"refine" default:"0" omit:"default" min:"0" max:"100000" doc:"gradient steps on each layer's output after its rounding, with the grids fixed; the best are kept"`
 	Transforms  `json:",omitzero"`
 	Calibration Calibration `key:"calibration" doc:"calibration text of what needs one: methods but rtn, scales, clipping"`
 
@@ -56,6 +59,21 @@ type damping float64
 // IsZero reports the default.
 func (d damping) IsZero() bool { return d == 0 || d == quant.DefaultDamping }
 
+type gridRange string
+
+// IsZero reports the default.
+func (r gridRange) IsZero() bool { return r == "" || r == quant.DefaultRange }
+
+type sweeps int
+
+// IsZero reports the default.
+func (s sweeps) IsZero() bool { return s == 0 || s == quant.DefaultSweeps }
+
+type descentStart string
+
+// IsZero reports the default.
+func (s descentStart) IsZero() bool { return s == "" || s == quant.DefaultStart }
+
 // quantizeVersion is that of the code below and of package quant: raise it when they compute other
 // weights.
 const quantizeVersion = 6
@@ -79,7 +97,8 @@ func (q *Quantize) Packs() bool { return q.Scheme != "none" || q.Layers != "" }
 // that a format without groups does not use may stand in a sweep over formats.
 func (q *Quantize) Check(given func(key string) bool, bad func(key, with, format string, args ...any)) {
 	q.Calibration.check(bad)
-	words := quant.Words{Scheme: q.Scheme, Method: q.Method, Group: string(q.Group), Order: string(q.Order), Damping: float64(q.Damping)}
+	words := quant.Words{Scheme: q.Scheme, Method: q.Method, Group: string(q.Group), Order: string(q.Order), Damping: float64(q.Damping),
+		Sweeps: int(q.Sweeps), Start: string(q.Start), Range: string(q.Range)}
 	named, _ := quant.ParseScheme(q.Scheme)
 	scheme, err := words.Parse(func(word string) bool { return given(word) && (word != "group" || named.HasGroups()) })
 	var wrong *quant.WordError
@@ -145,6 +164,9 @@ func (q *Quantize) plan(ctx context.Context, w *worker, s scenario.Step) (job, e
 func (q *Quantize) note(w *worker, step string, scheme quant.Scheme) {
 	if q.schemes == nil && scheme.HasGroups() && q.scheme.Format.Group == 0 && !scheme.Channel {
 		w.run.noteOnce(lab.Info, fmt.Sprintf("%s: group is auto: groups of %d, which divide the inputs of all linear layers", step, scheme.Format.Group))
+	}
+	if text := scheme.Stored(); text != "" {
+		w.run.noteOnce(lab.Info, step+": "+text)
 	}
 }
 
@@ -218,5 +240,8 @@ func (q *Quantize) report(w *worker, dir string) error {
 	}
 	w.warnings(facts.Warnings)
 	q.noteScales(w, &facts)
+	for _, text := range facts.Notes {
+		w.run.note(w.cell.ID, lab.Info, w.stage+": "+text)
+	}
 	return nil
 }

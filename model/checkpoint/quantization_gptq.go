@@ -158,6 +158,10 @@ func gptqConfig(layers []layer) (*quantizationConfig, error) {
 	if s.V2 {
 		format = "gptq_v2"
 	}
-	return marshalled(gptqFile{Method: "gptq", Bits: s.Format.Bits, Group: s.Format.Group, Symmetric: !s.V2, Format: format, PackDType: "int32",
+	group := s.Format.Group
+	if group == 0 {
+		group = -1 // all the inputs
+	}
+	return marshalled(gptqFile{Method: "gptq", Bits: s.Format.Bits, Group: group, Symmetric: !s.V2, Format: format, PackDType: "int32",
 		Meta: map[string]any{"quantizer": []string{"slimlab"}}})
 }

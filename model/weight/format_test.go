@@ -151,9 +151,6 @@ func TestNewAndBack(t *testing.T) {
 			continue
 		}
 		want := s.Encoding
-		if f := &want.Format; !f.Float && f.Bits <= 4 {
-			f.Group = want.group()
-		}
 		if got := q.Encoding(); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: encoding\n%+v, want\n%+v", name, got, want)
 		}

@@ -14,6 +14,7 @@ type Int4 struct {
 	packed      *kernels.PackedInt4
 	bits        int         // 4 or 3
 	activations Activations // Kept or Token
+	channel     bool        // the group is all the inputs of an output, whatever their number
 }
 
 // NewInt4 makes a W4A16 weight of codes q [out, in], each −8…7, and scale [out, in/group]. in is a
@@ -35,15 +36,21 @@ func newInt4(e Encoding, q []int8) (*Int4, error) {
 	if err := e.check(asBytes(q)); err != nil {
 		return nil, fmt.Errorf("int%d weight [%d, %d]: %w", e.Format.Bits, e.Out, e.In, err)
 	}
-	return &Int4{kernels.PackInt4(q, e.Scale, e.Out, e.In, e.Format.Group), e.Format.Bits, e.Format.Activations}, nil
+	return &Int4{packed: kernels.PackInt4(q, e.Scale, e.Out, e.In, e.Format.Group), bits: e.Format.Bits, activations: e.Format.Activations}, nil
 }
 
 // buildInt4 makes an Int4 of symmetric codes in plain order, else a Uint4.
 func buildInt4(e Encoding, codes []byte) (Weight, error) {
 	q := asInt8(codes)
 	if e.symmetric() && e.GroupOf == nil {
+		channel := e.Format.Group == 0
 		e.Format.Group, e.Format.ZeroPoints, e.Format.Order, e.Zero = e.group(), false, false, nil
-		return newInt4(e, q)
+		w, err := newInt4(e, q)
+		if err != nil {
+			return nil, err
+		}
+		w.channel = channel
+		return w, nil
 	}
 	if e.Format.Activations != Kept {
 		return nil, fmt.Errorf("%s weight [%d, %d]: 8-bit activations are not multiplied with zero points or act-order", e.Format, e.Out, e.In)
@@ -51,10 +58,18 @@ func buildInt4(e Encoding, codes []byte) (Weight, error) {
 	return newUint4(e, q)
 }
 
+func (w *Int4) format() Format {
+	f := Format{Bits: w.bits, Group: w.packed.Group, Activations: w.activations}
+	if w.channel {
+		f.Group = 0
+	}
+	return f
+}
+
 // Encoding is what the weight is made of.
 func (w *Int4) Encoding() Encoding {
 	out, in := w.Shape()
-	e := Encoding{Format: Format{Bits: w.bits, Group: w.packed.Group, Activations: w.activations}, Out: out, In: in}
+	e := Encoding{Format: w.format(), Out: out, In: in}
 	e.Scale = collect(out, e.groups(), func(dst []float32, o int) { w.packed.Codes(make([]int8, in), dst, o) })
 	return e
 }
@@ -92,7 +107,7 @@ func (w *Int4) Select(outputs []int32) Weight {
 	for i, o := range outputs {
 		w.packed.Codes(q[i*in:], scale[i*(in/group):], int(o))
 	}
-	return &Int4{kernels.PackInt4(q, scale, len(outputs), in, group), w.bits, w.activations}
+	return &Int4{kernels.PackInt4(q, scale, len(outputs), in, group), w.bits, w.activations, w.channel}
 }
 
 // Bytes is half a byte a code, or three bits of one, and four a scale.
@@ -104,7 +119,6 @@ func (w *Int4) Bytes() int64 {
 // codeBytes is what codes [out, in] of so many bits take, each row in whole bytes.
 func codeBytes(out, in, bits int) int64 { return int64(out) * ((int64(in)*int64(bits) + 7) / 8) }
 
-// Format returns "w4a16-g32", "w4a8-g32" or "w3a16-g32" for groups of 32.
-func (w *Int4) Format() string {
-	return Format{Bits: w.bits, Group: w.packed.Group, Activations: w.activations}.String()
-}
+// Format returns "w4a16-g32", "w4a8-g32" or "w3a16-g32" for groups of 32, "w4a16" for one scale an
+// output.
+func (w *Int4) Format() string { return w.format().String() }

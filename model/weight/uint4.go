@@ -14,6 +14,7 @@ type Uint4 struct {
 	out, in int
 	bits    int // 4 or 3
 	group   int
+	channel bool    // the group is all the inputs of an output, whatever their number
 	zero    []int8  // [out, in/group], relative to the middle of the codes; nil is 0 everywhere
 	groupOf []int32 // of each input; nil is one group after another
 	order   []int32 // the input at each place of the packed form; nil is as they come
@@ -41,7 +42,7 @@ func newUint4(e Encoding, q []int8) (*Uint4, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	w := &Uint4{out: e.Out, in: e.In, bits: e.Format.Bits, group: group, groupOf: e.GroupOf, order: order}
+	w := &Uint4{out: e.Out, in: e.In, bits: e.Format.Bits, group: group, channel: e.Format.Group == 0, groupOf: e.GroupOf, order: order}
 	if !e.symmetric() {
 		w.zero = e.Zero
 	}
@@ -116,7 +117,11 @@ func (w *Uint4) outputs() []int32 {
 }
 
 func (w *Uint4) format() Format {
-	return Format{Bits: w.bits, Group: w.group, ZeroPoints: w.zero != nil, Order: w.groupOf != nil}
+	f := Format{Bits: w.bits, Group: w.group, ZeroPoints: w.zero != nil, Order: w.groupOf != nil}
+	if w.channel {
+		f.Group = 0
+	}
+	return f
 }
 
 // Encoding is what the weight is made of. The caller must not write to it.
@@ -162,7 +167,7 @@ func (w *Uint4) Row(dst []float32, o int) {
 // Select returns the weight of some outputs alone.
 func (w *Uint4) Select(outputs []int32) Weight {
 	q, scale := w.all(outputs)
-	s := &Uint4{out: len(outputs), in: w.in, bits: w.bits, group: w.group, groupOf: w.groupOf, order: w.order}
+	s := &Uint4{out: len(outputs), in: w.in, bits: w.bits, group: w.group, channel: w.channel, groupOf: w.groupOf, order: w.order}
 	if w.zero != nil {
 		s.zero = selected(w.zero, w.in/w.group, outputs)
 	}
