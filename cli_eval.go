@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,7 +17,7 @@ import (
 
 // evalFlags are the flags of `slimlab eval`.
 type evalFlags struct {
-	against, dtype, format string
+	against, dtype, kv, format string
 	eval.Options
 }
 
@@ -39,6 +40,7 @@ func (p *program) evalCommand() *cobra.Command {
 	flags.IntVar(&f.Limit, "limit", 0, "measure only this many questions of each file and lines of each text, the first ones")
 	flags.BoolVar(&f.Fresh, "fresh", false, "measure again instead of reusing earlier results")
 	flags.StringVar(&f.dtype, "dtype", "float32", "type of unquantized weights and of the KV cache: "+strings.Join(eval.DTypes(), ", "))
+	flags.StringVar(&f.kv, "kv", "", "KV cache of MODEL, where it is not that of --dtype; the baseline's is: "+strings.Join(eval.Caches(), ", "))
 	flags.StringVar(&f.format, "format", "table", "output format: "+strings.Join(eval.Formats(), ", "))
 	flags.StringVar(&f.Perplexity, "perplexity", eval.Fixed, "definition of token perplexity (fixed: windows as in the GPTQ paper; llama.cpp: as llama-perplexity): "+strings.Join(eval.Perplexities(), ", "))
 	flags.IntVar(&f.Window, "window", 0, "tokens per window of a text (default: 2048, or the model's positions where they are fewer)")
@@ -52,13 +54,14 @@ func (p *program) eval(cmd *cobra.Command, name string, f evalFlags) error {
 	if err := f.check(cmd); err != nil {
 		return usage(err)
 	}
-	names := []string{name}
+	type asked struct{ name, kv string }
+	models := []asked{{name, f.kv}}
 	if cmd.Flags().Changed("against") {
-		names = []string{f.against, name}
+		models = []asked{{f.against, ""}, models[0]}
 	}
 	var sources []eval.Source
-	for _, name := range names {
-		s, err := eval.NewSource(p.home, name, f.dtype)
+	for _, m := range models {
+		s, err := eval.NewSource(p.home, m.name, f.dtype, m.kv)
 		if err != nil {
 			return usage(err)
 		}
@@ -107,6 +110,7 @@ func (f *evalFlags) check(cmd *cobra.Command) error {
 		{"format", f.format, eval.Formats()},
 		{"perplexity", f.Perplexity, eval.Perplexities()},
 		{"bos", f.BOS, eval.BeginningsOfText()},
+		{"kv", cmp.Or(f.kv, eval.Caches()[0]), eval.Caches()},
 	} {
 		if err := nearest.Check("--"+flag.name, flag.value, flag.valid); err != nil {
 			return err

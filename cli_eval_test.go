@@ -62,6 +62,13 @@ func TestEval(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &r); code != exitHeld || err != nil || len(r.Models) != 1 || r.Models[0].Cache != "bfloat16" || len(r.Results) != 3 || r.Results[0].Values[0].N != 3 {
 		t.Errorf("exit %d, %v: %s", code, err, stdout)
 	}
+	// The same model with two caches: the figures differ, and each is kept by itself.
+	for range 2 {
+		stdout, _, code = slimlab(t, "eval", saved, "--against", saved, "--kv", "int4", "--text", text, "--window", "32")
+		if code != exitHeld || !strings.Contains(stdout, "keys and values in float32 (") || !strings.Contains(stdout, "keys and values in int4 (") || strings.Contains(stdout, "+0.00%  ") {
+			t.Errorf("exit %d: %s", code, stdout)
+		}
+	}
 	stdout, _, code = slimlab(t, "eval", saved, "--text", text, "--perplexity", "llama.cpp", "--window", "16", "--format", "markdown")
 	if code != exitHeld || !strings.Contains(stdout, "| text.txt | token perplexity |") || !strings.Contains(stdout, "over the windows of llama.cpp's llama-perplexity: 16 tokens") {
 		t.Errorf("exit %d: %s", code, stdout)
@@ -90,6 +97,7 @@ func TestEvalErrors(t *testing.T) {
 		{[]string{m, "--text", text, "--dtype", "float16"}, `did you mean "bfloat16"?`},
 		{[]string{m, "--text", text, "--format", "csv"}, "expected one of table, json, markdown"},
 		{[]string{m, "--text", text, "--perplexity", "lama.cpp"}, `did you mean "llama.cpp"?`},
+		{[]string{m, "--text", text, "--kv", "int5"}, `did you mean "int8"?`},
 		{[]string{m, "--text", text, "--bos", "nver"}, `did you mean "never"?`},
 		{[]string{m, "--text", text + ".none"}, "text.txt.none: no such file"},
 		{[]string{m, "--choice", bad}, "bad.jsonl:2: field \"gold\" is 7, expected 0 to 1"},

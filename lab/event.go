@@ -69,6 +69,8 @@ type Event struct {
 	// Chosen is what a search of the row's step has chosen, such as "learning_rate=0.002 ce=0";
 	// empty where there was none.
 	Chosen string `msgpack:"f,omitempty" json:"chosen,omitempty"`
+	// KV is the format of the KV cache that the row was measured with; empty for the usual one.
+	KV string `msgpack:"kv,omitempty" json:"kv,omitempty"`
 	// Influence is that of the test set's units on a row's values, by metric key; none in older
 	// logs. It is for comparisons of runs, and in no JSON.
 	Influence map[string]Influence `msgpack:"o,omitempty" json:"-"`

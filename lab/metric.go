@@ -128,6 +128,7 @@ var metrics = []Metric{
 	{"cached", "cached", Fraction, Higher, false, Serving, "prefix cache hit rate", "share of prompt tokens served from the prefix cache"},
 	{"paper", "paper", Percent, Neither, false, Paper, "published figure", "the paper's figure for this row"},
 	{"train_tokens_per_s", "train tok/s", Rate, Higher, true, Pipeline, "training throughput", "training tokens per second"},
+	{"kv_bytes_per_token", "KV B/token", Plain, Lower, false, Pipeline, "size of the KV cache", "bytes of a token's keys and values in all layers, scales included, in the KV cache that the row is measured with"},
 	{"cache_bytes_per_token", "cache B/token", Plain, Lower, false, Pipeline, "size of the teacher's cached distributions", "bytes a distribution of the file that a distillation learned from: its size by its rows"},
 }
 

@@ -31,6 +31,8 @@ type TableRow struct {
 	// Tokens are the artifacts of what the cells' models say at each token of a few answers, in
 	// order of seed; "" where there is none.
 	Tokens []string
+	// KV is the format of the KV cache that the row was measured with; "" for the usual one.
+	KV string
 	// Timings say how the timings of the row were taken, in order of seed.
 	Timings []SeedTiming
 	// Chosen is what searches of the row's step have chosen, in order of seed.
@@ -169,6 +171,7 @@ func (r *TableRow) merge(cell Cell, machine string, e Event) {
 	}
 	r.seeds[at].machine, r.seeds[at].key, r.seeds[at].test = machine, e.Key, e.Test
 	r.seeds[at].timings, r.seeds[at].tokens, r.seeds[at].chosen = e.Timings, e.Tokens, e.Chosen
+	r.KV = e.KV // of the step, whose cells have no other
 	r.seeds[at].take(e)
 	if r.stale = true; r.staleMetrics == nil {
 		r.staleMetrics = map[string]bool{}

@@ -42,9 +42,9 @@ func (m *Model) WithKV(format kernels.KVFormat) (*Model, error) {
 	return c, nil
 }
 
-// KV is the format of the KV cache that the model was made for by WithKV, else the one to serve
-// with.
-func (m *Model) KV() kernels.KVFormat { return m.kv }
+// KV is the format of the KV cache that the model was made for by WithKV; given is false where it
+// was not.
+func (m *Model) KV() (format kernels.KVFormat, given bool) { return m.kv, m.cached }
 
 func rounded(w weight.Weight) weight.Weight {
 	d, ok := w.(*weight.Dense)

@@ -78,8 +78,13 @@ func TestKVStaysInBFloat16(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.KV() != kernels.KVBFloat16 || cached.KV() != kernels.KVInt4 || cached.InBFloat16().KV() != kernels.KVInt4 {
-		t.Errorf("models have caches of %v, %v and %v", m.KV(), cached.KV(), cached.InBFloat16().KV())
+	for _, one := range []*Model{cached, cached.InBFloat16()} {
+		if format, given := one.KV(); format != kernels.KVInt4 || !given {
+			t.Errorf("a model for a cache in int4 has one in %v, %v", format, given)
+		}
+	}
+	if _, given := m.KV(); given {
+		t.Error("a model has a cache of its own that nobody gave it")
 	}
 	tokens := randomTokens(rand.New(rand.NewPCG(6, 6)), 90, m.Vocab)
 	if a, b := m.InBFloat16().Forward(pack(tokens), nil), cached.InBFloat16().Forward(pack(tokens), nil); slices.Equal(a, b) {

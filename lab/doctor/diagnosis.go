@@ -91,6 +91,7 @@ type ModelSpeed struct {
 	Format     string `json:"format"`
 	Head       string `json:"head"`  // format of the head and the embedding
 	Cache      string `json:"cache"` // format of keys and values
+	CacheBytes int64  `json:"cache_bytes_per_token"`
 	Parameters int    `json:"parameters"`
 	Bytes      int64  `json:"bytes"` // of the weights in their formats
 	Tests      []Test `json:"tests"`

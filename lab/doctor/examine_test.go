@@ -179,7 +179,7 @@ func sample() *Diagnosis {
 			{"weight", "float32", "[151936, 896]", 1, 272e6, 545e6, []Timing{{1, Sample{17.9e-3, 17e-3, 18e-3, 7}, "DRAM", 16.4e-3, 0.914}}},
 			{"parallel region", "", "2 threads meet", 0, 0, 0, []Timing{{2, Sample{0.8e-6, 0.7e-6, 0.9e-6, 7}, "", 0, 0}}},
 		},
-		Model: &ModelSpeed{"qwen2.5-0.5b", "w4a8", "w8a8", "bfloat16", 494032768, 496e6, []Test{
+		Model: &ModelSpeed{"qwen2.5-0.5b", "w4a8", "w8a8", "bfloat16", 12288, 494032768, 496e6, []Test{
 			{"prefill 512", 1, 512, Sample{900, 890, 910, 5}, 899.5, 7e8, 1e6, Timing{2, Sample{0.569, 0.56, 0.58, 5}, "int8", 0.43, 0.76}},
 			{"decode 128", 1, 128, Sample{62.5, 44, 63.2, 5}, 59.1, 1e9, 498e6, Timing{2, Sample{2.05, 2, 2.9, 5}, "DRAM", 1.8, 0.88}},
 		}},

@@ -95,7 +95,7 @@ func (e *examination) model(ctx context.Context, c model.Config, f format, cache
 		return nil, err
 	}
 	e.generator = generator{} // its memory is as large as the largest weight
-	e.report.Model = &ModelSpeed{Shape: o.Shape, Format: f.name, Head: f.ofHead().name, Cache: o.Cache, Parameters: c.Parameters(), Bytes: m.Bytes()}
+	e.report.Model = &ModelSpeed{Shape: o.Shape, Format: f.name, Head: f.ofHead().name, Cache: o.Cache, CacheBytes: model.PositionBytes(c, cache), Parameters: c.Parameters(), Bytes: m.Bytes()}
 	var tests []runner
 	for _, n := range o.Prefill {
 		tests = append(tests, runner{name: fmt.Sprintf("prefill %d", n), sequences: 1, prompt: n})

@@ -209,7 +209,7 @@ func (m *ModelSpeed) text(b *strings.Builder, threads int) {
 	if m.Head != m.Format {
 		weights += ", head in " + m.Head
 	}
-	fmt.Fprintf(b, "%s in %s · keys and values in %s · %.4gM parameters, %.4g MB · %s\n\n", m.Shape, weights, m.Cache, float64(m.Parameters)/1e6, float64(m.Bytes)/1e6, threadsText(threads))
+	fmt.Fprintf(b, "%s in %s · keys and values in %s, %s a token · %.4gM parameters, %.4g MB · %s\n\n", m.Shape, weights, m.Cache, report.Format(lab.Bytes, float64(m.CacheBytes)), float64(m.Parameters)/1e6, float64(m.Bytes)/1e6, threadsText(threads))
 	t := texttable.New(1, "test", "tokens/s", "median", "min", "max", "n", "bytes/token", "", "limit", "share")
 	for _, test := range m.Tests {
 		rate := rateText(test.Operations*test.Rate.Median, operationsPerSecond)

@@ -10,6 +10,7 @@ import (
 
 	"slimlab/lab/stat"
 	"slimlab/lab/task"
+	"slimlab/model"
 )
 
 // Evaluation is all that was measured.
@@ -37,6 +38,7 @@ type ModelInfo struct {
 	Memory     int64    `json:"bytes_memory"` // of the weights as they were multiplied
 	Formats    []string `json:"formats"`      // of the weights as they were multiplied
 	Cache      string   `json:"cache"`        // of keys and values
+	CacheBytes int64    `json:"cache_bytes_per_token,omitempty"`
 	BOS        string   `json:"bos,omitempty"`
 	AddsBOS    bool     `json:"adds_bos"` // a BOS was before every text
 	Prefix     string   `json:"prefix,omitempty"`
@@ -104,7 +106,7 @@ type Continuation struct {
 
 func newModelInfo(name string, m *Model, begin task.Beginning) ModelInfo {
 	info := ModelInfo{
-		Name: name, Parameters: m.Config.Parameters(), Stored: m.Stored, Memory: m.Bytes(), Cache: m.Cache.String(),
+		Name: name, Parameters: m.Config.Parameters(), Stored: m.Stored, Memory: m.Bytes(), Cache: m.Cache.String(), CacheBytes: model.PositionBytes(m.Config, m.Cache),
 		BOS: m.Tokenizer.Token(m.Tokenizer.BOS()), AddsBOS: begin.BOS >= 0, Prefix: m.Tokenizer.Token(begin.Prefix),
 	}
 	add := func(format string) {

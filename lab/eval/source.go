@@ -23,16 +23,24 @@ type Models interface {
 const version = 4 // 3 kept no log-likelihoods of choices
 
 // NewSource finds a MODEL, whose weights that are not quantized will be multiplied in dtype, one of
-// DTypes. Of its files only the config and the tensors' headers are read.
-func NewSource(models Models, name, dtype string) (Source, error) {
+// DTypes, and its keys and values kept in kv, one of Caches; "" is dtype. Of its files only the
+// config and the tensors' headers are read.
+func NewSource(models Models, name, dtype, kv string) (Source, error) {
 	c, err := models.OpenModel(name)
 	if err != nil {
 		return Source{}, err
 	}
 	defer c.Close()
+	cache, err := cacheOf(dtype, kv)
+	if err == nil {
+		err = cache.Check(pageSize, c.Config().HeadDim)
+	}
+	if err != nil {
+		return Source{}, fmt.Errorf("model %s: KV cache: %w", name, err)
+	}
 	stored := c.Bytes()
 	load := func(ctx context.Context) (*Model, error) {
-		m, err := load(ctx, models, name, dtype)
+		m, err := load(ctx, models, name, dtype, cache)
 		if err != nil {
 			return nil, err
 		}
@@ -41,16 +49,40 @@ func NewSource(models Models, name, dtype string) (Source, error) {
 	}
 	of := func(ctx context.Context) (recipe.Recipe, error) {
 		content, err := models.Content(ctx, name)
+		parameters := recipe.Values{"dtype": dtype}
+		if kv != "" {
+			parameters["kv"] = kv
+		}
 		return recipe.Recipe{
 			Stage: "eval", Version: version, Kernels: kernels.Implementation(), Arch: recipe.Arch(),
-			Inputs: map[string]string{"model": content}, Parameters: recipe.Values{"dtype": dtype},
+			Inputs: map[string]string{"model": content}, Parameters: parameters,
 		}, err
 	}
 	return Source{Name: name, Positions: c.Config().MaxPositions, Vocab: c.Config().Vocab, Notes: c.Notes(), Settings: c.GenerationSettings(), Load: load, Recipe: of}, nil
 }
 
-// load loads a model whose weights that are not quantized, keys and values are in dtype.
-func load(ctx context.Context, models Models, name, dtype string) (*Model, error) {
+// Caches lists the formats that keys and values can be kept in.
+func Caches() []string {
+	var names []string
+	for _, f := range kernels.KVFormats() {
+		names = append(names, f.String())
+	}
+	return names
+}
+
+// cacheOf is the KV cache of that name, or that of a dtype where there is none.
+func cacheOf(dtype, kv string) (kernels.KVFormat, error) {
+	if kv != "" {
+		return kernels.ParseKVFormat(kv)
+	}
+	if dtype == "float32" {
+		return kernels.KVFloat32, nil
+	}
+	return kernels.KVBFloat16, nil
+}
+
+// load loads a model whose weights that are not quantized are in dtype.
+func load(ctx context.Context, models Models, name, dtype string, cache kernels.KVFormat) (*Model, error) {
 	c, err := models.OpenModel(name)
 	if err != nil {
 		return nil, err
@@ -67,12 +99,11 @@ func load(ctx context.Context, models Models, name, dtype string) (*Model, error
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", name, err)
 	}
-	out := &Model{Model: m, Tokenizer: t}
+	out := &Model{Model: m, Tokenizer: t, Cache: cache}
 	switch dtype {
 	case "float32":
-		out.Cache = kernels.KVFloat32
 	case "bfloat16":
-		out.Model, out.Cache = m.InBFloat16(), kernels.KVBFloat16
+		out.Model = m.InBFloat16()
 	default:
 		return nil, nearest.Unknown("dtype", dtype, DTypes())
 	}

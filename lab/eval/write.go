@@ -49,8 +49,12 @@ func (m ModelInfo) line() string {
 	if m.AddsBOS {
 		begin = m.BOS + " before every text"
 	}
+	cache := m.Cache
+	if m.CacheBytes > 0 { // figures that were kept by an earlier version have none
+		cache += fmt.Sprintf(" (%s a token)", report.Format(lab.Bytes, float64(m.CacheBytes)))
+	}
 	return fmt.Sprintf("%s: %s parameters, %s stored; multiplied as %s, keys and values in %s; %s", m.Name,
-		report.Format(lab.Count, float64(m.Parameters)), report.Format(lab.Bytes, float64(m.Stored)), strings.Join(m.Formats, " and "), m.Cache, begin)
+		report.Format(lab.Count, float64(m.Parameters)), report.Format(lab.Bytes, float64(m.Stored)), strings.Join(m.Formats, " and "), cache, begin)
 }
 
 // head is the header of the figures' columns.

@@ -279,9 +279,10 @@ type pair struct {
 }
 
 // sameRecipe reports whether the models of both rows are the same artifacts, measured by the same
-// arithmetic. Logs that name no artifacts are compared by scenario, version and machine.
+// arithmetic and with the same KV cache. Logs that name no artifacts are compared by scenario,
+// version and machine.
 func sameRecipe(base, next *lab.View, a, b *lab.TableRow) bool {
-	if len(a.Machines) != 1 || !slices.Equal(a.Machines, b.Machines) || base.Begin.Version != next.Begin.Version {
+	if a.KV != b.KV || len(a.Machines) != 1 || !slices.Equal(a.Machines, b.Machines) || base.Begin.Version != next.Begin.Version {
 		return false
 	}
 	if !named(a.Keys) || !named(b.Keys) {

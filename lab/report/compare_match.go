@@ -91,7 +91,7 @@ func settle(t, other *sweep.Table) {
 			theirs := other.Axes[at].Values
 			depends := func(r sweep.Row) bool { return r.Name == row.Name && r.At[at] != sweep.Any }
 			made := func(r sweep.Row) bool {
-				return r.Name == row.Name && named(r.Keys) && slices.Equal(r.Keys, row.Keys)
+				return r.Name == row.Name && r.KV == row.KV && named(r.Keys) && slices.Equal(r.Keys, row.Keys)
 			}
 			if len(theirs) > 1 && slices.ContainsFunc(other.Rows, depends) || len(theirs) == 1 && theirs[0] != values[0] && !slices.ContainsFunc(other.Rows, made) {
 				row.At[axis] = 0

@@ -31,6 +31,7 @@ var natures = map[string]Nature{
 	"mlp_kept": Exact, "heads_kept": Exact, "params_kept": Exact,
 	"paper":                 Exact, // published, not measured
 	"cached":                Exact, // tokens counted over a workload that the seed decides
+	"kv_bytes_per_token":    Exact, // of the heads and the format
 	"cache_bytes_per_token": Exact, // of a file that the seed decides
 	"loss_floor":            Exact, // of the validation set, of no model
 	"exact":                 Sampled, "ended": Sampled,

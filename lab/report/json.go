@@ -64,6 +64,7 @@ type jsonRow struct {
 	Machines []string `json:"machines"`
 	// how the timings were taken
 	Timings []jsonTiming `json:"timings,omitempty"`
+	KV      string       `json:"kv,omitempty"` // of the KV cache that the row was measured with, where it is not the usual one
 	// what searches of the row's step have chosen
 	Chosen []lab.SeedChosen       `json:"chosen,omitempty"`
 	Values map[string]jsonSummary `json:"values"`
@@ -193,7 +194,7 @@ func newJSONRows(t *sweep.Table) []jsonRow {
 }
 
 func newJSONRow(r *lab.TableRow, chosen []sweep.Column) jsonRow {
-	out := jsonRow{Row: r.Name, Chosen: r.Chosen, Params: map[string]json.RawMessage{}, Depends: []string{}, State: r.State.String(), Machines: orEmpty(r.Machines), Values: map[string]jsonSummary{}}
+	out := jsonRow{Row: r.Name, KV: r.KV, Chosen: r.Chosen, Params: map[string]json.RawMessage{}, Depends: []string{}, State: r.State.String(), Machines: orEmpty(r.Machines), Values: map[string]jsonSummary{}}
 	for _, p := range r.Params {
 		out.Params[p.Key] = typed(p.Value)
 	}

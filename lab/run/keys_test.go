@@ -127,6 +127,8 @@ func TestSettingsChangeKeys(t *testing.T) {
 		{name: "program", text: onWorld, change: func(w *worker, _ *measured) { w.run.home.Version = "another" }, want: "serve"},
 		{name: "baseline", text: onWorld, change: func(w *worker, _ *measured) { w.base.key = "another" }, want: "agreement"},
 		{name: "model", text: onWorld, change: func(_ *worker, m *measured) { m.key = "another" }, want: "agreement, evaluate, serve"},
+		{name: "KV cache", text: onWorld, change: func(_ *worker, m *measured) { m.kv = kernels.KVInt4 }, want: "agreement, evaluate, serve"},
+		{name: "KV cache of the baseline", text: onWorld, change: func(w *worker, _ *measured) { w.base.kv = kernels.KVInt4 }, want: "agreement"},
 		{name: "kernels", text: onWorld, kernels: other, want: "agreement, evaluate, serve, train"},
 		{name: "no chains", text: onChains},
 		{name: "test problems", text: onChains, old: "problems: 20", new: "problems: 21", want: "evaluate, test set, units judged, units ranked"},

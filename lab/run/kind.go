@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"slimlab/kernels"
 	"slimlab/lab/scenario"
 )
 
@@ -20,6 +21,7 @@ type stepWork interface {
 type job struct {
 	model *artifactModel
 	build func(dir string) error // nil where the model exists already
+	kv    kernels.KVFormat       // of the KV cache that its row is measured with
 	// prepare makes the artifacts that build reads, before build and without the lock of computing,
 	// which they take themselves; it may be nil
 	prepare func() error

@@ -12,6 +12,7 @@ import (
 
 	"slimlab/kd"
 	"slimlab/kd/teachercache"
+	"slimlab/kernels"
 	"slimlab/lab"
 	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
@@ -129,6 +130,7 @@ func TestEveryParameterHasAKey(t *testing.T) {
 // that each has a description.
 func TestVocabularyIsAcceptedByItsParsers(t *testing.T) {
 	parsers := map[string]func(name string) error{
+		"caches":  func(name string) error { _, err := kernels.ParseKVFormat(name); return err },
 		"losses":  func(name string) error { _, err := kd.ParseObjective(name); return err },
 		"methods": func(name string) error { _, err := pruning.ParseMethod(name); return err },
 		"schemes": func(name string) error { _, err := quant.ParseScheme(name); return err },
@@ -141,7 +143,7 @@ func TestVocabularyIsAcceptedByItsParsers(t *testing.T) {
 		},
 	}
 	lists := Vocabulary().Names
-	if got, want := slices.Sorted(maps.Keys(lists)), []string{"codecs", "losses", "methods", "modes", "pretrained", "schemes", "sources", "workloads"}; !slices.Equal(got, want) {
+	if got, want := slices.Sorted(maps.Keys(lists)), []string{"caches", "codecs", "losses", "methods", "modes", "pretrained", "schemes", "sources", "workloads"}; !slices.Equal(got, want) {
 		t.Errorf("found lists %v, expected %v", got, want)
 	}
 	for list, names := range lists {

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
+	"slimlab/kernels"
 	"slimlab/lab"
+	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
 	"slimlab/lab/task"
 	"slimlab/model"
@@ -19,6 +22,7 @@ type measured struct {
 	name   string
 	key    string // of the model's artifact
 	model  *artifactModel
+	kv     kernels.KVFormat // of the KV cache that the model is measured with
 	values map[string]lab.Measure
 	scores *task.Scores // nil for tasks other than recsys
 	// scores of prompts with one of two answers; nil for tasks that have none
@@ -36,9 +40,37 @@ type measured struct {
 	tokens  string         // the artifact of what the row's model says of a few answers
 }
 
+// load is the row's model, which attends to what its KV cache keeps.
+func (row *measured) load(ctx context.Context) (*model.Model, error) {
+	m, err := row.model.load(ctx)
+	if err != nil || row.kv == kernels.KVBFloat16 {
+		return m, err
+	}
+	return m.WithKV(row.kv)
+}
+
+// describe names the row's model in the recipe of a measurement, as role.
+func (row *measured) describe(of recipe.Recipe, role string) {
+	of.Inputs[role] = row.key
+	if kv := row.kvName(); kv != "" {
+		of.Parameters["kv of "+role] = kv
+	}
+}
+
+// kvName names the row's KV cache; "" for the usual one.
+func (row *measured) kvName() string {
+	if row.kv == kernels.KVBFloat16 {
+		return ""
+	}
+	return row.kv.String()
+}
+
+// is reports whether two rows are the same model with the same KV cache.
+func (row *measured) is(other *measured) bool { return row.key == other.key && row.kv == other.kv }
+
 // measure fills a row: sizes, quality, latency, and their differences from the baseline's.
 func (w *worker) measure(ctx context.Context, s scenario.Step, j job, dir string) error {
-	row := &measured{name: s.Name, key: j.model.key, model: j.model, values: map[string]lab.Measure{}, influence: map[string]lab.Influence{}}
+	row := &measured{name: s.Name, key: j.model.key, model: j.model, kv: j.kv, values: map[string]lab.Measure{}, influence: map[string]lab.Influence{}}
 	if err := w.sizes(row); err != nil {
 		return err
 	}
@@ -101,7 +133,7 @@ func (w *worker) report(ctx context.Context, row *measured) error {
 	if err := w.tokenView(ctx, row); err != nil {
 		return fmt.Errorf("evaluate: %w", err)
 	}
-	w.run.emit(lab.Event{Kind: lab.KindRow, Tokens: row.tokens, Chosen: row.chosen, Cell: w.cell.ID, Row: row.name, Values: row.values, Key: row.key, Machine: w.run.machine, Timings: row.timings, Test: w.data.testKey(w.cell.Point.Evaluate.Validation), Influence: maps.Clone(row.influence)})
+	w.run.emit(lab.Event{Kind: lab.KindRow, Tokens: row.tokens, Chosen: row.chosen, Cell: w.cell.ID, Row: row.name, Values: row.values, Key: row.key, KV: row.kvName(), Machine: w.run.machine, Timings: row.timings, Test: w.data.testKey(w.cell.Point.Evaluate.Validation), Influence: maps.Clone(row.influence)})
 	return nil
 }
 
@@ -118,6 +150,9 @@ func (w *worker) sizes(row *measured) error {
 	mlp, heads := widths(config)
 	fullMLP, fullHeads := widths(row.model.origin)
 	row.values["mlp_kept"] = lab.Measure{Value: mlp / fullMLP}
+	if slices.ContainsFunc(w.cell.Point.Steps, namesKV) {
+		row.values["kv_bytes_per_token"] = lab.Measure{Value: float64(model.PositionBytes(config, row.kv))}
+	}
 	row.values["heads_kept"] = lab.Measure{Value: heads / fullHeads}
 	return nil
 }
@@ -165,7 +200,7 @@ func (w *worker) compare(row *measured) error {
 	ratio("params_kept", "params", func(x, base float64) float64 { return x / base })
 	ratio("loss_delta", "loss", func(x, base float64) float64 { return x/base - 1 })
 	row.relate("loss_delta", "loss", w.base)
-	if row.key != w.base.key {
+	if !row.is(w.base) {
 		row.interval("loss_delta")
 	}
 	if err := w.compareAnswers(row); err != nil {

@@ -53,11 +53,11 @@ func (w *worker) agreement(ctx context.Context, row *measured) error {
 	settings := w.cell.Point.Evaluate
 	a, err := w.run.artifact(ctx, w.agreementRecipe(row), "agreement of "+row.name, func(dir string) error {
 		return w.run.compute(func() error {
-			base, err := w.base.model.load(ctx)
+			base, err := w.base.load(ctx)
 			if err != nil {
 				return err
 			}
-			m, err := row.model.load(ctx)
+			m, err := row.load(ctx)
 			if err != nil {
 				return err
 			}
@@ -101,7 +101,7 @@ func (w *worker) agreement(ctx context.Context, row *measured) error {
 // nothing of it is left to the sample.
 func (w *worker) paired(row *measured, key string, m lab.Measure, warning string) {
 	m.Warning = both(warning, m.Warning)
-	if row.key == w.base.key {
+	if row.is(w.base) {
 		m.Low, m.High, m.Warning = 0, 0, ""
 	}
 	row.values[key] = m

@@ -68,7 +68,7 @@ func (w *worker) choices(ctx context.Context, row *measured) error {
 	a, err := w.run.artifact(ctx, w.choiceRecipe(row, q), "choices of "+row.name, func(dir string) error {
 		w.progress(0, 0, "choices")
 		return w.run.compute(func() error {
-			m, err := row.model.load(ctx)
+			m, err := row.load(ctx)
 			if err != nil {
 				return err
 			}
@@ -117,7 +117,7 @@ func (q *questions) test() string {
 func (w *worker) choiceRecipe(row *measured, q *questions) recipe.Recipe {
 	of := w.data.recipe("choices", choiceVersion)
 	of.Task = recipe.Values{"questions": q.content, "cue": q.Cue}
-	of.Inputs["model"] = row.key
+	row.describe(of, "model")
 	return of
 }
 

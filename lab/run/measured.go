@@ -35,6 +35,8 @@ func unmeasured(p *scenario.Point, s scenario.Step, m lab.Metric) string {
 		return fmt.Sprintf("task %s has no known lowest loss and no answers that are checked, expected task reasoning", p.Task.Kind)
 	case m.Section == lab.Paper:
 		return "the section paper has no figure of the row"
+	case m.Key == "kv_bytes_per_token" && !slices.ContainsFunc(p.Steps, namesKV):
+		return "no step names the KV cache that it is measured with, expected quantize with the key kv"
 	case m.Key == "cache_bytes_per_token" && !cached(s):
 		return fmt.Sprintf("step %s keeps no file of a teacher's distributions, expected distil with the key cache", s.Name)
 	case m.Key == "train_tokens_per_s" && !trains(s):
@@ -61,6 +63,12 @@ func trains(s scenario.Step) bool {
 		return true
 	}
 	return false
+}
+
+// namesKV reports whether a step says which KV cache its row is measured with.
+func namesKV(s scenario.Step) bool {
+	q, ok := s.Work.(*Quantize)
+	return ok && q.KV != ""
 }
 
 // cached reports whether a step reads its teacher's distributions from a file.

@@ -38,7 +38,7 @@ func (w *worker) quality(ctx context.Context, row *measured) error {
 	a, err := w.run.artifact(ctx, w.evaluationRecipe(row, validation), "evaluation of "+row.name, func(dir string) error {
 		w.progress(0, 0, "evaluate")
 		return w.run.compute(func() error {
-			m, err := row.model.load(ctx)
+			m, err := row.load(ctx)
 			if err != nil {
 				return err
 			}
@@ -105,7 +105,8 @@ func (w *worker) quality(ctx context.Context, row *measured) error {
 // measured.
 func (w *worker) evaluationRecipe(row *measured, validation bool) recipe.Recipe {
 	of := w.data.recipe("evaluate", evaluateVersion)
-	of.Task, of.Inputs["model"] = w.data.test, row.key
+	of.Task = w.data.test
+	row.describe(of, "model")
 	of.Parameters["validation"], of.Parameters["loss"] = w.cell.Point.Evaluate.Validation, validation
 	return of
 }
@@ -188,7 +189,7 @@ func (w *worker) ranking(row *measured, score []float64) error {
 // otherTeacher says that a row is compared with another model than the one that it learned from; ""
 // where it is not.
 func (w *worker) otherTeacher(row *measured) string {
-	if row.taught == nil || row.key == w.base.key || row.teacher != nil && row.teacher.key == w.base.key {
+	if row.taught == nil || row.is(w.base) || row.teacher != nil && row.teacher.key == w.base.key {
 		return ""
 	}
 	return fmt.Sprintf("compared with %s, not with its teacher %s", w.base.name, strings.ReplaceAll(row.taught.name(), ";", ",")) // a list of notes is divided by ;
@@ -197,7 +198,8 @@ func (w *worker) otherTeacher(row *measured) string {
 // agreementRecipe is all that decides how far a row agrees with the baseline.
 func (w *worker) agreementRecipe(row *measured) recipe.Recipe {
 	of := w.data.recipe("agreement", agreementVersion)
-	of.Inputs["baseline"], of.Inputs["model"] = w.base.key, row.key
+	w.base.describe(of, "baseline")
+	row.describe(of, "model")
 	of.Parameters["validation"] = w.cell.Point.Evaluate.Validation
 	return of
 }

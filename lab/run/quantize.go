@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"slimlab/kernels"
 	"slimlab/lab"
 	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
@@ -30,6 +31,7 @@ type Quantize struct {
 	Layers      string       `json:",omitempty" key:"layers" omit:"default" doc:"a scheme for each layer, with spaces between, in place of scheme, each by its whole name; none: the layer stays as it is"`
 	Refine      int          `json:",omitzero" key:"refine" default:"0" omit:"default" min:"0" max:"100000" doc:"gradient steps on each layer's output after its rounding, with the grids fixed; the best are kept"`
 	Transforms  `json:",omitzero"`
+	KV          string      `json:",omitempty" key:"kv" omit:"default" names:"caches" doc:"KV cache that the row is measured with, not those of steps after it: a setting of slimlab's engine, which no saved model carries; default: bfloat16"`
 	Calibration Calibration `key:"calibration" doc:"calibration text of what needs one: methods but rtn, scales, clipping"`
 
 	scheme quant.Scheme // of these words, which Check has made of them
@@ -87,7 +89,11 @@ func (q *Quantize) Describe(from string) string {
 	if q.Method != "" {
 		text += " by " + q.Method
 	}
-	return text + q.Transforms.describe()
+	text += q.Transforms.describe()
+	if q.KV != "" {
+		text += ", KV cache in " + q.KV
+	}
+	return text
 }
 
 // Packs reports whether the step leaves quantized weights.
@@ -131,6 +137,10 @@ func (q *Quantize) plan(ctx context.Context, w *worker, s scenario.Step) (job, e
 		return job{}, err
 	}
 	shape := turned.Config(source.shape)
+	kv, err := q.kv(shape)
+	if err != nil {
+		return job{}, err
+	}
 	of := w.data.recipe(s.Kind, quantizeVersion)
 	of.Inputs["model"], of.Parameters["scheme"] = source.key, scheme.String()
 	if options := scheme.Options(); options != "" {
@@ -152,12 +162,31 @@ func (q *Quantize) plan(ctx context.Context, w *worker, s scenario.Step) (job, e
 		q.Calibration.into(&of, w.cell.Seed)
 	}
 	q.note(w, s.Name, scheme)
+	if q.KV != "" {
+		w.run.noteOnce(lab.Info, fmt.Sprintf("%s is measured with a KV cache of %s: %s; it is a setting of slimlab's engine, and not in a saved model", s.Name, kv, kv.About()))
+	}
 	q.untied(w, s.Name, source.shape, shape)
 	return job{
 		model:  stepModel(s, of, source.origin, shape),
+		kv:     kv,
 		build:  func(dir string) error { return q.build(ctx, w, source, plan, calibrated, dir) },
 		report: func(dir string) error { return q.report(w, dir) },
 	}, nil
+}
+
+// kv is the format of the row's KV cache, which has to fit heads of a model's shape.
+func (q *Quantize) kv(c model.Config) (kernels.KVFormat, error) {
+	if q.KV == "" {
+		return kernels.KVBFloat16, nil
+	}
+	format, err := kernels.ParseKVFormat(q.KV)
+	if err == nil {
+		err = format.Check(kernels.KVBlock, c.HeadDim)
+	}
+	if err != nil {
+		return 0, keyError{"kv", fmt.Errorf("is %s: %w", q.KV, err)}
+	}
+	return format, nil
 }
 
 // note says what follows from the scheme and the shape that the step's keys do not say.

@@ -42,7 +42,7 @@ func (w *worker) serve(ctx context.Context, row *measured) error {
 		var e *serve.Engine
 		var workload load.Ranking
 		if err := w.run.compute(func() error {
-			m, err := row.model.load(ctx)
+			m, err := row.load(ctx)
 			if err != nil {
 				return err
 			}
@@ -85,7 +85,8 @@ func (w *worker) serve(ctx context.Context, row *measured) error {
 // servingRecipe is all that decides a row's timings: the program and the machine too.
 func (w *worker) servingRecipe(row *measured) recipe.Recipe {
 	of := w.data.recipe(serveStage, serveVersion)
-	of.Inputs["model"], of.Parameters = row.key, recipe.Of(w.cell.Point.Serve)
+	of.Parameters = recipe.Of(w.cell.Point.Serve)
+	row.describe(of, "model")
 	of.Parameters["program"], of.Parameters["machine"] = w.run.home.Version, w.run.machine
 	return of
 }

@@ -32,7 +32,10 @@ func (w *worker) tokenView(ctx context.Context, row *measured) error {
 		return nil
 	}
 	of := w.data.recipe("tokens", tokensVersion)
-	of.Inputs["teacher"], of.Inputs["model"] = teacher.key, row.key
+	if of.Inputs["teacher"] = teacher.key; row.teacher == nil {
+		w.base.describe(of, "teacher")
+	}
+	row.describe(of, "model")
 	of.Parameters["examples"] = n
 	// the view names its models, which another scenario may call otherwise
 	of.Parameters["names"] = []string{teacher.name, row.name}
@@ -61,11 +64,15 @@ func (w *worker) tokenView(ctx context.Context, row *measured) error {
 
 // compareTokens makes the view of a row's model on examples.
 func (w *worker) compareTokens(ctx context.Context, teacher *artifactModel, row *measured, examples []kd.Example) (*tokenview.View, error) {
-	p, err := teacher.load(ctx)
+	load := teacher.load
+	if row.teacher == nil {
+		load = w.base.load
+	}
+	p, err := load(ctx)
 	if err != nil {
 		return nil, err
 	}
-	q, err := row.model.load(ctx)
+	q, err := row.load(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"slimlab/kernels"
 	"slimlab/lab/scenario"
 	"slimlab/lab/task"
 	"slimlab/model/pretrained"
@@ -14,6 +15,7 @@ func Vocabulary() scenario.Vocabulary {
 		Kinds:      Kinds(),
 		Unmeasured: unmeasured,
 		Names: map[string][]scenario.Name{
+			"caches":            caches(),
 			"codecs":            codecs,
 			"losses":            losses,
 			"modes":             modes,
@@ -31,6 +33,15 @@ func described(names []string, about map[string]string) []scenario.Name {
 	all := make([]scenario.Name, len(names))
 	for i, name := range names {
 		all[i] = scenario.Name{Name: name, About: about[name]}
+	}
+	return all
+}
+
+// caches are the formats of a KV cache.
+func caches() []scenario.Name {
+	var all []scenario.Name
+	for _, f := range kernels.KVFormats() {
+		all = append(all, scenario.Name{Name: f.String(), About: f.About()})
 	}
 	return all
 }

@@ -61,7 +61,7 @@ func New(m *model.Model, o Options) (*Executor, error) {
 		o.Pages = 32768 / max(1, o.PageSize)
 	}
 	if o.KV == 0 {
-		o.KV = m.KV()
+		o.KV, _ = m.KV()
 	}
 	pool, err := model.NewKVPool(m.Config, o.KV, o.Pages, o.PageSize)
 	if err != nil {
