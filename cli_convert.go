@@ -201,7 +201,7 @@ func (p *program) quantizeCommand() *cobra.Command {
 	flags.StringVar(&words.Method, "method", "", "how codes are chosen: "+strings.Join(convert.SchemeMethods(), ", ")+" (default: rtn for 8 bits, gptq for fewer)")
 	flags.StringVar(&words.Group, "group", convert.DefaultGroup, "inputs that share a scale: a multiple of 8; channel, one scale for each output; or auto, the largest of 128, 64, 32, 16 and 8 that divides the inputs of all linear layers")
 	flags.StringVar(&words.Order, "order", convert.DefaultOrder, "of gptq and quantease: order in which inputs are quantized, "+strings.Join(convert.Orders(), " or ")+", those of the largest second moment first")
-	flags.StringVar(&words.Range, "range", convert.DefaultRange, "of integers: range that a group's scale is fitted to, "+strings.Join(convert.Ranges(), " or ")+", the one with the least sum of |w-ŵ|^2.4 rounded to nearest")
+	flags.StringVar(&words.Range, "range", convert.DefaultRange, "of integers: range that a group's scale is fitted to, "+strings.Join(convert.Ranges(), " or ")+", the one with the least sum of |w-q|^2.4 rounded to nearest")
 	flags.IntVar(&words.Sweeps, "sweeps", convert.DefaultSweeps, "of quantease: sweeps through all inputs, from each start; an output that none changes ends before")
 	flags.StringVar(&words.Start, "start", convert.DefaultStart, "of quantease: where it starts, "+strings.Join(convert.Starts(), ", ")+": of both each output keeps the better end")
 	flags.Float64Var(&words.Damping, "damping", convert.DefaultDamping, "of gptq: what is added to the diagonal of the inputs' second moments, as a share of its mean; raised by itself where they are singular")

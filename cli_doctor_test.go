@@ -18,7 +18,7 @@ func TestDoctorErrors(t *testing.T) {
 		{[]string{"--format", "jsn"}, `expected one of table, json, did you mean "json"?`},
 		{[]string{"--model", "qwen2.5-0.6b"}, `did you mean "qwen2.5-0.5b"?`},
 		{[]string{"--model", "stories15m", "--dtype", "float16"}, `did you mean "bfloat16"?`},
-		{[]string{"--model", "stories15m", "--kv", "int9"}, `expected one of bfloat16, float32, int8, did you mean "int8"?`},
+		{[]string{"--model", "stories15m", "--kv", "int9"}, `did you mean "int8"?`},
 		{[]string{"--model", ""}, "expected one of qwen2.5-0.5b, llama-3.2-1b, stories15m"},
 		{[]string{"--model", "stories15m", "--repeat", "0"}, "--repeat 0: expected at least 1"},
 		{[]string{"--model", "stories15m", "--prefill", "0"}, "a prefill of 0 tokens: expected 1 to 8191"},

@@ -34,7 +34,7 @@ seeds: 1
 		{[]string{"last", "--matrix", "KL", "--format", "csv"}, exitHeld, "run,cell,step,matrix,row,column,value\n"},
 		{[]string{"last", "--matrix=output error", "--format", "md"}, exitHeld, "|  | mlp 50% | w8a8-rtn | w4a16-rtn-g16 |\n| --- | ---: | ---: | ---: |\n| layer 0 | "},
 		{[]string{"last"}, exitHeld, "layers.KL  3 rows × 3 columns"},
-		{[]string{"last", "--matrix", "LK"}, exitUsage, `--matrix: matrix "LK": expected one of KL, all, layers.KL, layers.output error, output error`},
+		{[]string{"last", "--matrix", "LK"}, exitUsage, `--matrix: matrix "LK": expected one of KL, all, layer bytes, layers.KL, layers.layer bytes, layers.output error, output error`},
 		{[]string{"last", "KL"}, exitUsage, "expected show RUN"},
 		{[]string{"last", "--matrix="}, exitUsage, "--matrix: found nothing"},
 		{[]string{"last", "--matrix", "--format", "junit"}, exitUsage, "--format of --matrix"},
