@@ -152,27 +152,31 @@ func (d *descent) some(ctx context.Context, first, end int) {
 	if d.weightToo {
 		p := newPath(d, first, end)
 		for s := 0; s < d.sweeps && p.columns() > 0 && ctx.Err() == nil; s++ {
-			rounded := s%3 != 1 || s > lastRelaxed || s == d.sweeps-1
-			p.sweep(ctx, rounded)
-			if !rounded {
+			if d.relaxed(s) {
+				p.sweep(ctx, false)
 				continue
 			}
+			p.sweep(ctx, true)
 			p.keep(least)
-			if s > 0 && !d.relaxes(s+1) {
+			if d.settles(s) {
 				p.dropSettled()
 			}
 		}
 	}
 }
 
-// relaxes reports whether a sweep from s on is relaxed.
-func (d *descent) relaxes(s int) bool {
-	for ; s <= lastRelaxed && s < d.sweeps-1; s++ {
-		if s%3 == 1 {
-			return true
+// relaxed reports whether sweep s from the weight, counted from 0, leaves values as they come.
+func (d *descent) relaxed(s int) bool { return s%3 == 1 && s <= lastRelaxed && s < d.sweeps-1 }
+
+// settles reports whether an output that sweep s from the weight does not change has come to its
+// end: no sweep after it is relaxed.
+func (d *descent) settles(s int) bool {
+	for s++; s <= lastRelaxed; s++ {
+		if d.relaxed(s) {
+			return false
 		}
 	}
-	return false
+	return true
 }
 
 // path is where some outputs are on their way. Its matrices are [in, outputs], so that registers

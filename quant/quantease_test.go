@@ -342,3 +342,23 @@ func TestQuantEaseOnFloatGrids(t *testing.T) {
 		t.Errorf("below GPTQ in %d of %d, expected at least eight in ten", below, n)
 	}
 }
+
+// TestRelaxedSweeps: the published schedule, and from which sweep on outputs can come to an end.
+func TestRelaxedSweeps(t *testing.T) {
+	for sweeps, want := range map[int]string{1: "E", 2: "EE", 3: "-RE", 5: "-REEE", 6: "-R--RE", 30: "-R--R--R--R--R--R--R--R--REEEE", 31: "-R--R--R--R--R--R--R--R--REEEEE"} {
+		d, found := &descent{sweeps: sweeps}, ""
+		for s := range sweeps {
+			switch {
+			case d.relaxed(s):
+				found += "R"
+			case d.settles(s):
+				found += "E"
+			default:
+				found += "-"
+			}
+		}
+		if found != want {
+			t.Errorf("%d sweeps: %s, expected %s", sweeps, found, want)
+		}
+	}
+}

@@ -336,6 +336,9 @@ func TestNotesOfAModel(t *testing.T) {
 	}
 	clear(m.Blocks[1].Down.Weight.Float32()[:32])
 	m.Changed()
+	if _, r := quantize(t, m, "w4a16-rtn-g16", sequences(20)); len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "groups of weights") {
+		t.Errorf("notes of rounding to nearest: %q, expected the groups of zeros alone", r.Notes)
+	}
 	s := scheme(t, "w4a16-gptq-g16")
 	s.Range = MSE
 	_, r, err := inMemory(context.Background(), m, Uniform(s), sequences(20), Options{}, nil)
