@@ -33,7 +33,7 @@ models:
 pipeline:
   - train:    { name: teacher, into: teacher-shape, steps: 6, batch: 4, learning_rate: 3e-3 }
   - distil:   { name: student, into: student-shape, teacher: teacher, steps: 6, batch: 4, learning_rate: 3e-3 }
-  - prune:    { name: pruned, mlp: 0.25, heads: 0.5, calibration: { samples: 12 } }
+  - prune:    { name: pruned, mlp: 0.25, align: 8, heads: 0.5, calibration: { samples: 12 } }
   - distil:   { name: healed, teacher: teacher, steps: 3, batch: 4 }
   - quantize: { name: w8a8, from: healed, scheme: w8a8 }
   - quantize: { name: w4a16, from: healed, scheme: w4a16-gptq, group: 8, calibration: { samples: 12 } }
