@@ -141,24 +141,39 @@ func (p *expectParser) unmeasured(v Vocabulary, e *Expectation) error {
 	}
 	for _, t := range slices.Concat(e.left, e.right) {
 		for _, o := range t.metrics {
-			for i := range p.scenario.Points {
-				point := &p.scenario.Points[i]
-				step, ok := point.Step(o.row)
-				if !ok || !o.matches(point.Params) {
+			for _, row := range o.names() {
+				why := p.neverMeasured(v, &o, row)
+				if why == "" {
 					continue
 				}
-				metric, _ := lab.MetricByKey(o.metric) // the parser has looked it up
-				if _, published := p.scenario.Paper[o.row]; published && metric.Section == lab.Paper {
-					continue
+				p.start = max(0, strings.Index(p.text, o.text))
+				if o.ranks != nil {
+					return fmt.Errorf("%s of row %s is never measured: %s", o.metric, row, why)
 				}
-				if why := v.Unmeasured(point, step, metric); why != "" {
-					p.start = max(0, strings.Index(p.text, o.text))
-					return fmt.Errorf("%s is never measured: %s", o.text, why)
-				}
+				return fmt.Errorf("%s is never measured: %s", o.text, why)
 			}
 		}
 	}
 	return nil
+}
+
+// neverMeasured says why no run measures an operand's metric of a row; "" where one does.
+func (p *expectParser) neverMeasured(v Vocabulary, o *operand, row string) string {
+	metric, _ := lab.MetricByKey(o.metric) // the parser has looked it up
+	if _, published := p.scenario.Paper[row]; published && metric.Section == lab.Paper {
+		return ""
+	}
+	for i := range p.scenario.Points {
+		point := &p.scenario.Points[i]
+		step, ok := point.Step(row)
+		if !ok || !o.matches(point.Params) {
+			continue
+		}
+		if why := v.Unmeasured(point, step, metric); why != "" {
+			return why
+		}
+	}
+	return ""
 }
 
 // matches reports whether the operand is about a point of the sweep.

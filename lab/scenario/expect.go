@@ -17,14 +17,21 @@ import (
 //	comparison := sum ("<" | "<=" | ">" | ">=" | "==") sum
 //	sum        := product (("+" | "-") product)*
 //	product    := value ("*" value)*
-//	value      := ["-"] number [suffix] | metric "(" "row=" name ("," axis "=" value)* ")"
+//	value      := ["-"] number [suffix] | metric "(" "row=" name ("," axis "=" value)* ")" | ranks
+//	ranks      := ("kendall" | "best_kept") "(" metric "," "rows=" names "," "rows=" names ("," axis "=" value)* ")"
+//	names      := name (";" name)+
 //
 // A suffix is one of the metric's unit, as tables write it: 20ms, 300kB, 3%, 1.5x. A metric is the
 // row's value over all seeds. Of quality metrics of several seeds a verdict also tells the mean
 // difference of the two sides, paired by seed, with its 95% interval. A number with a unit is
-// multiplied by ratios alone. Axes of the sweep
-// that no metric names are free: the expectation must hold at each of their values, and each gives
-// a verdict.
+// multiplied by ratios alone. Axes of the sweep that no metric names are free: the expectation must
+// hold at each of their values, and each gives a verdict.
+//
+// Ranks compare the order that a metric gives the rows of one list with that of their counterparts
+// at the same places of another, in each seed: kendall is Kendall's τ-b, best_kept is 1 where the
+// best row of the first list has the best counterpart. Both are means over seeds, and a verdict
+// tells their 95% intervals: Student's of τ, Wilson's of the share of seeds that keep the best.
+// They are about these rows; of one seed, τ has the interval of rows that are drawn from many.
 type Expectation struct {
 	Text  string
 	At    string // file, line and column, for annotations
@@ -58,11 +65,12 @@ type term struct {
 	numbers []int // of the parser's suffixed
 }
 
-// operand is a metric of one row at one point.
+// operand is a metric of one row at one point, or what it says of two lists of rows there.
 type operand struct {
 	text   string
 	metric string
 	row    string
+	ranks  *ranks // nil: the metric of the row
 	at     map[string]string
 }
 
@@ -152,13 +160,17 @@ type used struct {
 }
 
 func (u *used) add(o operand, s lab.Summary) {
-	u.values = append(u.values, fmt.Sprintf("%s = %.6g", o.text, s.Value))
+	if o.ranks != nil {
+		u.values = append(u.values, o.tell(s))
+	} else {
+		u.values = append(u.values, fmt.Sprintf("%s = %.6g", o.text, s.Value))
+	}
 	if u.found == nil {
 		u.found = map[string]lab.Summary{}
 	}
 	u.found[o.text] = s
 	metric, known := lab.MetricByKey(o.metric)
-	u.timing = u.timing || known && metric.Timing
+	u.timing = u.timing || known && metric.Timing && o.ranks == nil
 	for _, w := range s.Warnings {
 		if !slices.Contains(u.warnings, w) {
 			u.warnings = append(u.warnings, w)
@@ -196,6 +208,12 @@ func (e *Expectation) judge(v *lab.View, axes []Axis, free map[string]string, fo
 	}
 	if math.IsNaN(left) || math.IsNaN(right) {
 		return false, reason + "; not a number", nil
+	}
+	if o := e.loneRanks(); o != nil {
+		if s := found.found[o.text]; s.Interval && s.Low < right && right < s.High {
+			reason += fmt.Sprintf(", which %.6g lies in", right)
+		}
+		return held, reason, nil
 	}
 	return held, reason + e.difference(found), nil
 }
@@ -237,7 +255,11 @@ func (e *Expectation) difference(of *used) string {
 
 func evaluate(terms []term, v *lab.View, axes []Axis, free map[string]string, found *used) (float64, error) {
 	return sum(terms, func(o operand) (float64, error) {
-		s, err := o.value(v, axes, free)
+		of := o.value
+		if o.ranks != nil {
+			of = o.rankValue
+		}
+		s, err := of(v, axes, free)
 		if err != nil {
 			return 0, err
 		}

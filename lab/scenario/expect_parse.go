@@ -150,8 +150,11 @@ func (p *expectParser) value(t *term) error {
 	if name == "" {
 		return fmt.Errorf("found %s, expected a number or metric(row=…)", p.rest())
 	}
+	if slices.Contains(rankStatistics, name) {
+		return p.ranks(t, name)
+	}
 	if _, ok := lab.MetricByKey(name); !ok {
-		return nearest.Unknown("unknown metric", name, lab.MetricKeys())
+		return nearest.Unknown("unknown metric", name, slices.Concat(lab.MetricKeys(), rankStatistics))
 	}
 	from := p.start
 	o := operand{metric: name, at: map[string]string{}}
@@ -176,11 +179,18 @@ func (p *expectParser) value(t *term) error {
 
 func (p *expectParser) argument(o *operand) error {
 	key := p.word("(),=<>*")
+	rows := "row"
+	if o.ranks != nil {
+		rows = "rows"
+	}
 	if !p.take('=') {
-		return fmt.Errorf("found %s, expected row= or an axis and =", p.rest())
+		return fmt.Errorf("found %s, expected %s= or an axis and =", p.rest(), rows)
+	}
+	if o.ranks != nil && key == rows {
+		return p.list(o.ranks)
 	}
 	value := p.word("(),=<>*")
-	if key == "row" {
+	if key == "row" && o.ranks == nil {
 		if !slices.Contains(p.scenario.Rows, value) {
 			return nearest.Unknown("unknown row", value, p.scenario.Rows)
 		}
@@ -200,7 +210,7 @@ func (p *expectParser) argument(o *operand) error {
 		p.bound[key] = true
 		return nil
 	}
-	return nearest.Unknown("unknown axis", key, append([]string{"row"}, axes...))
+	return nearest.Unknown("unknown axis", key, append([]string{rows}, axes...))
 }
 
 // word reads up to a space or one of the ends.

@@ -69,13 +69,13 @@ func (p *expectParser) units(e *Expectation, operands []operand) error {
 func (s *suffixed) unitOfNone(operands []operand) error {
 	var wrong error
 	for _, o := range operands {
-		metric, _ := lab.MetricByKey(o.metric) // the parser has looked it up
-		_, err := metric.Unit.ParseNumber(s.text)
+		unit, called := o.unit()
+		_, err := unit.ParseNumber(s.text)
 		if err == nil {
 			return nil
 		}
 		if wrong == nil {
-			wrong = fmt.Errorf("%s: %w", o.metric, err)
+			wrong = fmt.Errorf("%s: %w", called, err)
 		}
 	}
 	return wrong
@@ -95,8 +95,8 @@ func (p *expectParser) factors(t *term) error {
 			}
 		}
 		for _, o := range t.metrics {
-			if metric, _ := lab.MetricByKey(o.metric); !ratio(metric.Unit) {
-				return fmt.Errorf("found %s times %s, whose unit is %s; a number with a unit is multiplied by a ratio alone: expected a plain number, 1.5x or 3%% before %s", number.text, o.metric, metric.Unit, o.metric)
+			if unit, called := o.unit(); !ratio(unit) {
+				return fmt.Errorf("found %s times %s, whose unit is %s; a number with a unit is multiplied by a ratio alone: expected a plain number, 1.5x or 3%% before %s", number.text, called, unit, called)
 			}
 		}
 	}
@@ -111,8 +111,8 @@ func (p *expectParser) unitsOf(t *term) (texts []string, units []lab.Unit) {
 		}
 	}
 	for _, o := range t.metrics {
-		if metric, _ := lab.MetricByKey(o.metric); !ratio(metric.Unit) {
-			texts, units = append(texts, o.metric), append(units, metric.Unit)
+		if unit, called := o.unit(); !ratio(unit) {
+			texts, units = append(texts, called), append(units, unit)
 		}
 	}
 	return texts, units

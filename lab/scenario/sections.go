@@ -152,7 +152,7 @@ var sections = []section{
 	{"seeds", "seeds per point of the sweep"},
 	{"quick", "overrides that --quick applies"},
 	{"columns", "metrics of the table, in order; default: all measured ones"},
-	{"expect", "comparisons of metric(row=…, axis=…) with numbers (0.7, 20ms, 300kB, 3%) or with each other"},
+	{"expect", "comparisons of metric(row=…, axis=…) with numbers (0.7, 20ms, 300kB, 3%) or with each other; kendall(metric, rows=A;B;…, rows=A2;B2;…) is the rank correlation of two lists of rows, best_kept(…) the share of seeds in which the best stays the best"},
 	{"paper", "published figures by row, in per cent relative to the baseline"},
 }
 
