@@ -239,7 +239,7 @@ func (s *Summary) fold(timing bool) {
 	values := make([]float64, len(s.Seeds))
 	for i, m := range s.Seeds {
 		values[i] = m.Value
-		for reason := range strings.SplitSeq(m.Warning, warningSeparator) {
+		for _, reason := range m.Reasons() {
 			s.warn(reason)
 		}
 	}
@@ -285,6 +285,14 @@ func (s *Summary) ownInterval() (low, high float64, ok bool) {
 
 // warningSeparator is between the reasons of a Measure.Warning.
 const warningSeparator = "; "
+
+// Reasons are those of the measure's warning.
+func (m *Measure) Reasons() []string {
+	if m.Warning == "" {
+		return nil
+	}
+	return strings.Split(m.Warning, warningSeparator)
+}
 
 func (s *Summary) warn(text string) {
 	if text != "" && !slices.Contains(s.Warnings, text) {

@@ -125,9 +125,11 @@ func (o operand) rankValue(v *lab.View, axes []Axis, free map[string]string) (la
 				return s, err
 			}
 			rows[i] = append(rows[i], s)
-			for _, w := range s.Warnings {
-				if !slices.Contains(out.Warnings, w) {
-					out.Warnings = append(out.Warnings, w)
+			for _, m := range s.Seeds { // what the row says of its own interval is not about the ranks
+				for _, w := range m.Reasons() {
+					if !slices.Contains(out.Warnings, w) {
+						out.Warnings = append(out.Warnings, w)
+					}
 				}
 			}
 		}
@@ -179,6 +181,9 @@ func (o operand) rankValue(v *lab.View, axes []Axis, free map[string]string) (la
 // bound fills the value and its interval.
 func (o *operand) bound(out *lab.Summary, values []float64, within stat.Interval) {
 	out.Value = stat.Mean(values)
+	if n := len(values); n > 1 && n < 5 {
+		out.Warnings = append(out.Warnings, fmt.Sprintf("n=%d seeds", n))
+	}
 	switch over := stat.MeanInterval(values); {
 	case o.ranks.statistic == bestKept:
 		share := stat.Wilson(int(math.Round(out.Value*float64(len(values)))), len(values))
