@@ -100,6 +100,9 @@ func (f *optimizeFlags) sections() (map[string]any, error) {
 	}
 	text, err := run.ScenarioText(f.task, scenarios.Files)
 	if err != nil {
+		if strings.ContainsAny(f.task, "./\\") && errors.Is(err, scenario.ErrNotFound) {
+			return nil, fmt.Errorf("--task %s: there is no such file, and no scenario of that name", f.task)
+		}
 		return nil, fmt.Errorf("--task %s: %w", f.task, err)
 	}
 	sections, err := optimize.SectionsOf(text)
@@ -107,6 +110,51 @@ func (f *optimizeFlags) sections() (map[string]any, error) {
 		return nil, fmt.Errorf("--task %s: %w", f.task, err)
 	}
 	return sections, nil
+}
+
+// check refuses numbers that cannot be.
+func (f *optimizeFlags) check() error {
+	switch {
+	case f.time < 0:
+		return fmt.Errorf("--time %s: expected a time such as 30m, or 0 for no limit", f.time)
+	case f.candidates < 0:
+		return fmt.Errorf("--candidates %d: expected a number of sizes, or 0 for uniform choices alone", f.candidates)
+	case f.recover < 0:
+		return fmt.Errorf("--recover %d: expected a number of steps, or 0 for none", f.recover)
+	case f.samples < 1:
+		return fmt.Errorf("--samples %d: expected at least 1", f.samples)
+	case f.examples < 1:
+		return fmt.Errorf("--examples %d: expected at least 1", f.examples)
+	}
+	if key, err := run.CheckChoices(strings.Join(f.schemes, " "), strings.Join(f.mlp, " ")); err != nil {
+		return fmt.Errorf("--%s: %w", key, err)
+	}
+	return nil
+}
+
+// checkGoals refuses goals that the task has no figure for, before anything is measured.
+func checkGoals(goals []optimize.Goal, sections map[string]any) error {
+	task, _ := sections["task"].(map[string]any)
+	metrics := measures(task["kind"])
+	if evaluate, ok := sections["evaluate"].(map[string]any); ok && evaluate["choice"] != nil {
+		metrics = append(metrics, "choice_accuracy")
+	}
+	if sections["serve"] != nil {
+		metrics = append(metrics, "ttft_cold_p50")
+	}
+	var has []string
+	for flag, g := range map[string]optimize.Goals{"--auc": {AUC: "-1%"}, "--kl": {KL: "1"}, "--perplexity": {Perplexity: "1%"}, "--accuracy": {Accuracy: "-1%"}, "--ttft": {TTFT: "1s"}} {
+		if list, err := g.Parse(); err == nil && list[0].Measured(metrics) {
+			has = append(has, flag)
+		}
+	}
+	slices.Sort(has)
+	for _, g := range goals {
+		if !g.Measured(metrics) {
+			return fmt.Errorf("%s: task %v has no such figure, it has %s beside --bytes", g.Flag, task["kind"], strings.Join(has, ", "))
+		}
+	}
+	return nil
 }
 
 // measures are the columns of a task's kind.
@@ -121,7 +169,7 @@ func measures(kind any) []string {
 	case "text":
 		return []string{"kl", "kl_p99", "flips", "perplexity", "loss", "loss_delta"}
 	}
-	return []string{"kl", "kl_p99", "flips", "loss", "loss_delta"}
+	return []string{"kl", "kl_p99", "flips", "perplexity", "loss", "loss_delta"}
 }
 
 func (p *program) optimize(ctx context.Context, model, folder string, f optimizeFlags) error {
@@ -130,6 +178,12 @@ func (p *program) optimize(ctx context.Context, model, folder string, f optimize
 		return usage(err)
 	}
 	sections, err := f.sections()
+	if err == nil {
+		err = checkGoals(goals, sections)
+	}
+	if err == nil {
+		err = f.check()
+	}
 	if err == nil && folder != "" {
 		err = p.home.CheckSave(folder)
 	}
@@ -170,6 +224,9 @@ func (p *program) optimize(ctx context.Context, model, folder string, f optimize
 	defer cancel()
 	kind, _ := sections["task"].(map[string]any)
 	second, err := p.searchRun(limited, setting.Build(candidates, measures(kind["kind"])))
+	if second == nil && limited.Err() != nil && ctx.Err() == nil {
+		return broke(fmt.Errorf("--time %s was over before the first candidate was begun: give more", f.time))
+	}
 	if second == nil || err != nil && (ctx.Err() != nil || limited.Err() == nil) {
 		return err
 	}

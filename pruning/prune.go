@@ -235,7 +235,7 @@ func (p *pruner) Compress(ctx context.Context, s *calibrate.Stats, linears []mod
 			return fmt.Errorf("%w: prune before quantizing", err)
 		}
 	}
-	if s.Tokens < s.Width {
+	if s.Tokens < s.Width && p.Method.Updates() {
 		p.report.warn("layer %d, %s: %d calibration tokens for %d channels: only damping makes the solution unique",
 			s.Layer, h.part, s.Tokens, s.Width)
 	}

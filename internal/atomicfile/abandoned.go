@@ -36,6 +36,22 @@ func RemoveAbandoned(name string) error {
 	return failed
 }
 
+// RemoveAllAbandoned removes the temporary files of Writes of all files of a folder whose processes
+// were killed.
+func RemoveAllAbandoned(folder string) error {
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return err
+	}
+	var failed error
+	for _, e := range entries {
+		if at := strings.LastIndexByte(e.Name(), '-'); at > 0 && e.Name()[0] == '.' && temporaryEnd.MatchString(e.Name()[at:]) && e.Type().IsRegular() {
+			failed = errors.Join(failed, removeFree(filepath.Join(folder, e.Name())))
+		}
+	}
+	return failed
+}
+
 // removeFree removes a file that no process has locked.
 func removeFree(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)

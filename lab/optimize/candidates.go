@@ -199,7 +199,7 @@ func (c Candidate) Describe() string {
 		}
 		var done []string
 		if c.MLP[from] != "0" {
-			done = append(done, c.MLP[from]+" of the neurons go")
+			done = append(done, "up to "+c.MLP[from]+" of the neurons go")
 		}
 		if c.Schemes[from] != "none" {
 			done = append(done, c.Schemes[from])

@@ -3,6 +3,7 @@ package optimize
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 
 	"slimlab/lab"
@@ -67,11 +68,13 @@ func Choose(view *lab.View, candidates []Candidate, goals []Goal, recovered bool
 		worst := 0.0
 		for _, g := range goals {
 			x, ok := g.figure(p.Values, baseline)
-			if !ok {
+			if !ok { // a goal that was not measured is not reached
+				p.Misses = append(p.Misses, Misses{Goal: g, Unmeasured: true})
+				worst = math.Inf(1)
 				continue
 			}
 			if e := g.excess(x); e > 1e-12 {
-				p.Misses = append(p.Misses, Misses{g, x})
+				p.Misses = append(p.Misses, Misses{Goal: g, Value: x})
 				worst = max(worst, e/max(1e-9, abs(g.Bound)))
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -112,6 +113,11 @@ func size(text string) (float64, error) {
 	return 0, errors.New("expected a share such as 40%, or a size such as 300MB")
 }
 
+// Measured reports whether a task with some metrics has a figure that the goal bounds.
+func (g Goal) Measured(metrics []string) bool {
+	return slices.ContainsFunc(g.Metrics, func(key string) bool { return key == "bytes" || slices.Contains(metrics, key) })
+}
+
 // figure is the value that the goal bounds, in a row; ok is false where the row has none.
 func (g Goal) figure(row, baseline map[string]float64) (x float64, ok bool) {
 	for _, key := range g.Metrics {
@@ -140,12 +146,16 @@ func (g Goal) excess(x float64) float64 {
 
 // Misses is a goal that a row does not reach.
 type Misses struct {
-	Goal  Goal
-	Value float64
+	Goal       Goal
+	Value      float64
+	Unmeasured bool // the row has no such figure
 }
 
 // String says what was found: "--bytes 40%: 52%".
 func (m Misses) String() string {
+	if m.Unmeasured {
+		return m.Goal.Flag + ": not measured"
+	}
 	if m.Goal.Share {
 		if m.Goal.Metrics[0] == "bytes" {
 			return fmt.Sprintf("%s: %.3g%%", m.Goal.Flag, 100*m.Value)
@@ -155,6 +165,9 @@ func (m Misses) String() string {
 	metric, _ := lab.MetricByKey(m.Goal.Metrics[0])
 	if metric.Unit == lab.Percent {
 		return fmt.Sprintf("%s: %+.3g%%", m.Goal.Flag, 100*m.Value)
+	}
+	if metric.Unit == lab.Seconds {
+		return fmt.Sprintf("%s: %s", m.Goal.Flag, time.Duration(m.Value*float64(time.Second)).Round(time.Microsecond))
 	}
 	return fmt.Sprintf("%s: %.4g", m.Goal.Flag, m.Value)
 }

@@ -97,6 +97,14 @@ func (p *Prune) texts() []cutText {
 // Check implements scenario.Checker.
 func (p *Prune) Check(given func(key string) bool, bad func(key, with, format string, args ...any)) {
 	p.Calibration.check(bad)
+	if method, err := pruning.ParseMethod(p.Method); err == nil {
+		if share, err := p.Calibration.target(); err == nil && share > 0 && !method.Updates() {
+			bad("calibration.target", "method", "is %s, and %s leaves the weights that stay as they are: expected target own, or a method that solves them, such as osscar", p.Calibration.Target, p.Method)
+		}
+		if given("starts") && method != pruning.OSSCAR {
+			bad("starts", "method", "is of osscar, and method is %s: leave starts out", p.Method)
+		}
+	}
 	for _, of := range p.texts() {
 		if _, err := pruning.ParseCut(of.text); err != nil {
 			bad(of.key, "", "is %s, expected a share below 1 such as 20%% or 0.2, or a whole number", of.text)

@@ -113,6 +113,9 @@ func (q *Quantize) Check(given func(key string) bool, bad func(key, with, format
 		return
 	}
 	q.scheme = scheme
+	if share, err := q.Calibration.target(); err == nil && share > 0 && !scheme.Calibrated() && q.Layers == "" {
+		bad("calibration.target", "scheme", "is %s, and %s rounds each weight on its own: expected target own, or a method such as gptq", q.Calibration.Target, scheme)
+	}
 	q.checkLayers(given, bad)
 	q.Transforms.check(scheme, bad)
 	if _, group, ok := quant.CutGroup(q.Scheme); ok {

@@ -98,6 +98,20 @@ func (s *Sensitivity) choices() (list []sensitivity.Choice, err error) {
 	return list, nil
 }
 
+// CheckChoices reports number formats and shares that cannot be tried, with the key that has them.
+func CheckChoices(schemes, mlp string) (key string, err error) {
+	s := Sensitivity{Schemes: schemes, MLP: mlp}
+	if len(s.names()) == 0 {
+		return "schemes", errors.New("there is neither a number format nor a share of neurons to try")
+	}
+	_, err = s.choices()
+	var of keyError
+	if errors.As(err, &of) {
+		return of.key, of.err
+	}
+	return "schemes", err
+}
+
 func (s *Sensitivity) plan(ctx context.Context, w *worker, step scenario.Step) (job, error) {
 	choices, err := s.choices()
 	if err != nil {

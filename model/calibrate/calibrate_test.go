@@ -457,3 +457,28 @@ func close32(a, b []float32) bool {
 	}
 	return true
 }
+
+// One token again and again, with a BOS before it or without, is no text; two of them in a few
+// tokens may be.
+func TestRepeatedTokens(t *testing.T) {
+	m := tiny(t, 5)
+	v := visitor{visit: func(*Stats, []model.LinearLayer) error { return nil }}
+	repeated := func(first, rest int32, n int) Sequence {
+		s := make(Sequence, n)
+		for i := range s {
+			s[i] = rest
+		}
+		s[0] = first
+		return s
+	}
+	for _, list := range [][]Sequence{{repeated(3, 3, 40)}, {repeated(1, 3, 20), repeated(1, 3, 20)}} {
+		if _, err := Run(context.Background(), layersOf(t, m), list, Options[string]{}, v); err == nil || !strings.Contains(err.Error(), "only 1 different ones, expected a text") {
+			t.Errorf("%v: %v", list, err)
+		}
+	}
+	for _, list := range [][]Sequence{{repeated(3, 3, 10)}, {repeated(1, 3, 40), {1, 4, 5, 6}}} {
+		if _, err := Run(context.Background(), layersOf(t, m), list, Options[string]{}, v); err != nil {
+			t.Errorf("%v: %v", list, err)
+		}
+	}
+}

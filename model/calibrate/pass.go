@@ -108,6 +108,9 @@ func Run[R any](ctx context.Context, layers Layers, sequences []Sequence, o Opti
 		if err := p.begin(ctx, sequences); err != nil {
 			return nil, err
 		}
+		if err := checkDistinct(sequences); err != nil {
+			return nil, err
+		}
 	}
 	for layer := range m.Blocks {
 		if err := p.layer(ctx, layer); err != nil {

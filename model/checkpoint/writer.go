@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
@@ -87,7 +88,36 @@ func (w *Writer) begin(recipe []byte) error {
 	case !bytes.Equal(found, recipe):
 		return &UnfinishedError{w.partial, found}
 	}
-	return nil
+	return atomicfile.RemoveAllAbandoned(w.partial)
+}
+
+// sumEnd ends the name of the file with a layer's checksum, which is there until Close.
+const sumEnd = ".crc32"
+
+// checksum is that of a file's content.
+func checksum(name string) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	sum := crc32.NewIEEE()
+	_, err = io.Copy(sum, f)
+	return fmt.Sprintf("%08x", sum.Sum32()), err
+}
+
+// checkSum reports a finished layer's file that is no longer what was written.
+func (w *Writer) checkSum(layer int) error {
+	name := filepath.Join(w.partial, w.shard(layer+1))
+	want, err := os.ReadFile(name + sumEnd)
+	if err != nil {
+		return err
+	}
+	found, err := checksum(name)
+	if err == nil && found != string(want) {
+		err = fmt.Errorf("%s is damaged: its checksum is %s, expected %s: remove this file, and the same command makes the layer again", name, found, want)
+	}
+	return err
 }
 
 // UnfinishedError is the error of a folder that was begun with another recipe.
@@ -122,8 +152,13 @@ func (w *Writer) Abandon() error {
 
 // Finished reports whether a layer was written, by this Writer or one before.
 func (w *Writer) Finished(layer int) bool {
-	_, err := os.Stat(filepath.Join(w.partial, w.shard(layer+1)))
-	return err == nil
+	name := filepath.Join(w.partial, w.shard(layer+1))
+	for _, file := range []string{name, name + sumEnd} {
+		if _, err := os.Stat(file); err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // Block writes a layer of m.
@@ -205,6 +240,19 @@ func (w *Writer) write(ctx context.Context, n int, tensors []Tensor) error {
 		}
 		return fmt.Errorf("write checkpoint %s: %s does not hold what was written: %w", w.dir, filepath.Base(name), err)
 	}
+	if n == 0 {
+		return nil
+	}
+	sum, err := checksum(name)
+	if err == nil {
+		err = atomicfile.Write(name+sumEnd, func(f io.Writer) error {
+			_, err := io.WriteString(f, sum)
+			return err
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("write checkpoint %s: %w", w.dir, err)
+	}
 	return nil
 }
 
@@ -228,6 +276,14 @@ func (w *Writer) close() error {
 	if err := w.saveConfig(true); err != nil {
 		return err
 	}
+	for _, name := range names[1:] {
+		if err := os.Remove(filepath.Join(w.partial, name+sumEnd)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if err := atomicfile.RemoveAllAbandoned(w.partial); err != nil {
+		return err
+	}
 	// an empty folder is replaced
 	if err := os.Remove(w.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -248,6 +304,9 @@ func (w *Writer) LoadBlock(ctx context.Context, m *model.Model, layer int) error
 }
 
 func (w *Writer) loadBlock(ctx context.Context, m *model.Model, layer int) error {
+	if err := w.checkSum(layer); err != nil {
+		return err
+	}
 	folder := os.DirFS(w.partial)
 	d, err := readConfig(folder, ".", nil)
 	if err != nil {

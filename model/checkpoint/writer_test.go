@@ -3,6 +3,7 @@ package checkpoint
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -156,5 +157,76 @@ func TestWriterDropsFilesWithoutRecipe(t *testing.T) {
 	}
 	if w, err = NewWriter(dir, []byte("another recipe"), m.Config, F32); err != nil || w.Finished(0) {
 		t.Errorf("a layer of an unknown recipe was taken over: %v", err)
+	}
+}
+
+// A finished layer that was damaged before the work goes on is refused with what to do, and what a
+// killed process left of files that it was writing does not come into the finished folder.
+func TestWriterOfADamagedLayer(t *testing.T) {
+	ctx := context.Background()
+	m := random(t, shapes()["tied"])
+	dir := filepath.Join(t.TempDir(), "out")
+	begin := func() *Writer {
+		w, err := NewWriter(dir, []byte("recipe"), m.Config, F32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
+	w := begin()
+	if err := w.Block(ctx, m, 0); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(w.Folder(), w.shard(1))
+	whole, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := bytes.Clone(whole)
+	damaged[len(damaged)-3] ^= 4
+	if err := os.WriteFile(name, damaged, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	frame, err := model.Skeleton(m.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w = begin()
+	if err := w.LoadBlock(ctx, frame, 0); !w.Finished(0) || err == nil || !strings.Contains(err.Error(), name+" is damaged") || !strings.Contains(err.Error(), "remove this file") {
+		t.Errorf("a damaged layer: %v", err)
+	}
+	if err := os.Remove(name); err != nil {
+		t.Fatal(err)
+	}
+	if w = begin(); w.Finished(0) {
+		t.Error("a layer without its file is finished")
+	}
+	left := filepath.Join(w.Folder(), ".config.json-0123abcd")
+	if err := os.WriteFile(left, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	w = begin()
+	for layer := range m.Layers {
+		if err := w.Block(ctx, m, layer); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var rest []Tensor
+	for _, p := range m.Tensors() {
+		if !strings.HasPrefix(p.Name, "model.layers.") {
+			rest = append(rest, safetensors.NewTensor(p.Name, F32, p.Shape, func() any { return p.Data }))
+		}
+	}
+	if err := errors.Join(w.Rest(ctx, rest), w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") || strings.HasSuffix(e.Name(), sumEnd) {
+			t.Errorf("%s is in the finished folder", e.Name())
+		}
 	}
 }
