@@ -120,7 +120,7 @@ func TestCutsThatCannotBe(t *testing.T) {
 		"{ name: p, layers: 1, mlp: 0.5 }":                        "step p's layers is 1, and whole layers are removed in a step of their own: leave mlp out",
 		"{ name: p, layers: 1 }":                                  "step p's layers is 1: the model has one of its layers alone, which stays",
 		"{ name: p, layers: two }":                                "step p's layers is two, expected a share below 1",
-		"{ name: p, widths: budget }":                             "step p removes nothing: give mlp, heads, query_heads, budget or layers",
+		"{ name: p, widths: budget }":                             "step p removes nothing: give mlp, mlp_layers, heads, query_heads, budget or layers",
 	} {
 		text := fmt.Sprintf(shapes, 32, 2, 64, "  - prune: "+step)
 		s, err := scenario.Parse("test.yaml", []byte(text), scenario.Options{Vocabulary: Vocabulary()})

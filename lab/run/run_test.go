@@ -251,7 +251,7 @@ func TestPipeline(t *testing.T) {
 		for _, m := range lab.Metrics() {
 			// of other tasks
 			of := m.Key == "loss_test" || strings.HasPrefix(m.Key, "auc") && !slices.Contains(ranked["recsys"], m.Key) || slices.Contains(reasoned, m.Key) || m.Key == "perplexity" || slices.Contains(choiceMetrics, m.Key)
-			if of || m.Key == "paper" || m.Key == "cache_bytes_per_token" || m.Key == "train_tokens_per_s" && !trained[row] {
+			if of || m.Key == "paper" || m.Key == "cache_bytes_per_token" || m.Key == "kv_bytes_per_token" || m.Key == "train_tokens_per_s" && !trained[row] {
 				continue
 			}
 			if x := value(row, m.Key); math.IsNaN(x) || math.IsInf(x, 0) {

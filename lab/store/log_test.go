@@ -45,7 +45,7 @@ func TestRecordRoundTrip(t *testing.T) {
 		if len(values) > 0 {
 			e.Values = values
 		}
-		e.Key, e.Machine, e.Chosen = text.Draw(t, "key"), text.Draw(t, "machine"), text.Draw(t, "chosen")
+		e.Key, e.Machine, e.Chosen, e.KV = text.Draw(t, "key"), text.Draw(t, "machine"), text.Draw(t, "chosen"), text.Draw(t, "kv")
 		if rapid.Bool().Draw(t, "timings") {
 			e.Timings = []lab.Timing{{
 				Stage: text.Draw(t, "timed"), Run: text.Draw(t, "run"), Machine: text.Draw(t, "how"), Findings: rapid.SliceOfN(text, 1, 3).Draw(t, "findings"),

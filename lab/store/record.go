@@ -82,6 +82,7 @@ type record struct {
 	Sample    *lab.Sample          `msgpack:"u,omitempty"`
 	Tokens    string               `msgpack:"d,omitempty"`
 	Chosen    string               `msgpack:"f,omitempty"`
+	KV        string               `msgpack:"kv,omitempty"`
 	Influence byKey[lab.Influence] `msgpack:"o,omitempty"`
 }
 
@@ -106,7 +107,7 @@ func (e *encoder) encode(event lab.Event) ([]byte, error) {
 	err := e.msgpack.Encode(&record{
 		event.Kind, event.Time, event.Cell, event.Stage, event.State, event.Name, event.Row, event.Step, event.Total,
 		event.Value, event.Values, event.Level, event.Held, event.Unjudged, event.Text, event.Warnings, event.Begin,
-		event.Key, event.Machine, event.Test, event.Timings, event.Matrix, event.Sample, event.Tokens, event.Chosen, event.Influence,
+		event.Key, event.Machine, event.Test, event.Timings, event.Matrix, event.Sample, event.Tokens, event.Chosen, event.KV, event.Influence,
 	})
 	if err != nil {
 		return nil, err
