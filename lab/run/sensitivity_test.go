@@ -107,7 +107,7 @@ func TestCalibrationIsChecked(t *testing.T) {
 		"quantize: { name: s, from: FM, scheme: w4a16-gptq, calibration: { target: dens } }":                       "expected own, dense",
 		"quantize: { name: s, from: FM, scheme: w4a16-gptq, calibration: { mode: paralel } }":                      "parallel",
 		"sensitivity: { name: s, from: FM, calibration: { target: dense } }":                                       "each layer is changed alone",
-		"prune: { name: s, from: FM, mlp: 0.5, method: magnitude-l2, calibration: { target: dense, samples: 4 } }": "",
+		"prune: { name: s, from: FM, mlp: 0.5, method: magnitude-l2, calibration: { target: dense, samples: 4 } }": "magnitude-l2 leaves the weights that stay as they are",
 	} {
 		text := "task: { kind: recsys, members: 6 }\nmodels: { FM: { load: \"pretrained:recsys-student\" } }\npipeline:\n  - baseline: { name: FM, model: FM }\n  - " + step + "\ncolumns: [params]\n"
 		_, err := scenario.Parse("x.yaml", []byte(text), scenario.Options{Vocabulary: Vocabulary()})
