@@ -45,7 +45,7 @@ func TestPackedFloatCodes(t *testing.T) {
 		for _, format := range []SmallFloat{E4M3, E5M2, E2M1} {
 			q := randomSmall(format, out*in, r)
 			q[0] = byte(format.Codes() / 2)
-			row := func(o int) {}
+			var row func(o int)
 			if format == E2M1 {
 				p := PackFloat4(q, make([]float32, out*in/groupOf(in)), out, in, groupOf(in))
 				row = func(o int) { p.Codes(codes, scale, moved, o) }

@@ -45,7 +45,7 @@ func (r *runScreen) listOf(t *table, c *paretoChart, width, height int) (l front
 	}
 	l.x, l.y = report.ScaleOf(c.x.Unit, xs...), report.ScaleOf(c.y.Unit, ys...)
 	for _, l.intervals = range []bool{true, false} {
-		l.measure(r, t, c)
+		l.measure(t, c)
 		if l.needs() <= l.width {
 			break
 		}
@@ -70,7 +70,7 @@ func (l *frontList) title(from, to int) string {
 // needs is the width that all takes.
 func (l *frontList) needs() int { return 4 + l.name + 2 + l.xWide + 2 + l.yWide + 1 }
 
-func (l *frontList) measure(r *runScreen, t *table, c *paretoChart) {
+func (l *frontList) measure(t *table, c *paretoChart) {
 	l.name, l.xWide, l.yWide = text.Width(l.title(0, len(l.points))), text.Width(c.x.Label), text.Width(c.y.Label)
 	for _, i := range l.points {
 		p := &c.front.Points[i]

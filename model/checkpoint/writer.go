@@ -94,6 +94,9 @@ func (w *Writer) begin(recipe []byte) error {
 // sumEnd ends the name of the file with a layer's checksum, which is there until Close.
 const sumEnd = ".crc32"
 
+// makingEnd ends the name of a layer's file that is written, until its checksum is there.
+const makingEnd = ".making"
+
 // checksum is that of a file's content.
 func checksum(name string) (string, error) {
 	f, err := os.Open(name)
@@ -230,11 +233,15 @@ func (w *Writer) Rest(ctx context.Context, tensors []Tensor) error { return w.wr
 
 func (w *Writer) write(ctx context.Context, n int, tensors []Tensor) error {
 	name := filepath.Join(w.partial, w.shard(n))
-	if err := safetensors.Write(ctx, name, tensors); err != nil {
+	making := name
+	if n > 0 { // a layer has its name when its checksum is there
+		making += makingEnd
+	}
+	if err := safetensors.Write(ctx, making, tensors); err != nil {
 		return fmt.Errorf("write checkpoint %s: %w", w.dir, err)
 	}
-	if err := safetensors.Verify(ctx, name, tensors); err != nil {
-		err = errors.Join(err, os.Remove(name))
+	if err := safetensors.Verify(ctx, making, tensors); err != nil {
+		err = errors.Join(err, os.Remove(making))
 		if ctx.Err() != nil {
 			return err
 		}
@@ -243,12 +250,15 @@ func (w *Writer) write(ctx context.Context, n int, tensors []Tensor) error {
 	if n == 0 {
 		return nil
 	}
-	sum, err := checksum(name)
+	sum, err := checksum(making)
 	if err == nil {
 		err = atomicfile.Write(name+sumEnd, func(f io.Writer) error {
 			_, err := io.WriteString(f, sum)
 			return err
 		})
+	}
+	if err == nil {
+		err = os.Rename(making, name)
 	}
 	if err != nil {
 		return fmt.Errorf("write checkpoint %s: %w", w.dir, err)

@@ -218,12 +218,12 @@ func (o *scaledBlock) simple(b *elements, c *scaledCodes) {
 	for j := range s {
 		s[j] = outermost(b.x[16*j:16*j+16]) / c.code.low
 	}
-	o.from(b, s[:], outermost(s[:])/c.scale.low, c)
+	o.from(s[:], outermost(s[:])/c.scale.low, c)
 	o.round(b, c)
 }
 
 // from takes a scale of the scales, and the whole numbers next to what the parts want.
-func (o *scaledBlock) from(b *elements, parts []float64, d float64, c *scaledCodes) {
+func (o *scaledBlock) from(parts []float64, d float64, c *scaledCodes) {
 	var value float64
 	o.d, value = halved(d)
 	for j, s := range parts {
@@ -255,7 +255,7 @@ func (o *scaledBlock) search(b *elements, c *scaledCodes) {
 	for _, end := range [...]float64{c.scale.low, c.scale.high} {
 		for _, shrink := range shrinks {
 			var try scaledBlock
-			try.from(b, s[:], extreme*shrink/end, c)
+			try.from(s[:], extreme*shrink/end, c)
 			for range alternations {
 				err := try.settle(b, c)
 				if !(err < least) {
