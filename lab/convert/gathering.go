@@ -127,6 +127,8 @@ func checkRefining(r Refining, c Calibration) error {
 		return fmt.Errorf("--refine %d: expected a number of steps, or 0, none", r.Steps)
 	case !(r.Rate >= 0 && r.Rate <= 1):
 		return fmt.Errorf("--refine-rate %g: expected a share of a weight's root mean square, 0 (the default, 0.001) to 1", r.Rate)
+	case r.Steps == 0 && r.Rate > 0:
+		return fmt.Errorf("--refine-rate %g: it is of the steps of --refine, which there are none of", r.Rate)
 	case r.Steps > 0:
 		return c.require("--refine")
 	}

@@ -10,6 +10,7 @@ import (
 
 	"slimlab/model/calibrate/statistics"
 	"slimlab/model/checkpoint"
+	"slimlab/pruning"
 	"slimlab/quant"
 )
 
@@ -128,7 +129,7 @@ func TestKeptStatisticsChangeNoByte(t *testing.T) {
 // Steps on a layer's output need a text, and sensible numbers.
 func TestRefiningIsChecked(t *testing.T) {
 	given := Calibration{Random: true}
-	for want, r := range map[string]Refining{"--refine -1": {Steps: -1}, "--refine-rate 2": {Steps: 1, Rate: 2}} {
+	for want, r := range map[string]Refining{"which there are none of": {Rate: 0.01}, "--refine -1": {Steps: -1}, "--refine-rate 2": {Steps: 1, Rate: 2}} {
 		if err := checkRefining(r, given); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
 		}
@@ -138,5 +139,18 @@ func TestRefiningIsChecked(t *testing.T) {
 	}
 	if err := checkRefining(Refining{Steps: 1}, given); err != nil {
 		t.Error(err)
+	}
+}
+
+// What is of OSSCAR's search alone is refused beside another method.
+func TestSearchIsOfOSSCAR(t *testing.T) {
+	for want, p := range map[string]Pruning{
+		"--starts":       {Options: pruning.Options{Method: pruning.Random, Starts: pruning.GreedyStart}},
+		"--local-search": {Options: pruning.Options{Method: pruning.MagnitudeL2, LocalSearch: 5}},
+		"--step":         {Options: pruning.Options{Method: pruning.WandaSP, Batch: 4}},
+	} {
+		if err := p.check(); err == nil || !strings.Contains(err.Error(), want+" is of --method osscar") {
+			t.Errorf("%s: %v", want, err)
+		}
 	}
 }

@@ -143,6 +143,16 @@ func (p *Pruning) check() error {
 			return fmt.Errorf("--%s %d: expected %s, or more", f.name, f.value, f.meaning)
 		}
 	}
+	if p.Method != pruning.OSSCAR {
+		for _, of := range []struct {
+			flag  string
+			given bool
+		}{{"--starts", p.Starts != pruning.BothStarts}, {"--local-search", p.LocalSearch != 0}, {"--step", p.Batch > 1}} {
+			if of.given {
+				return fmt.Errorf("%s is of --method osscar, and the method is %s: leave it out", of.flag, p.Method)
+			}
+		}
+	}
 	return nil
 }
 
