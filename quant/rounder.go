@@ -60,7 +60,7 @@ type Moments struct {
 // outputError is tr(ΔHΔᵀ)/tr(wHwᵀ), Δ = w − codes, with H as measured; 0 for a layer whose output
 // is zero anyway.
 func (m *Moments) outputError(ctx context.Context, w *weight.Dense, g Grid, codes []byte) float64 {
-	total := energy(ctx, m.Gram, w.Out, func(row []float64, o int) {
+	total := Energy(ctx, m.Gram, w.Out, func(row []float64, o int) {
 		for i := range row {
 			row[i] = float64(w.Data[o*w.In+i])
 		}
@@ -73,15 +73,15 @@ func (m *Moments) outputError(ctx context.Context, w *weight.Dense, g Grid, code
 
 // squaredError is tr(ΔhΔᵀ), Δ = w − codes.
 func squaredError(ctx context.Context, h matrix.Dense, w *weight.Dense, g Grid, codes []byte) float64 {
-	return energy(ctx, h, w.Out, func(row []float64, o int) {
+	return Energy(ctx, h, w.Out, func(row []float64, o int) {
 		for i := range row {
 			row[i] = float64(w.Data[o*w.In+i]) - g.Decode(codes[o*w.In+i], o, i)
 		}
 	})
 }
 
-// energy is tr(W·h·Wᵀ) for W [out, in], whose rows it asks for.
-func energy(ctx context.Context, h matrix.Dense, out int, row func(row []float64, o int)) float64 {
+// Energy is tr(W·h·Wᵀ) for W [out, in], whose rows it asks for.
+func Energy(ctx context.Context, h matrix.Dense, out int, row func(row []float64, o int)) float64 {
 	const strip = 512 // rows at a time, so that memory stays small
 	in, parts := h.Rows, make([]float64, out)
 	for first := 0; first < out; first += strip {

@@ -1,12 +1,11 @@
 package optimize
 
 import (
-	"cmp"
 	"maps"
 	"math"
-	"slices"
 
 	"slimlab/lab"
+	"slimlab/lab/stat"
 )
 
 // Point is a measured row of a search.
@@ -75,7 +74,7 @@ func Choose(view *lab.View, candidates []Candidate, goals []Goal, recovered bool
 			}
 			if e := g.excess(x); e > 1e-12 {
 				p.Misses = append(p.Misses, Misses{Goal: g, Value: x})
-				worst = max(worst, e/max(1e-9, abs(g.Bound)))
+				worst = max(worst, e/max(1e-9, math.Abs(g.Bound)))
 			}
 		}
 		if len(p.Misses) == 0 && (c.Chosen < 0 || p.Values["bytes"] < c.Points[c.Chosen].Values["bytes"]) {
@@ -89,26 +88,20 @@ func Choose(view *lab.View, candidates []Candidate, goals []Goal, recovered bool
 	return c
 }
 
-func abs(x float64) float64 { return max(x, -x) }
-
-// front marks the points that no other beats in bytes and loss.
+// front marks the points that no other beats in bytes and loss, of equal ones the first.
 func (c *Choice) front() {
-	order := make([]int, len(c.Points))
-	for i := range order {
-		order[i] = i
+	costs := make([]stat.Costs, len(c.Points))
+	for i, p := range c.Points {
+		loss, ok := p.Values[c.Loss]
+		if !ok {
+			loss = math.NaN()
+		}
+		costs[i] = stat.Costs{X: p.Values["bytes"], Y: loss}
 	}
-	loss := func(i int) float64 { return c.Points[i].Values[c.Loss] }
-	slices.SortStableFunc(order, func(a, b int) int {
-		return cmp.Or(cmp.Compare(c.Points[a].Values["bytes"], c.Points[b].Values["bytes"]), cmp.Compare(loss(a), loss(b)))
-	})
-	best, found := 0.0, false
-	for _, i := range order {
-		if _, ok := c.Points[i].Values[c.Loss]; !ok {
-			continue
-		}
-		if !found || loss(i) < best {
-			c.Points[i].Front, best, found = true, loss(i), true
-		}
+	last := -1
+	for _, i := range stat.Pareto(costs) {
+		c.Points[i].Front = last < 0 || costs[i] != costs[last]
+		last = i
 	}
 }
 

@@ -30,7 +30,7 @@ type plan struct {
 	choice [][]int16 // by layer and units
 }
 
-// newPlan solves all budgets up to most. Bytes are counted in units, rounded up for each layer
+// newPlan solves the budget most. Bytes are counted in units, rounded up for each layer
 // where there are more of them than the lattice has points, so that no allocation takes more than
 // it says.
 func newPlan(layers [][]Option, most int64) *plan {
@@ -75,9 +75,10 @@ func gcd(a, b int64) int64 {
 	return a
 }
 
-// at reads the best allocation of at most some units; ok is false where none fits.
-func (p *plan) at(layers [][]Option, units int) (a Allocation, ok bool) {
+// best reads the best allocation of the whole budget; ok is false where none fits.
+func (p *plan) best(layers [][]Option) (a Allocation, ok bool) {
 	a.Choice = make([]int, len(layers))
+	units := len(p.cost) - 1
 	for layer := len(layers) - 1; layer >= 0; layer-- {
 		i := p.choice[layer][units]
 		if i < 0 {
@@ -97,28 +98,24 @@ func (p *plan) at(layers [][]Option, units int) (a Allocation, ok bool) {
 // divisor of a 16,384th of the budget, else for bytes of each layer rounded up to that. A budget
 // below what the smallest options take is an error that says what they take.
 func Allocate(layers [][]Option, budget int64) (Allocation, error) {
-	least := int64(0)
+	var smallest Allocation
 	for i, options := range layers {
 		if len(options) == 0 {
 			return Allocation{}, fmt.Errorf("layer %d has no option", i)
 		}
-		least += slices.MinFunc(options, func(a, b Option) int { return cmp.Compare(a.Bytes, b.Bytes) }).Bytes
+		o := slices.MinFunc(options, func(a, b Option) int { return cmp.Compare(a.Bytes, b.Bytes) })
+		smallest.Choice = append(smallest.Choice, slices.Index(options, o))
+		smallest.Bytes += o.Bytes
+		smallest.Cost += o.Cost
 	}
-	if budget < least {
-		return Allocation{}, fmt.Errorf("a budget of %d bytes, expected at least the %d that the smallest choice of each layer takes", budget, least)
+	if budget < smallest.Bytes {
+		return Allocation{}, fmt.Errorf("a budget of %d bytes, expected at least the %d that the smallest choice of each layer takes", budget, smallest.Bytes)
 	}
 	p := newPlan(layers, budget)
-	a, ok := p.at(layers, len(p.cost)-1)
-	if !ok { // the rounding up took what was left
-		for _, options := range layers {
-			a.Choice = append(a.Choice, 0)
-			best := slices.MinFunc(options, func(a, b Option) int { return cmp.Compare(a.Bytes, b.Bytes) })
-			a.Choice[len(a.Choice)-1] = slices.Index(options, best)
-			a.Bytes += best.Bytes
-			a.Cost += best.Cost
-		}
+	if a, ok := p.best(layers); ok {
+		return a, nil
 	}
-	return a, nil
+	return smallest, nil // the rounding up took what was left
 }
 
 // Front lists allocations of ascending bytes and descending cost, of at most n budgets that lie

@@ -165,8 +165,6 @@ type pass[R any] struct {
 	dense   *model.Model
 	other   *streams // through dense, from the first change on; nil where no target asks for it
 	refiner Refiner  // the method where it is one; else nil
-	// other as it was before the present layer, where a refiner needs it
-	otherBefore *streams
 
 	progress Done[R]
 	reports  []R
@@ -217,11 +215,11 @@ func (p *pass[R]) layer(ctx context.Context, layer int) error {
 		}
 	}
 	refines := p.refiner != nil && !finished && p.wanted[layer] > 0
-	var before *streams
+	var before, denseBefore *streams // the streams into the layer
 	if refines {
-		before, p.otherBefore = p.streams.clone(p.streams.model), nil
-		if p.other != nil {
-			p.otherBefore = p.other.clone(p.dense)
+		before = p.streams.clone(p.streams.model)
+		if denseBefore = before; p.other != nil {
+			denseBefore = p.other.clone(p.dense)
 		}
 	}
 	var all map[model.Site]*Stats // of a layer in parallel mode
@@ -246,8 +244,7 @@ func (p *pass[R]) layer(ctx context.Context, layer int) error {
 		}
 	}
 	if refines {
-		before.model = p.streams.model
-		if err := p.refine(ctx, layer, before); err != nil {
+		if err := p.refine(ctx, layer, before, denseBefore); err != nil {
 			return err
 		}
 	}

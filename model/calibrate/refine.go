@@ -27,20 +27,16 @@ type Block struct {
 }
 
 // refine lets the method change a layer whose linear layers are compressed. before are the streams
-// into it. Those behind it are computed again where something is gathered there.
-func (p *pass[R]) refine(ctx context.Context, layer int, before *streams) error {
+// into it, denseBefore those of the dense model, the same where nothing was changed before it. The
+// streams behind it are computed again where something is gathered there.
+func (p *pass[R]) refine(ctx context.Context, layer int, before, denseBefore *streams) error {
 	b := &Block{Layer: layer, Batches: before.batches, Inputs: before.x, Dense: p.dense.Blocks[layer]}
 	outputs := before.clone(p.dense)
 	if err := outputs.through(ctx, layer); err != nil {
 		return err
 	}
-	if p.options.Target > 0 && p.other != nil {
-		// other is behind the layer only where it was moved on
-		dense := p.otherBefore
-		if dense == nil {
-			dense = before
-		}
-		dense = dense.clone(p.dense)
+	if p.options.Target > 0 && denseBefore != before {
+		dense := denseBefore.clone(p.dense)
 		if err := dense.through(ctx, layer); err != nil {
 			return err
 		}

@@ -8,8 +8,6 @@ import (
 	"math"
 
 	"slimlab/kernels"
-	"slimlab/kernels/matrix"
-	"slimlab/kernels/parallel"
 	"slimlab/model"
 	"slimlab/model/calibrate"
 	"slimlab/model/weight"
@@ -290,7 +288,7 @@ func (p *problem) outputs(ctx context.Context) (sum float64, err error) {
 			}
 			continue
 		}
-		sum += energy(ctx, p.stats.Gram, r.weight.Out, func(row []float64, o int) {
+		sum += quant.Energy(ctx, p.stats.Gram, r.weight.Out, func(row []float64, o int) {
 			for j, v := range r.weight.Data[o*r.weight.In : (o+1)*r.weight.In] {
 				row[j] = float64(v)
 			}
@@ -320,7 +318,7 @@ func (p *problem) error(ctx context.Context, scales []float64, precision kernels
 			return 0, err
 		}
 		if !rounds(r.scheme.Format) {
-			sum += energy(ctx, p.stats.Gram, w.out, func(row []float64, o int) {
+			sum += quant.Energy(ctx, p.stats.Gram, w.out, func(row []float64, o int) {
 				for j := range row {
 					row[j] = float64(r.weight.Data[o*w.in+j]) - grid.Decode(rounding.Codes[o*w.in+j], o, j)/s[j]
 				}
@@ -352,32 +350,6 @@ func ones64(n int) []float64 {
 	x := make([]float64, n)
 	ones(x)
 	return x
-}
-
-// energy is tr(W·h·Wᵀ) for W [out, in], whose rows it asks for.
-func energy(ctx context.Context, h matrix.Dense, out int, row func(row []float64, o int)) float64 {
-	const strip = 512 // rows at a time, so that memory stays small
-	in, parts := h.Rows, make([]float64, out)
-	for first := 0; first < out; first += strip {
-		n := min(strip, out-first)
-		w, wh := matrix.NewDense(n, in, nil), matrix.NewDense(n, in, nil)
-		parallel.Range(n, rowsOfTask, func(lo, hi int) {
-			for r := lo; r < hi; r++ {
-				row(w.Row(r), first+r)
-			}
-		})
-		matrix.AddProduct(ctx, wh, w, h, 1)
-		parallel.Range(n, rowsOfTask, func(lo, hi int) {
-			for r := lo; r < hi; r++ {
-				parts[first+r] = matrix.Dot(w.Row(r), wh.Row(r))
-			}
-		})
-	}
-	sum := 0.0
-	for _, v := range parts {
-		sum += v
-	}
-	return sum
 }
 
 // Layers are those of inner, smoothed as they are read. Layers that were finished before come as
