@@ -85,6 +85,9 @@ type counts struct {
 	silent, inputs   int // channels that were zero in all tokens, and inputs that have some
 	zeros            int // groups of weights that are all zero
 	narrower, groups int // groups of a range that clamps weights, of all
+	// numbers beside codes, of all weights, and what they take
+	outliers, weights int
+	outlierBytes      int64
 }
 
 func (c counts) notes() (notes []string) {
@@ -96,6 +99,9 @@ func (c counts) notes() (notes []string) {
 	}
 	if c.groups > 0 {
 		notes = append(notes, fmt.Sprintf("range %s is narrower than the weights in %d of %d groups, whose largest are clamped", MSE, c.narrower, c.groups))
+	}
+	if c.outliers > 0 {
+		notes = append(notes, fmt.Sprintf("%d of %d weights (%.2f%%) have a number of 16 bits beside their codes, %.2f bits a weight: no other engine reads them", c.outliers, c.weights, 100*float64(c.outliers)/float64(c.weights), 8*float64(c.outlierBytes)/float64(c.weights)))
 	}
 	return notes
 }
@@ -132,6 +138,9 @@ func newQuantizer(m *model.Model, plan Plan, calibration []calibrate.Sequence, o
 		if schemes[i].Calibrated() && len(calibration) == 0 {
 			return nil, fmt.Errorf("%s: %s needs calibration sequences, found none", l.Name, schemes[i])
 		}
+		if !schemes[i].Outliers.none() && o.Refine.Steps > 0 {
+			return nil, fmt.Errorf("%s: outliers beside %d refining steps, whose grids have no numbers beside the codes: expected one of them", l.Name, o.Refine.Steps)
+		}
 		if o.Clip && schemes[i].Rounder != nil {
 			if err := checkClip(schemes[i].Format, len(calibration)); err != nil {
 				return nil, fmt.Errorf("%s: %w", l.Name, err)
@@ -147,7 +156,11 @@ func (q *quantizer) statistics() calibrate.Settings {
 	s := q.Statistics
 	s.Describe = func(l model.LinearLayer) string {
 		scheme := q.schemes[l.Name]
-		return fmt.Sprintf("quantize %+v %T %+v range %s scales %v clip %t refined %+v", scheme.Format, scheme.Rounder, scheme.Rounder, scheme.Range, q.Scales, q.Clip, q.Options.Refine)
+		text := fmt.Sprintf("quantize %+v %T %+v range %s scales %v clip %t refined %+v", scheme.Format, scheme.Rounder, scheme.Rounder, scheme.Range, q.Scales, q.Clip, q.Options.Refine)
+		if !scheme.Outliers.none() {
+			text += " outliers " + scheme.Outliers.String()
+		}
+		return text
 	}
 	return s
 }
@@ -231,43 +244,91 @@ func (q *quantizer) quantize(ctx context.Context, l model.LinearLayer, m *Moment
 			return r, err
 		}
 	}
-	grid, err := NewGrid(s.Format, fitted, q.Scales)
-	if err != nil {
-		return r, err
-	}
-	if g, ok := grid.(*intGrid); ok {
-		if s.Range == MSE {
-			q.counts.narrower += g.shrink(fitted.Data, q.Scales)
-			q.counts.groups += len(g.scale)
-		}
-		q.counts.zeros += zeroGroups(w.Data, g.group)
-	}
 	target, err := m.Target(ctx, w, targetDamping)
 	if err != nil {
 		return r, err
 	}
-	rounding, err := s.Rounder.Round(ctx, target, grid, m)
+	c, err := q.round(ctx, s, target, fitted, m)
 	if err != nil {
 		return r, err
 	}
-	if rounding.Note != "" {
-		q.warn(m.Stats, rounding.Note)
+	if g, ok := c.grid.(*intGrid); ok {
+		q.counts.zeros += zeroGroups(w.Data, g.group)
 	}
-	quantized, err := weight.New(grid.Encoding(), rounding.Codes)
+	if c.Note != "" {
+		q.warn(m.Stats, c.Note)
+	}
+	quantized, err := weight.New(c.grid.Encoding(), c.Codes)
+	if err == nil && c.outliers != nil {
+		q.counts.outliers, q.counts.weights = q.counts.outliers+len(c.outliers.Value), q.counts.weights+len(w.Data)
+		q.counts.outlierBytes += c.outliers.Bytes()
+		quantized, err = weight.NewOutliers(quantized, c.outliers)
+	}
 	if err != nil {
 		return r, err
 	}
-	r.Format, r.DampedLoss, r.Damping = quantized.Format(), rounding.DampedLoss, rounding.Damping
+	r.Format, r.DampedLoss, r.Damping, r.Error = quantized.Format(), c.DampedLoss, c.Damping, c.loss
 	r.WeightError = weightError(w.Data, quantized.Float32())
-	if m.Tokens > 0 {
-		r.Error = m.outputError(ctx, target, grid, rounding.Codes)
-	}
 	if err := ctx.Err(); err != nil { // the error may be wrong
 		return r, err
 	}
 	l.Linear.Weight = quantized
 	if q.Refines() {
-		q.grids[l.Name] = grid
+		q.grids[l.Name] = c.grid
 	}
 	return r, nil
+}
+
+// choice is what became of a linear layer.
+type choice struct {
+	Rounding
+	grid     Grid
+	outliers *weight.Sparse // nil is none
+	loss     float64        // LinearReport.Error
+}
+
+// round chooses a grid that fits the weights fitted, and codes for a target on it.
+func (q *quantizer) round(ctx context.Context, s Scheme, target, fitted *weight.Dense, m *Moments) (c choice, err error) {
+	narrower := map[Grid]int{}
+	fit := func(fitted *weight.Dense) (Grid, error) {
+		grid, err := NewGrid(s.Format, fitted, q.Scales)
+		if g, ok := grid.(*intGrid); ok && err == nil && s.Range == MSE {
+			narrower[grid] = g.shrink(fitted.Data, q.Scales)
+		}
+		return grid, err
+	}
+	if s.Outliers.none() {
+		if c.grid, err = fit(fitted); err == nil {
+			c.Rounding, err = s.Rounder.Round(ctx, target, c.grid, m)
+		}
+		if err == nil && m.Tokens > 0 {
+			c.loss = m.outputError(ctx, target, c.grid, c.Codes)
+		}
+	} else {
+		rounder, _ := s.Rounder.(QuantEase) // which the scheme was checked for
+		var best *split
+		best, c.Rounding, err = rounder.roundBeside(ctx, target, m, s.Outliers, func(without [][]int32) (Grid, error) { return fit(less(fitted, without)) })
+		if err == nil {
+			c.grid, c.outliers = best.grid, best.sparse()
+			if energy := m.energy(ctx, target); energy > 0 {
+				c.loss = best.loss / energy
+			}
+		}
+	}
+	if g, ok := c.grid.(*intGrid); ok && err == nil && s.Range == MSE {
+		q.counts.narrower += narrower[c.grid]
+		q.counts.groups += len(g.scale)
+	}
+	return c, err
+}
+
+// less is w with zeros at some places of each output.
+func less(w *weight.Dense, places [][]int32) *weight.Dense {
+	rest := weight.NewDense(slices.Clone(w.Data), w.Out, w.In)
+	for o, inputs := range places {
+		for _, i := range inputs {
+			rest.Data[o*w.In+int(i)] = 0
+		}
+	}
+	return rest
 }

@@ -60,15 +60,20 @@ type Moments struct {
 // outputError is tr(ΔHΔᵀ)/tr(wHwᵀ), Δ = w − codes, with H as measured; 0 for a layer whose output
 // is zero anyway.
 func (m *Moments) outputError(ctx context.Context, w *weight.Dense, g Grid, codes []byte) float64 {
-	total := Energy(ctx, m.Gram, w.Out, func(row []float64, o int) {
-		for i := range row {
-			row[i] = float64(w.Data[o*w.In+i])
-		}
-	})
+	total := m.energy(ctx, w)
 	if total <= 0 {
 		return 0
 	}
 	return squaredError(ctx, m.Gram, w, g, codes) / total
+}
+
+// energy is tr(wHwᵀ).
+func (m *Moments) energy(ctx context.Context, w *weight.Dense) float64 {
+	return Energy(ctx, m.Gram, w.Out, func(row []float64, o int) {
+		for i := range row {
+			row[i] = float64(w.Data[o*w.In+i])
+		}
+	})
 }
 
 // squaredError is tr(ΔhΔᵀ), Δ = w − codes.

@@ -1,6 +1,7 @@
 package quant
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -19,6 +20,8 @@ type Scheme struct {
 	Channel bool
 	Rounder Rounder
 	Range   Range // how scales are fitted to integers
+	// of QuantEase with integers: numbers beside the codes
+	Outliers Outliers
 }
 
 // The names of rounders, in schemes and as keys.
@@ -293,6 +296,9 @@ func (s Scheme) Options() string {
 	if s.Range != AbsMax {
 		list = append(list, "range "+string(s.Range))
 	}
+	if !s.Outliers.none() {
+		list = append(list, "outliers "+s.Outliers.String())
+	}
 	return strings.Join(list, ", ")
 }
 
@@ -364,11 +370,14 @@ func (s Scheme) check() error {
 	if s.Range != AbsMax && s.Format.Float {
 		return fmt.Errorf("%s has no range %s, which is of integers", s.Format, s.Range)
 	}
+	if _, ok := s.Rounder.(QuantEase); !s.Outliers.none() && (!ok || s.Format.Float) {
+		return fmt.Errorf("%s has no outliers beside its codes, which are of integers and QuantEase", s)
+	}
 	switch r := s.Rounder.(type) {
 	case GPTQ:
 		return r.check()
 	case QuantEase:
-		return r.check()
+		return errors.Join(r.check(), s.Outliers.check())
 	}
 	return nil
 }
