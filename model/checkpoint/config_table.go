@@ -90,6 +90,7 @@ var quantizationTables = map[string]jsonread.Table{
 		jsonread.Table{"awq_gemm_checkpoint": {Use: jsonread.Refused, Reason: "AWQ's packing"}}),
 	"awq": jsonread.Keys(jsonread.Read, "quant_method", "bits", "w_bit", "group_size", "q_group_size", "version", "zero_point", "modules_to_not_convert").With(
 		jsonread.Keys(jsonread.Harmless, "backend", "do_fuse", "exllama_config", "fuse_max_seq_len", "modules_to_fuse", "provider", "quantizer", "meta", "dataset", "iters")),
+	outliersMethod: jsonread.Keys(jsonread.Read, "quant_method", "codes", "outliers"),
 	"fp8": jsonread.Keys(jsonread.Read, "quant_method", "fmt", "weight_format", "is_checkpoint_fp8_serialized", "kv_cache_scheme", "activation_scheme", "weight_block_size", "ignored_layers", "modules_to_not_convert").With(
 		jsonread.Keys(jsonread.Harmless, "dequantize", "scale_fmt", "producer")),
 	"compressed-tensors": jsonread.Keys(jsonread.Read, "quant_method", "format", "quantization_status", "kv_cache_scheme", "transform_config", "sparsity_config", "ignore", "config_groups").With(

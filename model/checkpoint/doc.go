@@ -12,8 +12,9 @@
 // numbers (code − zero)·scale, 4 bytes each: codes of 8 bits whose activations are kept as they
 // are, and those with scales of blocks, whose activations are then not rounded. Every weight of
 // package weight but BFloat16 is written, quantized ones as compressed-tensors, W4A16 as GPTQ
-// (version 1) on demand. What differs in a layer after pruning stands in config.json under
-// per_layer_config, transformers' key; slimlab_layers of earlier versions is read.
+// (version 1) on demand, and codes with numbers beside them under a quant_method of slimlab's own.
+// What differs in a layer after pruning stands in config.json under per_layer_config, transformers'
+// key; slimlab_layers of earlier versions is read.
 //
 // Open gives a Checkpoint, whose files are mapped into memory: it takes milliseconds whatever the
 // size, and its tensors are read and converted one at a time, a whole model (Model) or a layer

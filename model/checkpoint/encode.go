@@ -15,6 +15,9 @@ func encode(name string, w weight.Weight, o SaveOptions) ([]Tensor, Storage, err
 	if _, ok := w.(*weight.Dense); ok {
 		return nil, Storage{}, nil
 	}
+	if both, ok := w.(*weight.Outliers); ok {
+		return encodeOutliers(name, both, o)
+	}
 	q, ok := w.(weight.Quantized)
 	if !ok {
 		return nil, Storage{}, fmt.Errorf("%s: weights of format %s cannot be saved, expected float32 or one of codes", name, w.Format())

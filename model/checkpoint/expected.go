@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -26,7 +27,17 @@ func expect(name string, shape ...int) expectation {
 }
 
 func (e expectation) fits(shape []int) bool {
-	return slices.ContainsFunc(e.shapes, func(s []int) bool { return slices.Equal(s, shape) })
+	return slices.ContainsFunc(e.shapes, func(s []int) bool {
+		return slices.EqualFunc(s, shape, func(want, found int) bool { return want == found || want == anySize })
+	})
+}
+
+// anySize is a size that the config does not say.
+const anySize = -1
+
+// shape is the first shape that fits, as errors have it.
+func (e expectation) shape() string {
+	return strings.ReplaceAll(fmt.Sprint(e.shapes[0]), strconv.Itoa(anySize), "any")
 }
 
 // linear is a linear layer that the config asks for.
@@ -118,7 +129,7 @@ func (c *Checkpoint) check() error {
 			return c.missing(e)
 		}
 		if ok && !e.fits(t.Shape) {
-			return fmt.Errorf("tensor %q: shape is %d, expected %d by the config%s%s", e.name, t.Shape, e.shapes[0], e.form, c.rowsHint(e, t))
+			return fmt.Errorf("tensor %q: shape is %d, expected %s by the config%s%s", e.name, t.Shape, e.shape(), e.form, c.rowsHint(e, t))
 		}
 	}
 	var scales []string

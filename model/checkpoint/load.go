@@ -157,6 +157,9 @@ func (c *Checkpoint) weight(name string, out, in int) (weight.Weight, error) {
 	if err == nil {
 		w, err = weight.New(e, codes)
 	}
+	if err == nil && s.Outliers != "" {
+		w, err = s.Outliers.decode(c.files, name, w)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("tensor %q: %w", name+".weight", err)
 	}

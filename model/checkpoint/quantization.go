@@ -225,9 +225,21 @@ func (q *quantization) compare(file, method string, k *keys, n *notes) {
 	}
 }
 
-// parsers read the section of a method.
-var parsers = map[string]func(k *keys, n *notes) *quantization{
-	"compressed-tensors": parseCompressedTensors, "gptq": parseGPTQ, "awq": parseAWQ, "fp8": parseFP8,
+// parser reads the section of a method; nil where it is not read.
+func parser(method string) func(k *keys, n *notes) *quantization {
+	switch method {
+	case "compressed-tensors":
+		return parseCompressedTensors
+	case "gptq":
+		return parseGPTQ
+	case "awq":
+		return parseAWQ
+	case "fp8":
+		return parseFP8
+	case outliersMethod:
+		return parseOutliers
+	}
+	return nil
 }
 
 // otherMethods are methods that are not read, and what they are.
@@ -260,8 +272,8 @@ func parseQuantization(where string, raw json.RawMessage, n *notes) (*quantizati
 			n.add("%squant_method is missing: by the other keys the method is %s", where, method)
 		}
 	}
-	parse, ok := parsers[method]
-	if !ok {
+	parse := parser(method)
+	if parse == nil {
 		reason := ""
 		if what, ok := otherMethods[method]; ok {
 			reason = ": " + what + "; take the model before it was quantized, or one in a form that is read"
@@ -312,6 +324,8 @@ func newQuantizationConfig(layers []layer) (*quantizationConfig, error) {
 	switch {
 	case first < 0:
 		return nil, nil
+	case layers[first].storage.Outliers != "":
+		return outliersConfig(layers)
 	case layers[first].storage.Packing == GPTQ:
 		return gptqConfig(layers)
 	}

@@ -39,6 +39,8 @@ type Storage struct {
 	Format  weight.Format
 	Tensor  bool // of integers: one scale for the whole weight
 	V2      bool // GPTQ: zero points as they are, not less one
+	// numbers beside the codes; see quantization_outliers.go
+	Outliers Outliers
 }
 
 // StorageOf is how Save writes a format; 4-bit weights in GPTQ's packing where that is asked for,
@@ -70,13 +72,17 @@ func (s Storage) Dense() bool { return s.Packing == "" }
 
 // String names the format, and the packing of other makers: "w8a8", "w4a16-g128 gptq"; "" is dense.
 func (s Storage) String() string {
+	format := s.Format.String()
+	if s.Outliers != "" {
+		format += weight.OutliersEnding
+	}
 	switch s.Packing {
 	case "":
 		return ""
 	case GPTQ, AWQ:
-		return s.Format.String() + " " + string(s.Packing)
+		return format + " " + string(s.Packing)
 	}
-	return s.Format.String()
+	return format
 }
 
 // blocks reports whether scales are shared by blocks of outputs and inputs.
@@ -84,6 +90,12 @@ func (s Storage) blocks() bool { return s.Format.Block != [2]int{} }
 
 // tensors lists what a linear layer [out, in] is stored as. It takes no memory for weights.
 func (s Storage) tensors(name string, out, in int) ([]expectation, error) {
+	if s.Outliers != "" {
+		coded := s
+		coded.Outliers = ""
+		list, err := coded.tensors(name, out, in)
+		return append(list, s.Outliers.tensors(name, out)...), err
+	}
 	groups := 1
 	if group := s.Format.Group; group > 0 {
 		groups = in / group

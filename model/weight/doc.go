@@ -8,8 +8,8 @@
 // Int8), Uint4 (W4A16 and W3A16 with zero points, and with the act-order that other tools write)
 // and FP8 (E4M3FN or E5M2: one scale per output channel or for all, activations rounded to the same
 // format per token or with one scale for all), Grouped (W8A16, FP8 with blocks or float
-// activations) and Float4 (MXFP4 and NVFP4, activations in bfloat16), and Outliers, one of these with
-// few numbers of bfloat16 beside the codes, that are added.
+// activations) and Float4 (MXFP4 and NVFP4, activations in bfloat16), and Outliers, one of these
+// with few numbers of bfloat16 beside the codes, that are added.
 //
 // Promises: a row's product has the same bits whatever rows are beside it, and a selected output
 // has the bits that it has among all; the codes, scales and zero points that a weight was made of

@@ -69,8 +69,8 @@ func Check(c *checkpoint.Checkpoint) []Compatibility {
 // (Marlin) want inputs in multiples of 128, outputs of 64, q, k, v and gate, up as one matrix each,
 // and groups of 32, 64, 128 or a channel; those of 4-bit floats the same sizes; those of 8 bits
 // multiples of 16, and whole blocks where scales are of blocks. GPTQ of 3 bits has a kernel of its
-// own, for multiples of 32. No engine has weights in E5M2. llama.cpp reads GGUF alone, whose blocks
-// hold 32 inputs.
+// own, for multiples of 32. No engine has weights in E5M2, or numbers beside the codes. llama.cpp
+// reads GGUF alone, whose blocks hold 32 inputs.
 func CheckShape(c model.Config, s checkpoint.Storage) []Compatibility {
 	list := []Compatibility{{Engine: "transformers", Loads: true}, {Engine: "vLLM", Loads: true}, {Engine: "SGLang", Loads: true}, {Engine: "llama.cpp", Loads: true}}
 	for i := range list {
@@ -84,6 +84,10 @@ func CheckShape(c model.Config, s checkpoint.Storage) []Compatibility {
 			continue
 		}
 		v.heads(c)
+		if s.Outliers != "" {
+			v.refuse("the same scheme without outliers", "outliers beside the codes are in a form of slimlab's own (quant_method slimlab)")
+			continue
+		}
 		if s.Packing == checkpoint.E5M2Quantized {
 			v.refuse("fp8 (E4M3)", "FP8 weights are E4M3 in all engines, and compressed-tensors has no form for E5M2")
 			continue

@@ -40,6 +40,9 @@ func TestCheckShape(t *testing.T) {
 		odd      = "does not load: gate, up has 10000 outputs, its kernel takes multiples of 64; down_proj has 5000 inputs, its kernel takes multiples of 128; groups of 128 do not divide the 5000 inputs of down_proj. Instead: an MLP width of 4992 or 5120"
 		integers = "does not load: down_proj has 5000 inputs, its kernel takes multiples of 16. Instead: an MLP width of 4992 or 5008"
 	)
+	w4Outliers := w4
+	w4Outliers.Outliers = checkpoint.OutlierEntries
+	const own = "does not load: outliers beside the codes are in a form of slimlab's own (quant_method slimlab). Instead: the same scheme without outliers"
 	for name, c := range map[string]struct {
 		config  model.Config
 		storage checkpoint.Storage
@@ -55,6 +58,7 @@ func TestCheckShape(t *testing.T) {
 		"layers of a Qwen2 differ": {raggedQwen, checkpoint.Storage{}, []string{"transformers: does not load", "vLLM: does not load: its layers have different widths. Instead: the same widths in all layers", "SGLang: does not load",
 			"llama.cpp: does not load: its layers have different widths, which are for its deci alone, a Llama without biases. Instead: the same widths in all layers"}},
 		"heads do not fit":   {with(llama3B, 21, 7, 8192), checkpoint.Storage{}, []string{"transformers: " + heads, "vLLM: " + heads, "SGLang: " + heads, gguf}},
+		"outliers":           {llama3B, w4Outliers, []string{"transformers: " + own, "vLLM: " + own, "SGLang: " + own, q4}},
 		"heads fit":          {with(llama3B, 12, 4, 8192), w4, []string{"transformers: loads", "vLLM: loads", "SGLang: loads", q4}},
 		"Qwen2":              {qwen, w4, []string{"transformers: loads", "vLLM: loads", "SGLang: loads", q4}},
 		"Qwen2, fewer heads": {with(qwen, 6, 1, 8960), checkpoint.Storage{}, []string{"transformers: loads", "vLLM: " + qwenDim, "SGLang: " + qwenDim, gguf}},

@@ -10,6 +10,7 @@ const (
 	BF16   DType = "BF16"
 	U8     DType = "U8"
 	I8     DType = "I8"
+	U16    DType = "U16"
 	I32    DType = "I32"
 	I64    DType = "I64"
 	F8E4M3 DType = "F8_E4M3"
@@ -22,7 +23,7 @@ func (d DType) Size() int64 {
 	switch d {
 	case "BOOL", U8, I8, F8E5M2, F8E4M3, F8E8M0:
 		return 1
-	case "I16", "U16", F16, BF16:
+	case "I16", U16, F16, BF16:
 		return 2
 	case I32, "U32", F32:
 		return 4

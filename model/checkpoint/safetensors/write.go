@@ -152,6 +152,10 @@ func (t Tensor) Encode(w io.Writer) error {
 		case BF16:
 			return put(w, t, data, func(b []byte, v float32) []byte { return little.AppendUint16(b, half.ToBFloat16(v)) })
 		}
+	case []uint16:
+		if t.DType == U16 {
+			return put(w, t, data, little.AppendUint16)
+		}
 	case []int32:
 		if t.DType == I32 {
 			return put(w, t, data, func(b []byte, v int32) []byte { return little.AppendUint32(b, uint32(v)) })
