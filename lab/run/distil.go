@@ -12,7 +12,7 @@ import (
 type Distil struct {
 	Training
 	Teacher      string       `key:"teacher" ref:"weights" any:"has no teacher: expected teacher, teachers or remote" doc:"the model to learn from: a loaded model or an earlier step"`
-	Teachers     string       `json:",omitempty" key:"teachers" ref:"weighted" any:"has no teacher: expected teacher, teachers or remote" doc:"several models to learn from, in place of teacher, with weights: FM=1, other=0.5 learns from the mixture of their distributions. With tasks (recsys; jsonl by task_field) also a list for each: { like feed: FM=1, \"*\": other=1 }, as a text like feed: FM=1; *: other=1, where * is all that are not named; an example of recsys is of the task of its candidate"`
+	Teachers     string       `json:",omitempty" key:"teachers" ref:"weighted" list:", " any:"has no teacher: expected teacher, teachers or remote" doc:"several models to learn from, in place of teacher, with weights: FM=1, other=0.5, or as a list [FM=1, other=0.5], learns from the mixture of their distributions. With tasks (recsys; jsonl by task_field) also a list for each: { like feed: FM=1, \"*\": other=1 }, as a text like feed: FM=1; *: other=1, where * is all that are not named; an example of recsys is of the task of its candidate"`
 	Loss         string       `key:"loss" default:"fkl" names:"losses" doc:"divergence from the teacher"`
 	CE           float64      `key:"ce" default:"0.1" min:"0" max:"1" doc:"share of the cross-entropy with the labels in the loss on answer tokens"`
 	Temperature  float64      `key:"temperature" default:"1" min:"0.01" max:"100" doc:"temperature of both distributions in the divergence"`

@@ -28,7 +28,7 @@ type Quantize struct {
 	Range       gridRange    `json:",omitzero" key:"range" default:"absmax" omit:"default" one:"absmax|mse" doc:"of integers: the range that a group's scale is fitted to; mse: the one with the least sum of |w-q|^2.4 rounded to nearest, from a fifth of all to all"`
 	Sweeps      sweeps       `json:",omitzero" key:"sweeps" default:"30" omit:"default" min:"1" max:"1000" doc:"of quantease: sweeps through all inputs, from each start; an output that none changes ends before"`
 	Start       descentStart `json:",omitzero" key:"start" default:"both" omit:"default" one:"w|gptq|both" doc:"of quantease: where it starts: w, the weights, with sweeps that do not round between; gptq, its codes; both, of which each output keeps the better end"`
-	Layers      string       `json:",omitempty" key:"layers" omit:"default" doc:"a scheme for each layer, with spaces between, in place of scheme, each by its whole name; none: the layer stays as it is"`
+	Layers      string       `json:",omitempty" key:"layers" list:" " omit:"default" doc:"a scheme for each layer, as a list [w8a8, none] or a text with spaces between, w8a8 none, in place of scheme, each by its whole name; none: the layer stays as it is"`
 	Refine      int          `json:",omitzero" key:"refine" default:"0" omit:"default" min:"0" max:"100000" doc:"gradient steps on each layer's output after its rounding, with the grids fixed; the best are kept"`
 	Transforms  `json:",omitzero"`
 	KV          string      `json:",omitempty" key:"kv" omit:"default" names:"caches" doc:"KV cache that the row is measured with, not those of steps after it: a setting of slimlab's engine, which no saved model carries; default: bfloat16"`

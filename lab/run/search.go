@@ -17,7 +17,7 @@ import (
 // Search tunes settings of a step on the validation loss: several trainings, of which the best is
 // the step's.
 type Search struct {
-	Over    string  `key:"over" omit:"default" doc:"the numbers that are tried: \"learning_rate=1e-3,2e-3; ce=0,0.1\"; LOW..HIGH is a range to draw from, evenly in its logarithm where both are above 0"`
+	Over    string  `key:"over" list:"; " omit:"default" doc:"the numbers that are tried: \"learning_rate=1e-3,2e-3; ce=0,0.1\", or a list with a text for each key, [\"learning_rate=1e-3,2e-3\", \"ce=0,0.1\"]; LOW..HIGH is a range to draw from, evenly in its logarithm where both are above 0"`
 	Method  string  `key:"method" default:"grid" omit:"default" one:"grid|random|halving" doc:"grid trains all combinations; random draws trials; halving trains all, or trials of them, for a part of their steps, and goes on with the better half each time"`
 	Trials  int     `key:"trials" default:"0" omit:"default" min:"0" max:"1000" doc:"combinations that random and halving draw; 0 is all of halving"`
 	Steps   int     `key:"steps" default:"0" omit:"default" min:"0" doc:"optimizer steps of all trials together, at most; what does not fit is left out; 0 is without limit"`

@@ -18,8 +18,8 @@ import (
 // Sensitivity measures what each layer of a model loses by each way to make it smaller, one layer
 // at a time. Its model is the one that it measures.
 type Sensitivity struct {
-	Schemes     string      `key:"schemes" default:"w8a8 w4a16" doc:"number formats that each layer is tried in, with spaces between"`
-	MLP         string      `key:"mlp" default:"25% 50%" doc:"shares of each layer's MLP neurons that are removed by osscar, with spaces between"`
+	Schemes     string      `key:"schemes" list:" " default:"w8a8 w4a16" doc:"number formats that each layer is tried in, as a list or a text with spaces between"`
+	MLP         string      `key:"mlp" list:" " default:"25% 50%" doc:"shares of each layer's MLP neurons that are removed by osscar, as a list or a text with spaces between"`
 	Examples    int         `key:"examples" default:"64" min:"1" max:"1000000" doc:"validation examples whose predictions are compared"`
 	Calibration Calibration `key:"calibration" doc:"calibration text of the methods"`
 }

@@ -42,7 +42,7 @@ type Later struct {
 	Seed     int      `json:",omitempty" key:"seed" default:"0" omit:"default" min:"0" max:"1000000000" doc:"seed of the step's fresh weights, samples and order of the data, the same in every cell, so that they share its model; 0 is the cell's"`
 	World    int      `json:",omitempty" key:"world" default:"0" omit:"default" min:"0" max:"1000000000" doc:"of a task with generated worlds: train on another world than the one that is measured, for a base that knows the language alone; 0 is the task's"`
 
-	TaskWeights factors `json:",omitzero" key:"task_weights" default:"" omit:"default" doc:"of task recsys: factors of the tasks' losses, such as like feed=2, share feed=0.5; a task that is not named has 1. Validation losses along the training are weighted so too, the metrics are not"`
+	TaskWeights factors `json:",omitzero" key:"task_weights" list:", " default:"" omit:"default" doc:"of task recsys: factors of the tasks' losses, such as like feed=2, share feed=0.5, or as a list [like feed=2, share feed=0.5]; a task that is not named has 1. Validation losses along the training are weighted so too, the metrics are not"`
 }
 
 type factors string

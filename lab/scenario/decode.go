@@ -96,6 +96,11 @@ func (d *decoder) field(n *node, what string, f reflect.StructField, v reflect.V
 		}
 		value = &node{at: value.at, shape: scalar, text: text, quoted: true}
 	}
+	if between, ok := f.Tag.Lookup("list"); ok && value.shape == list {
+		if value, ok = d.joined(value, name, between); !ok {
+			return
+		}
+	}
 	if err := setScalar(v, value); err != nil {
 		d.bad.add(value.at, "%s is %s, expected %v", name, value.describe(), err)
 		return
@@ -103,6 +108,28 @@ func (d *decoder) field(n *node, what string, f reflect.StructField, v reflect.V
 	if err := checkTags(f, v, d.vocabulary); err != nil {
 		d.bad.add(value.at, "%s %v", name, err)
 	}
+}
+
+// joined is a list as the text that its key takes too. A part that the text would divide is
+// reported.
+func (d *decoder) joined(n *node, name, between string) (*node, bool) {
+	dividers := strings.TrimSpace(between)
+	if dividers == "" {
+		dividers = " ,"
+	}
+	parts := make([]string, len(n.items))
+	for i, item := range n.items {
+		parts[i] = strings.TrimSpace(item.text)
+		switch {
+		case item.shape != scalar || parts[i] == "":
+			d.bad.add(item.at, "%s has %s at place %d, expected a value", name, item.describe(), i+1)
+			return nil, false
+		case strings.ContainsAny(parts[i], dividers):
+			d.bad.add(item.at, "%s has %q at place %d, which is several: expected one value at each place of a list", name, parts[i], i+1)
+			return nil, false
+		}
+	}
+	return &node{at: n.at, shape: scalar, text: strings.Join(parts, between), quoted: true}, true
 }
 
 // setScalar stores a scalar in v. Its error is what was expected.

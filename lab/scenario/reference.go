@@ -16,7 +16,7 @@ type Section struct {
 // Key is one key of a section. A key of a key is written with a dot: calibration.samples.
 type Key struct {
 	Key      string `json:"key"`
-	Type     string `json:"type"`    // "text", "integer", "number", "boolean", "number or text"
+	Type     string `json:"type"`    // "text", "integer", "number", "boolean", "number or text", "text or list"
 	Default  string `json:"default"` // as YAML; empty where there is none
 	Required bool   `json:"required"`
 	Values   string `json:"values"` // the range of a number, the choices of a text, or "see NAMES"
@@ -83,6 +83,9 @@ func keyOf(f reflect.StructField, prefix string) Key {
 	}
 	if f.Tag.Get("amount") == "true" {
 		k.Type = "number or text"
+	}
+	if _, ok := f.Tag.Lookup("list"); ok {
+		k.Type = "text or list"
 	}
 	switch one, list := f.Tag.Get("one"), f.Tag.Get("names"); {
 	case one != "":

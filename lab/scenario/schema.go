@@ -178,7 +178,15 @@ func (s schemer) field(f reflect.StructField) object {
 	}
 	out := object{"description": f.Tag.Get("doc")}
 	if f.Tag.Get("ref") == refWeighted { // for all tasks, or for each
+		own = object{"anyOf": []object{own, {"type": "array", "minItems": 1, "items": own}}}
 		out["oneOf"] = []object{own, {"type": "object", "minProperties": 1, "additionalProperties": own}}
+		return out
+	}
+	if _, ok := f.Tag.Lookup("list"); ok {
+		if f.Tag.Get("default") != "" {
+			out["default"] = f.Tag.Get("default")
+		}
+		out["anyOf"] = []object{{"type": []string{"string", "number"}}, {"type": "array", "items": object{"type": []string{"string", "number"}}}}
 		return out
 	}
 	if text, ok := f.Tag.Lookup("default"); ok {

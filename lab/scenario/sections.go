@@ -10,6 +10,7 @@ package scenario
 //	any       a reason: of the fields with the same one, the file must have one
 //	min, max  inclusive bounds of a number; above, below: exclusive bounds
 //	one       the values of a text, separated by |
+//	list      what stands between the parts of a text, which may be a list in the file too
 //	names     the list of the Vocabulary that a text is from
 //	ref       what a text refers to, which makes it an input and no part of a recipe:
 //	          "weights"  a loaded model or an earlier step

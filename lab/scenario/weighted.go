@@ -125,19 +125,26 @@ func (d *decoder) weightings(n *node, name string) (text string, ok bool) {
 	var lists []string
 	ok = true
 	for i, task := range n.keys {
-		list := n.items[i]
-		switch weights, err := parseWeights(list.text); {
-		case list.shape != scalar:
-			d.bad.add(list.at, "%s of task %q is %s, expected weights such as FM=1, other=0.5", name, task, list.describe())
+		weighted := n.items[i]
+		if weighted.shape == list {
+			joined, fine := d.joined(weighted, fmt.Sprintf("%s of task %q", name, task), ", ")
+			if ok = ok && fine; !fine {
+				continue
+			}
+			weighted = joined
+		}
+		switch weights, err := parseWeights(weighted.text); {
+		case weighted.shape != scalar:
+			d.bad.add(weighted.at, "%s of task %q is %s, expected weights such as FM=1, other=0.5", name, task, weighted.describe())
 			ok = false
 		case task == "":
 			d.bad.add(n.keyAt[i], "%s has a task without a name, expected one, or %q for all that are not named", name, AllOthers)
 			ok = false
 		case err != nil:
-			d.bad.add(list.at, "%s of task %q %v", name, task, err)
+			d.bad.add(weighted.at, "%s of task %q %v", name, task, err)
 			ok = false
 		case len(weights) > 0:
-			lists = append(lists, plainTask(task)+": "+list.text)
+			lists = append(lists, plainTask(task)+": "+weighted.text)
 		}
 	}
 	return strings.Join(lists, "; "), ok
