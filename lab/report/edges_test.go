@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -80,6 +81,26 @@ func TestTroubles(t *testing.T) {
 	}).Snapshot()
 	want := "cell a failed: the loss is NaN\nwarning: the loss is NaN (a)\nerror: another (a)\nwarning: of the run"
 	if got := strings.Join(troubles(view), "\n"); got != want {
+		t.Errorf("found\n%s\nexpected\n%s", got, want)
+	}
+}
+
+// TestTroublesOfManyCells: a warning that many cells have is one line.
+func TestTroublesOfManyCells(t *testing.T) {
+	begin := &lab.Begin{Run: "r", Scenario: "s", Rows: []string{"FM"}}
+	for _, id := range []string{"a", "b", "c", "d"} {
+		begin.Cells = append(begin.Cells, lab.Cell{ID: id, Seed: 1})
+	}
+	events := []lab.Event{{Kind: lab.KindBegin, Begin: begin}}
+	for text, cells := range map[string]string{"of all": "abcd", "of three": "bcd", "of two": "acc", "of one": "d"} {
+		for _, id := range cells {
+			events = append(events, lab.Event{Kind: lab.KindNote, Cell: string(id), Level: lab.Warning, Text: text})
+		}
+	}
+	lines := troubles(lab.Fold(events).Snapshot())
+	slices.Sort(lines)
+	want := "warning: of all (in all 4 cells)\nwarning: of one (d)\nwarning: of three (b and 2 more of 4 cells)\nwarning: of two (a, c)"
+	if got := strings.Join(lines, "\n"); got != want {
 		t.Errorf("found\n%s\nexpected\n%s", got, want)
 	}
 }

@@ -223,6 +223,8 @@ func troubles(v *lab.View) []string {
 	if v.Error != "" && !ofCells {
 		lines = append(lines, "run: "+v.Error)
 	}
+	var said []lab.Note // each text of a level once
+	cells := map[lab.Note][]string{}
 	for _, n := range v.Notes {
 		if n.Level == lab.Info {
 			continue
@@ -231,18 +233,34 @@ func troubles(v *lab.View) []string {
 		if c := v.Cell(n.Cell); c != nil && n.Level == lab.Error && c.Error == n.Text {
 			continue
 		}
-		line := n.Level.String() + ": " + n.Text
-		if n.Cell != "" {
-			line += " (" + n.Cell + ")"
+		text := lab.Note{Level: n.Level, Text: n.Text}
+		if _, known := cells[text]; !known {
+			said = append(said, text)
 		}
-		if !slices.Contains(lines, line) {
-			lines = append(lines, line)
+		if !slices.Contains(cells[text], n.Cell) {
+			cells[text] = append(cells[text], n.Cell)
 		}
+	}
+	for _, n := range said {
+		lines = append(lines, n.Level.String()+": "+n.Text+where(cells[n], len(v.Cells)))
 	}
 	if v.Dropped > 0 {
 		lines = append(lines, Plural(v.Dropped, "further note")+" in the log")
 	}
 	return lines
+}
+
+// where names the cells that a note is of, the first and a count where they are many.
+func where(cells []string, all int) string {
+	switch {
+	case slices.Contains(cells, ""): // the whole run
+		return ""
+	case len(cells) <= 2:
+		return " (" + strings.Join(cells, ", ") + ")"
+	case len(cells) == all:
+		return fmt.Sprintf(" (in all %d cells)", all)
+	}
+	return fmt.Sprintf(" (%s and %d more of %d cells)", cells[0], len(cells)-1, all)
 }
 
 // failures says why cells failed, those of one cause in one line.
