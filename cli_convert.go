@@ -110,6 +110,9 @@ func (p *program) conversion(use, short, long string, convertTo func(ctx context
 			if err := errors.Join(f.check(), nearest.Check("--format", f.format, formats)); err != nil {
 				return usage(err)
 			}
+			if err := calibrationIdle(cmd); err != nil {
+				return usage(err)
+			}
 			r, err := convertTo(cmd.Context(), names[0], names[1], p.convertOptions(f))
 			return p.finishConversion(f, names[1], r, err)
 		},
@@ -153,6 +156,20 @@ func addCalibration(cmd *cobra.Command, c *convert.Calibration) {
 	flags.Var((*lengthFlag)(&c.Length), "length", "tokens per calibration sequence (default: 512, or the model's positions where they are fewer)")
 	flags.Uint64Var(&c.Seed, "seed", 1, "random seed for choosing text windows")
 	cmd.MarkFlagsMutuallyExclusive("calibration", "random-calibration")
+}
+
+// calibrationIdle refuses what says how a calibration text is read where there is none.
+func calibrationIdle(cmd *cobra.Command) error {
+	flags := cmd.Flags()
+	if flags.Lookup("random-calibration") == nil || flags.Changed("calibration") || flags.Changed("random-calibration") {
+		return nil
+	}
+	for _, name := range []string{"samples", "length", "seed"} {
+		if flags.Changed(name) {
+			return fmt.Errorf("--%s is of a calibration text, and there is none: give --calibration FILE, or leave it out", name)
+		}
+	}
+	return nil
 }
 
 // gatheringFlags are the words of a convert.Gathering.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"slimlab/lab/recipe"
@@ -55,8 +56,13 @@ func (p *Pruning) Set(method string, cuts Cuts) (err error) {
 		return fmt.Errorf("--layers: %w", err)
 	}
 	if p.layers != (pruning.Cut{}) {
-		if (cuts != Cuts{Layers: cuts.Layers}) || p.Method != pruning.OSSCAR {
-			return errors.New("--layers: whole layers are removed in a step of their own: leave the other cuts and --method out")
+		for _, of := range []struct {
+			flag  string
+			given bool
+		}{{"--method", p.Method != pruning.OSSCAR}, {"--mlp", cuts.MLP != ""}, {"--heads", cuts.Heads != ""}, {"--query-heads", cuts.QueryHeads != ""}, {"--widths", cuts.Widths != ""}, {"--budget", cuts.Budget != ""}} {
+			if of.given {
+				return besideLayers(cuts.Layers, of.flag)
+			}
 		}
 		return nil
 	}
@@ -71,6 +77,11 @@ func (p *Pruning) Set(method string, cuts Cuts) (err error) {
 		return errors.New("nothing is to be removed, expected --mlp, a share or number of neurons, --heads, one of KV groups, --query-heads, one of the query heads of each, --budget, what stays of the neurons, or --layers, how many whole layers")
 	}
 	return nil
+}
+
+// besideLayers is the error of a flag that does nothing where whole layers are removed.
+func besideLayers(layers, flag string) error {
+	return fmt.Errorf("--layers %s: whole layers are removed alone, as they are: leave %s out", layers, flag)
 }
 
 // SetAlign sets the alignment from its text: a number, or auto.
@@ -134,6 +145,9 @@ func (p *Pruning) check() error {
 	if err := checkDamping(p.Damping); err != nil {
 		return err
 	}
+	if p.layers != (pruning.Cut{}) {
+		return p.checkDepth()
+	}
 	for _, f := range []struct {
 		name         string
 		value, least int
@@ -151,6 +165,56 @@ func (p *Pruning) check() error {
 			if of.given {
 				return fmt.Errorf("%s is of --method osscar, and the method is %s: leave it out", of.flag, p.Method)
 			}
+		}
+	}
+	return p.checkEffects()
+}
+
+// checkDepth refuses flags that do nothing where whole layers are removed.
+func (p *Pruning) checkDepth() error {
+	for _, of := range []struct {
+		flag  string
+		given bool
+	}{
+		{"--align", p.Align != 0}, {"--intercept", p.Intercept}, {"--starts", p.Starts != pruning.BothStarts}, {"--step", p.Batch != 0}, {"--local-search", p.LocalSearch != 0},
+		{"--damping", p.Damping != 0}, {"--refine", p.Refine.Steps != 0}, {"--mode", p.Gathering.Parallel}, {"--target", p.Gathering.Target > 0}, {"--statistics", p.Gathering.All},
+	} {
+		if of.given {
+			return besideLayers(p.layersText(), of.flag)
+		}
+	}
+	return nil
+}
+
+// layersText is the cut of layers as a flag has it.
+func (p *Pruning) layersText() string {
+	if p.layers.Count > 0 {
+		return strconv.Itoa(p.layers.Count)
+	}
+	return strconv.FormatFloat(100*p.layers.Ratio, 'g', 6, 64) + "%"
+}
+
+// checkEffects refuses flags that do nothing beside the method or the cuts.
+func (p *Pruning) checkEffects() error {
+	neurons := p.MLP != (pruning.Cut{}) || p.budget != ""
+	switch {
+	case p.Align != 0 && !neurons:
+		return fmt.Errorf("--align %d: no neurons are removed, whose number it rounds: leave it out", p.Align)
+	case p.Intercept && neurons:
+		return errors.New("--intercept: down_proj, which reads the neurons, has no bias in the models that are written: expected cuts of heads alone, or no --intercept")
+	}
+	if p.Method.Updates() {
+		if p.Intercept && p.Gathering.Target > 0 {
+			return fmt.Errorf("--intercept with --target %g: the mean of the dense model's outputs is not known: expected --target own, or no --intercept", p.Gathering.Target)
+		}
+		return nil
+	}
+	for _, of := range []struct {
+		flag  string
+		given bool
+	}{{"--target", p.Gathering.Target > 0}, {"--damping", p.Damping != 0}, {"--intercept", p.Intercept}} {
+		if of.given {
+			return fmt.Errorf("%s is of methods that solve the weights that stay, and %s leaves them as they are: leave it out, or give such as --method osscar", of.flag, p.Method)
 		}
 	}
 	return nil
@@ -179,6 +243,9 @@ func (p *Pruning) plan(c model.Config) (model.Config, checkpoint.Storage, error)
 		p.keep = keep
 		c.Layers = slices.Clone(c.Layers[:keep]) // which ones is known when they have been measured
 		return c, checkpoint.Storage{}, nil
+	}
+	if p.Intercept && !c.OBias {
+		return c, checkpoint.Storage{}, errors.New("--intercept: o_proj of this model has no bias (its config has no attention_bias): expected a model that has one, or no --intercept")
 	}
 	planned, err := pruning.Wanted{LayerCut: p.LayerCut, Widths: p.widths, Budget: p.budget, Align: p.Align}.Plan(c)
 	var of *pruning.CutError

@@ -90,7 +90,27 @@ func Quantize(ctx context.Context, from, to string, q Quantization, o Options) (
 	if err := errors.Join(q.Transformation.check(q.Scheme, q.Calibration), checkRefining(q.Refine, q.Calibration)); err != nil {
 		return nil, err
 	}
+	if err := q.checkEffects(); err != nil {
+		return nil, err
+	}
 	return locked(acquireFolder, to, func(to string) (*Result, error) { return compress(ctx, from, to, &q, o) })
+}
+
+// checkEffects refuses flags of statistics where there are none, or nothing reads them.
+func (q *Quantization) checkEffects() error {
+	g := q.Gathering
+	if g.Target > 0 && !q.Scheme.Calibrated() {
+		return fmt.Errorf("--target %g: %s rounds each weight on its own: expected --target own, or a method such as gptq", g.Target, q.Scheme)
+	}
+	for _, of := range []struct {
+		flag  string
+		given bool
+	}{{"--mode parallel", g.Parallel}, {"--statistics", g.All}} {
+		if of.given && !q.Calibration.given() {
+			return q.Calibration.require(of.flag)
+		}
+	}
+	return nil
 }
 
 func (q *Quantization) recipe(ctx context.Context, from string, o *Options) (recipe.Recipe, error) {

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
+
+	"slimlab/quant"
 )
 
 // Setting is what a search works on, as sections of a scenario.
@@ -97,9 +99,13 @@ func (s Setting) Build(candidates []Candidate, metrics []string) []byte {
 			}
 		}
 		if c.Quantizes() {
-			quantize := map[string]any{"name": c.row("quantized"), "from": from, "scheme": c.Schemes[0], "calibration": s.calibration()}
+			quantize := map[string]any{"name": c.row("quantized"), "from": from, "scheme": c.Schemes[0]}
+			if c.calibrated() {
+				quantize["calibration"] = s.calibration()
+			}
 			if !c.uniform() {
-				quantize["scheme"], quantize["layers"] = c.someScheme(), strings.Join(c.Schemes, " ")
+				delete(quantize, "scheme")
+				quantize["layers"] = strings.Join(c.Schemes, " ")
 			}
 			steps = append(steps, step{"quantize": quantize})
 		}
@@ -112,9 +118,12 @@ func (c Candidate) uniform() bool {
 	return !slices.ContainsFunc(c.Schemes, func(s string) bool { return s != c.Schemes[0] })
 }
 
-// someScheme is the first that changes something.
-func (c Candidate) someScheme() string {
-	return c.Schemes[slices.IndexFunc(c.Schemes, func(s string) bool { return s != "none" })]
+// calibrated reports whether any scheme reads a calibration text; a step of others has none.
+func (c Candidate) calibrated() bool {
+	return slices.ContainsFunc(c.Schemes, func(name string) bool {
+		s, err := quant.ParseScheme(name)
+		return err != nil || s.Calibrated()
+	})
 }
 
 // row is the name of a candidate's row: its last has the candidate's own.

@@ -36,7 +36,7 @@ func TestListsAreTexts(t *testing.T) {
 		{"prune: { mlp_layers: %s }", "25% 0 50%", "[25%, 0, 50%]"},
 		{"prune: { mlp_layers: %s }", "0.25 0 12", "[0.25, 0, 12]"},
 		{"prune: { mlp_layers: %s }", "25% 0 1", `["${share}", 0, 1]`},
-		{"quantize: { scheme: none, layers: %s }", "w8a8 none w4a16-rtn-g16", "[w8a8, none, w4a16-rtn-g16]"},
+		{"quantize: { layers: %s }", "w8a8 none w4a16-rtn-g16", "[w8a8, none, w4a16-rtn-g16]"},
 		{"sensitivity: { schemes: %s }", "w8a8 w4a16", "[w8a8, w4a16]"},
 		{"sensitivity: { mlp: %s }", "25% 0.5", "[25%, 0.5]"},
 		{"sensitivity: { mlp: %s }", `""`, "[]"},
@@ -58,7 +58,7 @@ func TestListsAreTexts(t *testing.T) {
 	for step, want := range map[string]string{
 		"prune: { mlp_layers: [25%, [0]] }":                                                    "x.yaml:7:32: step prune's mlp_layers has a list at place 2, expected a value",
 		"prune: { mlp_layers: [25% 0, 50%] }":                                                  `mlp_layers has "25% 0" at place 1, which is several`,
-		"quantize: { scheme: w8a8, layers: [w8a8, ~] }":                                        "layers has ~ at place 2, expected a value",
+		"quantize: { layers: [w8a8, ~] }":                                                      "layers has ~ at place 2, expected a value",
 		"prune: { mlp: [25%, 0] }":                                                             "mlp is a list, expected text",
 		"distil: { into: other, steps: 1, teachers: [FM=1] }":                                  "expected at least two names",
 		"distil: { into: other, steps: 1, teachers: { like feed: [FM=1, [a]], \"*\": FM=1 } }": `of task "like feed" has a list at place 2`,

@@ -114,7 +114,7 @@ func (p *Prune) Check(given func(key string) bool, bad func(key, with, format st
 	case err != nil:
 		bad("layers", "", "is %s, expected a share below 1 such as 20%% or 0.2, or a whole number", p.Layers)
 	case cut != (pruning.Cut{}):
-		for _, key := range []string{"method", "mlp", "heads", "query_heads", "budget", "widths", "align", "intercept", "starts"} {
+		for _, key := range []string{"method", "mlp", "mlp_layers", "heads", "query_heads", "budget", "widths", "align", "intercept", "starts", "refine", "calibration.mode", "calibration.target"} {
 			if given(key) {
 				bad("layers", key, "is %s, and whole layers are removed in a step of their own: leave %s out", p.Layers, key)
 			}
@@ -134,8 +134,40 @@ func (p *Prune) Check(given func(key string) bool, bad func(key, with, format st
 	if p.MLPLayers != "" {
 		p.checkLayers(given, bad)
 	}
+	p.checkIntercept(bad)
 	if _, err := pruning.ParseAlign(p.Align); err != nil {
 		bad("align", "", "is %s, expected auto or a whole number from 1 to 4096", p.Align)
+	}
+}
+
+// checkIntercept reports an intercept that no layer of any model would have.
+func (p *Prune) checkIntercept(bad func(key, with, format string, args ...any)) {
+	method, err := pruning.ParseMethod(p.Method)
+	if err != nil || !p.Intercept {
+		return
+	}
+	share, _ := p.Calibration.target()
+	mlp, _ := pruning.ParseCut(p.MLP)
+	switch {
+	case mlp != (pruning.Cut{}):
+		bad("intercept", "mlp", interceptOfNeurons)
+	case p.MLPLayers != "":
+		bad("intercept", "mlp_layers", interceptOfNeurons)
+	case p.Budget != "":
+		bad("intercept", "budget", interceptOfNeurons)
+	case !method.Updates():
+		bad("intercept", "method", "is true, and %s leaves the weights that stay as they are: expected a method that solves them, such as osscar", p.Method)
+	case share > 0:
+		bad("intercept", "calibration.target", "is true, and target is %s: the mean of the dense model's outputs is not known; expected target own, or no intercept", p.Calibration.Target)
+	}
+}
+
+const interceptOfNeurons = "is true, and down_proj, which reads the neurons, has no bias in the models that are written: expected cuts of heads alone, or no intercept"
+
+// Idle implements scenario.Idler.
+func (p *Prune) Idle(given func(key string) bool, idle func(key string, because []string, format string, args ...any)) {
+	if cut, err := p.cut(); err == nil && cut.MLP == (pruning.Cut{}) && p.MLPLayers == "" && p.Budget == "" && given("align") {
+		idle("align", []string{"mlp", "mlp_layers", "budget"}, "is %s, and no neurons are removed, whose number it rounds: leave it out", p.Align)
 	}
 }
 
@@ -224,6 +256,9 @@ func (p *Prune) plan(ctx context.Context, w *worker, s scenario.Step) (job, erro
 	planned, cut, err := p.fit(source.shape, &options, w.groupAfter(s.Name))
 	if err != nil {
 		return job{}, err
+	}
+	if p.Intercept && !source.shape.OBias {
+		return job{}, keyError{"intercept", errors.New("is true, and o_proj of this model has no bias (its config has no attention_bias): expected a model that has one, or no intercept")}
 	}
 	if err := errors.Join(w.data.checkSource(p.Calibration.Source), p.Calibration.checkMemory(w.data, source.shape)); err != nil {
 		return job{}, err

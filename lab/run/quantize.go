@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,7 +21,7 @@ import (
 
 // Quantize stores the weights in fewer bits.
 type Quantize struct {
-	Scheme      string       `key:"scheme" required:"true" names:"schemes" doc:"number format, or a scheme's whole name, FORMAT[-asym][-METHOD[-act]][-gGROUP], which says what the keys method, order and group say"`
+	Scheme      string       `key:"scheme" any:"rounds nothing: give scheme or layers" names:"schemes" doc:"number format, or a scheme's whole name, FORMAT[-asym][-METHOD[-act]][-gGROUP], which says what the keys method, order and group say"`
 	Group       groupSize    `key:"group" default:"auto" also:"integer" doc:"inputs that share a scale, in formats with groups: a multiple of 8; channel, one scale for each output; or auto, the largest of 128, 64, 32, 16 and 8 that divides the inputs of all linear layers"`
 	Method      string       `json:",omitempty" key:"method" one:"rtn|gptq|quantease" doc:"how codes are chosen: rtn, to nearest; gptq; or quantease, coordinate descent (default: rtn for 8 bits, gptq for fewer)"`
 	Order       order        `json:",omitzero" key:"order" default:"natural" omit:"default" one:"natural|act" doc:"of gptq and quantease: the order in which inputs are quantized; act: those of the largest second moment first"`
@@ -28,7 +29,7 @@ type Quantize struct {
 	Range       gridRange    `json:",omitzero" key:"range" default:"absmax" omit:"default" one:"absmax|mse" doc:"of integers: the range that a group's scale is fitted to; mse: the one with the least sum of |w-q|^2.4 rounded to nearest, from a fifth of all to all"`
 	Sweeps      sweeps       `json:",omitzero" key:"sweeps" default:"30" omit:"default" min:"1" max:"1000" doc:"of quantease: sweeps through all inputs, from each start; an output that none changes ends before"`
 	Start       descentStart `json:",omitzero" key:"start" default:"both" omit:"default" one:"w|gptq|both" doc:"of quantease: where it starts: w, the weights, with sweeps that do not round between; gptq, its codes; both, of which each output keeps the better end"`
-	Layers      string       `json:",omitempty" key:"layers" list:" " omit:"default" doc:"a scheme for each layer, as a list [w8a8, none] or a text with spaces between, w8a8 none, in place of scheme, each by its whole name; none: the layer stays as it is"`
+	Layers      string       `json:",omitempty" key:"layers" list:" " omit:"default" any:"rounds nothing: give scheme or layers" doc:"a scheme for each layer, as a list [w8a8, none] or a text with spaces between, w8a8 none, in place of scheme, each by its whole name; none: the layer stays as it is"`
 	Refine      int          `json:",omitzero" key:"refine" default:"0" omit:"default" min:"0" max:"100000" doc:"gradient steps on each layer's output after its rounding, with the grids fixed; the best are kept"`
 	Transforms  `json:",omitzero"`
 	KV          string      `json:",omitempty" key:"kv" omit:"default" names:"caches" doc:"KV cache that the row is measured with, not those of steps after it: a setting of slimlab's engine, which no saved model carries; default: bfloat16"`
@@ -103,10 +104,13 @@ func (q *Quantize) Packs() bool { return q.Scheme != "none" || q.Layers != "" }
 // that a format without groups does not use may stand in a sweep over formats.
 func (q *Quantize) Check(given func(key string) bool, bad func(key, with, format string, args ...any)) {
 	q.Calibration.check(bad)
+	if q.Scheme == "" { // of layers
+		q.Scheme = "none"
+	}
 	words := quant.Words{Scheme: q.Scheme, Method: q.Method, Group: string(q.Group), Order: string(q.Order), Damping: float64(q.Damping),
 		Sweeps: int(q.Sweeps), Start: string(q.Start), Range: string(q.Range)}
 	named, _ := quant.ParseScheme(q.Scheme)
-	scheme, err := words.Parse(func(word string) bool { return given(word) && (word != "group" || named.HasGroups()) })
+	scheme, err := words.Parse(func(word string) bool { return q.Layers == "" && given(word) && (word != "group" || named.HasGroups()) })
 	var wrong *quant.WordError
 	if errors.As(err, &wrong) {
 		bad(wrong.Word, wrong.With, "%v", wrong)
@@ -117,10 +121,47 @@ func (q *Quantize) Check(given func(key string) bool, bad func(key, with, format
 		bad("calibration.target", "scheme", "is %s, and %s rounds each weight on its own: expected target own, or a method such as gptq", q.Calibration.Target, scheme)
 	}
 	q.checkLayers(given, bad)
-	q.Transforms.check(scheme, bad)
+	all := []quant.Scheme{scheme}
+	if q.schemes != nil {
+		all = q.schemes
+	}
+	q.Transforms.check(all, q.rounds(), bad)
+	if q.Refine > 0 && !slices.ContainsFunc(all, rounds) {
+		bad("refine", q.rounds(), "is %d, and no weight is rounded: leave it out, or give a number format", q.Refine)
+	}
+	if share, err := q.Calibration.target(); err == nil && share > 0 && q.schemes != nil && !q.calibratedLayers() {
+		bad("calibration.target", "layers", "is %s, and all layers' schemes round each weight on its own: expected target own, or a method such as gptq", q.Calibration.Target)
+	}
 	if _, group, ok := quant.CutGroup(q.Scheme); ok {
 		q.Group = groupSize(group)
 	}
+}
+
+// rounds is the key that says what is rounded.
+func (q *Quantize) rounds() string {
+	if q.Layers != "" {
+		return "layers"
+	}
+	return "scheme"
+}
+
+// rounds reports whether a scheme changes weights.
+func rounds(s quant.Scheme) bool { return s.Rounder != nil }
+
+// Idle implements scenario.Idler.
+func (q *Quantize) Idle(given func(key string) bool, idle func(key string, because []string, format string, args ...any)) {
+	if group := string(q.Group); given("group") && group != quant.AutoGroup && q.Layers == "" && !q.scheme.HasGroups() && (group != quant.ChannelGroup || !rounds(q.scheme)) {
+		idle("group", []string{"scheme"}, "is %s, and its scheme is %s, which has no groups: leave it out", group, q.Scheme)
+	}
+	if given("calibration") && !q.readsText() {
+		idle("calibration", []string{"scheme", "method", "layers", "smooth", "clip", "refine"},
+			"is of methods but rtn, of smooth, clip and refine, and the step has none of them: leave it out")
+	}
+}
+
+// readsText reports whether any part of the step needs calibration text.
+func (q *Quantize) readsText() bool {
+	return q.scheme.Calibrated() && q.schemes == nil || q.calibratedLayers() || q.calibrated() || q.Refine > 0
 }
 
 func (q *Quantize) plan(ctx context.Context, w *worker, s scenario.Step) (job, error) {
@@ -156,7 +197,7 @@ func (q *Quantize) plan(ctx context.Context, w *worker, s scenario.Step) (job, e
 		of.Parameters["refine"] = q.Refine
 	}
 	maps.Copy(of.Parameters, recipe.Of(q.Transforms))
-	calibrated := scheme.Calibrated() && q.schemes == nil || q.calibratedLayers() || q.calibrated() || q.Refine > 0
+	calibrated := q.readsText()
 	if calibrated { // rounding to nearest needs no data
 		if err := errors.Join(w.data.checkSource(q.Calibration.Source), q.Calibration.checkMemory(w.data, source.shape)); err != nil {
 			return job{}, err

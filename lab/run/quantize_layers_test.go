@@ -14,7 +14,7 @@ models: { FM: { load: "pretrained:recsys-student" } }
 pipeline:
   - baseline: { name: FM, model: FM }
   - prune: { name: cut, from: FM, mlp_layers: 50% 0 25%, calibration: { samples: 6 } }
-  - quantize: { name: mixed, from: cut, scheme: w8a8, layers: w8a8 none w4a16-rtn-g16, calibration: { samples: 6 } }
+  - quantize: { name: mixed, from: cut, layers: w8a8 none w4a16-rtn-g16 }
 columns: [params, bytes, kl]
 seeds: 1
 `

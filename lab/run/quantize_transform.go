@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"slimlab/kernels"
 	"slimlab/lab"
@@ -46,8 +47,9 @@ func (t *Transforms) describe() string {
 	return text
 }
 
-// check reports words that are none, and keys that do nothing with the step's scheme.
-func (t *Transforms) check(scheme quant.Scheme, bad func(key, with, format string, args ...any)) {
+// check reports words that are none, and keys that do nothing with the schemes, which another key
+// says.
+func (t *Transforms) check(schemes []quant.Scheme, with string, bad func(key, with, format string, args ...any)) {
 	if _, err := t.smooth(); err != nil {
 		bad("smooth", "", "%v", err)
 	}
@@ -58,10 +60,10 @@ func (t *Transforms) check(scheme quant.Scheme, bad func(key, with, format strin
 	}{{"smooth", t.Smooth, !t.Smooth.IsZero()}, {"rotate", t.Rotate, !t.Rotate.IsZero()}, {"clip", t.Clip, t.Clip}} {
 		switch {
 		case !k.given:
-		case scheme.Rounder == nil:
-			bad(k.key, "scheme", "is %v, and its scheme rounds nothing: leave %s out, or give a number format", k.value, k.key)
-		case k.key == "clip" && scheme.Format.Float:
-			bad(k.key, "scheme", "is true, and its scheme's numbers are floats: it is for integers such as w8a8 or w4a16")
+		case !slices.ContainsFunc(schemes, rounds):
+			bad(k.key, with, "is %v, and no weight is rounded: leave %s out, or give a number format", k.value, k.key)
+		case k.key == "clip" && slices.ContainsFunc(schemes, func(s quant.Scheme) bool { return rounds(s) && s.Format.Float }):
+			bad(k.key, with, "is true, and its %s has floats: it is for integers such as w8a8 or w4a16", with)
 		}
 	}
 }

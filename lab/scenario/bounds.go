@@ -105,6 +105,14 @@ func (b *builder) remember(path string, n *node) {
 	}
 }
 
+// find returns the value that a path of keys with points between leads to, nil where there is none.
+func (n *node) find(path string) *node {
+	for key := range strings.SplitSeq(path, ".") {
+		n = n.get(key)
+	}
+	return n
+}
+
 // placeOf is the place of a value that a path of keys with points between leads to, or of the
 // innermost one around it.
 func (n *node) placeOf(path string) place {

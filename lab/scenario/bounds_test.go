@@ -185,7 +185,7 @@ func TestSchemesTakeTheirGroup(t *testing.T) {
 func TestWhatCanBe(t *testing.T) {
 	for _, c := range []struct{ old, new string }{
 		{"steps: 10", "steps: 10, warmup: 10"},
-		{"scheme: w8a8", "scheme: w8a8, group: 7"}, // which it does not use
+		{"scheme: w8a8", "scheme: w8a8, group: channel"}, // as it is anyway
 		{"scheme: w8a8", "scheme: w4a16, group: 8"},
 		{"name: x", "name: " + strings.Repeat("n", 96)},
 		{"name: x", "name: x\nseeds: 1000"},
@@ -283,7 +283,7 @@ func TestExpectationsOnWhatIsNeverMeasured(t *testing.T) {
 
 // TestAt finds where values stand, for errors that come after loading.
 func TestAt(t *testing.T) {
-	s, err := scenario.Parse("x.yaml", []byte(strings.Replace(small, "scheme: w8a8", "scheme: w8a8, calibration: { samples: 3 }", 1)), options("kd.batch=3"))
+	s, err := scenario.Parse("x.yaml", []byte(strings.Replace(small, "scheme: w8a8", "scheme: w4a8, calibration: { samples: 3 }", 1)), options("kd.batch=3"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -334,7 +334,7 @@ func TestRequiredKeys(t *testing.T) {
 			}
 		}
 	}
-	want := []string{"task kind", "task kind", "task kind", "task path", "task kind", "task path", "task kind", "task path", "baseline model", "train steps", "distil steps", "quantize scheme"}
+	want := []string{"task kind", "task kind", "task kind", "task path", "task kind", "task path", "task kind", "task path", "baseline model", "train steps", "distil steps"}
 	if !slices.Equal(required, want) {
 		t.Errorf("required are %q, expected %q", required, want)
 	}

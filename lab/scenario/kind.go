@@ -33,6 +33,14 @@ type Checker interface {
 	Check(given func(key string) bool, bad func(key, with, format string, args ...any))
 }
 
+// Idler is implemented by work of which a key that the file has can be without effect beside the
+// values of others. Idle calls idle for each such key, with the keys whose values are why; it is
+// called after Check. It is a fault where the file writes those values into the step, or leaves
+// them out: what a param, an axis or an override sets has other values, with which the key matters.
+type Idler interface {
+	Idle(given func(key string) bool, idle func(key string, because []string, format string, args ...any))
+}
+
 // TaskChecker is implemented by work with keys that are of some tasks alone. CheckTask calls bad
 // for each that is not of the point's, before Check is called: what is wrong with its value is then
 // no news.

@@ -71,6 +71,7 @@ type node struct {
 	shape  shape
 	text   string   // of a scalar, or of a null that is written out
 	quoted bool     // a scalar that was written as text: it is no number and no truth value
+	varies bool     // a scalar that has a param's or an axis's value, or a list with one
 	keys   []string // of a mapping, in order
 	keyAt  []place
 	items  []*node // of a list, or a mapping's values

@@ -259,9 +259,24 @@ func (b *builder) step(p *Point, pipeline, entry *node, packed map[string]bool) 
 		w.CheckTask(p.Task.Kind, func(key, format string, args ...any) { bad(key, "", format, args...) })
 	}
 	if w, ok := s.Work.(Checker); ok && b.bad.added == before {
-		w.Check(func(key string) bool { return body.get(key) != nil }, bad)
+		w.Check(func(key string) bool { return body.find(key) != nil }, bad)
+	}
+	if w, ok := s.Work.(Idler); ok && b.bad.added == before {
+		b.idle(w, body, bad)
 	}
 	p.Steps = append(p.Steps, s)
+}
+
+// idle reports the keys of a step that have no effect beside values which the file writes.
+func (b *builder) idle(w Idler, body *node, bad func(key, with, format string, args ...any)) {
+	w.Idle(func(key string) bool { return body.find(key) != nil }, func(key string, because []string, format string, args ...any) {
+		for _, other := range because {
+			if n := body.find(other); n != nil && (n.varies || n.at.line == 0) {
+				return
+			}
+		}
+		bad(key, "", format, args...)
+	})
 }
 
 // stepName checks the name of a step: valid, and neither another step's nor a model's. Only a step

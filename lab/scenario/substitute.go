@@ -26,10 +26,12 @@ func (v *values) substitute(n *node, bad *problems) *node {
 	out := *n
 	if n.shape == scalar && strings.Contains(n.text, "${") {
 		v.text(&out, bad)
+		out.varies = true
 	}
 	out.items = make([]*node, len(n.items))
 	for i, item := range n.items {
 		out.items[i] = v.substitute(item, bad)
+		out.varies = out.varies || out.items[i].varies
 	}
 	return &out
 }

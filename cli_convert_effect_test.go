@@ -1,0 +1,81 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestFlagsWithoutEffect: a flag of prune, quantize or export that would do nothing beside the
+// others is refused by its name, before any work.
+func TestFlagsWithoutEffect(t *testing.T) {
+	newHome(t)
+	dir := t.TempDir()
+	text := filepath.Join(dir, "text.txt")
+	if err := os.WriteFile(text, []byte(strings.Repeat("the member clicked the item. ", 100)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	const read = " --calibration TEXT --samples 2 --length 16"
+	for args, want := range map[string]string{
+		"prune --layers 1 --method random" + read:                           "--layers 1: whole layers are removed alone, as they are: leave --method out",
+		"prune --layers 25% --mlp 20%" + read:                               "--layers 25%: whole layers are removed alone, as they are: leave --mlp out",
+		"prune --layers 1 --budget 80%" + read:                              "leave --budget out",
+		"prune --layers 1 --widths uniform" + read:                          "leave --widths out",
+		"prune --layers 1 --heads 1" + read:                                 "leave --heads out",
+		"prune --layers 1 --query-heads 1" + read:                           "leave --query-heads out",
+		"prune --layers 1 --align 8" + read:                                 "leave --align out",
+		"prune --layers 1 --intercept" + read:                               "leave --intercept out",
+		"prune --layers 1 --starts greedy" + read:                           "leave --starts out",
+		"prune --layers 1 --step 2" + read:                                  "leave --step out",
+		"prune --layers 1 --local-search 3" + read:                          "leave --local-search out",
+		"prune --layers 1 --damping 0.1" + read:                             "leave --damping out",
+		"prune --layers 1 --refine 3" + read:                                "leave --refine out",
+		"prune --layers 1 --mode parallel" + read:                           "leave --mode out",
+		"prune --layers 1 --target dense" + read:                            "leave --target out",
+		"prune --layers 25% --statistics x" + read:                          "--layers 25%: whole layers are removed alone, as they are: leave --statistics out",
+		"prune --heads 1 --align 8" + read:                                  "--align 8: no neurons are removed",
+		"prune --mlp 20% --intercept" + read:                                "--intercept: down_proj",
+		"prune --budget 80% --intercept" + read:                             "--intercept: down_proj",
+		"prune --heads 1 --intercept" + read:                                "--intercept: o_proj of this model has no bias",
+		"prune --heads 1 --intercept --target dense" + read:                 "--intercept with --target 1",
+		"prune --heads 1 --intercept --method flap" + read:                  "--intercept is of methods that solve the weights that stay, and flap leaves them",
+		"prune --mlp 20% --target dense --method random" + read:             "--target is of methods that solve the weights that stay, and random leaves them",
+		"prune --mlp 20% --damping 0.1 --method wanda-sp" + read:            "--damping is of methods that solve",
+		"prune --mlp 20% --starts greedy --method random-ls" + read:         "--starts is of --method osscar",
+		"prune --mlp 20% --step 3 --method random-ls" + read:                "--step is of --method osscar",
+		"prune --mlp 20% --local-search 3 --method random-ls" + read:        "--local-search is of --method osscar",
+		"prune --mlp 20% --refine-rate 0.1" + read:                          "--refine-rate 0.1: it is of the steps of --refine",
+		"quantize --scheme w8a8 --target dense" + read:                      "--target 1: w8a8-rtn rounds each weight on its own",
+		"quantize --scheme w4a16 --target dense --mode parallel" + read:     "--target dense with --mode parallel",
+		"quantize --scheme w8a8 --mode parallel":                            "--mode parallel needs a calibration text",
+		"quantize --scheme w8a8 --statistics x":                             "--statistics needs a calibration text",
+		"quantize --scheme w8a8 --samples 3":                                "--samples is of a calibration text, and there is none",
+		"quantize --scheme w8a8 --length 30":                                "--length is of a calibration text, and there is none",
+		"quantize --scheme w8a8 --seed 3":                                   "--seed is of a calibration text, and there is none",
+		"quantize --scheme w8a8 --smooth auto":                              "--smooth auto needs a calibration text",
+		"quantize --scheme w8a8 --clip":                                     "--clip needs a calibration text",
+		"quantize --scheme w8a8 --refine 3":                                 "--refine needs a calibration text",
+		"quantize --scheme w8a8 --group 32":                                 "--group is 32, and its scheme is w8a8, which has no groups",
+		"quantize --scheme w8a8 --order act":                                "--order is act, and its method is rtn",
+		"quantize --scheme w8a8 --damping 0.1":                              "--damping is 0.1, and its method is rtn",
+		"quantize --scheme w8a8 --sweeps 3":                                 "--sweeps is 3, and its method is rtn",
+		"quantize --scheme w8a8 --start w":                                  "--start is w, and its method is rtn",
+		"quantize --scheme fp8 --range mse":                                 "--range is mse, and its scheme is fp8",
+		"quantize --scheme fp8 --clip" + read:                               "--clip with --scheme fp8-dynamic",
+		"quantize --scheme w4a16 --method quantease --start w --damping .1": "--damping is 0.1, and its start is w",
+		"export --as hf --samples 3":                                        "--samples is of a calibration text, and there is none",
+		"export --as hf" + read:                                             "hf rounds no blocks",
+	} {
+		fields := strings.Fields(strings.ReplaceAll(args, "TEXT", text))
+		to := filepath.Join(dir, "out")
+		all := append([]string{fields[0], "pretrained:recsys-student", to}, fields[1:]...)
+		_, stderr, code := slimlab(t, all...)
+		if code != exitUsage || !strings.Contains(stderr, want) {
+			t.Errorf("slimlab %s: exit %d, expected %d and %q:\n%s", args, code, exitUsage, want, stderr)
+		}
+		if _, err := os.Stat(to); err == nil {
+			t.Fatalf("slimlab %s left a folder", args)
+		}
+	}
+}
