@@ -14,6 +14,7 @@ import (
 
 	"slimlab/internal/nearest"
 	"slimlab/lab/home"
+	"slimlab/lab/report"
 	"slimlab/lab/store"
 )
 
@@ -62,8 +63,8 @@ func (p *program) cleanCommand() *cobra.Command {
 				return usage(err)
 			}
 			c, err := p.clean(keep, f.dryRun)
-			if err == nil && !f.keepStats {
-				err = p.cleanStatistics(c, keep.Since, f.dryRun)
+			if err == nil {
+				err = p.cleanStatistics(c, f.keepStats, keep.Since, f.dryRun)
 			}
 			if err != nil {
 				return broke(err)
@@ -170,18 +171,19 @@ func (p *program) clean(keep home.Keep, dryRun bool) (*cleaning, error) {
 	return c, nil
 }
 
-// cleanStatistics removes kept statistics of inputs; those written since a time, which may be zero,
-// stay.
-func (p *program) cleanStatistics(c *cleaning, since time.Time, dryRun bool) error {
+// cleanStatistics removes kept statistics of inputs, but all of them where they are to be kept, and
+// those written since a time, which may be zero.
+func (p *program) cleanStatistics(c *cleaning, keepAll bool, since time.Time, dryRun bool) error {
 	kept, err := p.home.Statistics()
 	if err != nil {
 		return err
 	}
 	of := removedItem{Name: "statistics", Reason: "gathered anew where they are needed"}
+	removed, left, leftBytes := 0, 0, int64(0)
 	for _, s := range kept {
-		if !since.IsZero() && s.Written.After(since) {
-			c.Kept++
-			c.KeptBytes += s.Bytes
+		if keepAll || !since.IsZero() && s.Written.After(since) {
+			left++
+			leftBytes += s.Bytes
 			continue
 		}
 		if !dryRun {
@@ -189,10 +191,14 @@ func (p *program) cleanStatistics(c *cleaning, since time.Time, dryRun bool) err
 				return err
 			}
 		}
+		removed++
 		of.Bytes += s.Bytes
-		of.Title = "of inputs of models"
 	}
-	if of.Title != "" {
+	if left > 0 {
+		c.Notes = append(c.Notes, fmt.Sprintf("kept statistics of %s, %s", report.Plural(left, "input"), bytesText(leftBytes)))
+	}
+	if removed > 0 {
+		of.Title = "of " + report.Plural(removed, "input")
 		c.Removed = append(c.Removed, of)
 		c.RemovedBytes += of.Bytes
 	}

@@ -10,8 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"slimlab/kernels/matrix"
 	"slimlab/lab"
 	"slimlab/lab/home"
+	"slimlab/model/calibrate"
+	"slimlab/model/calibrate/statistics"
 )
 
 // oldHome copies the home of an earlier version, and returns its scenario and its run.
@@ -205,5 +208,57 @@ func TestRunInProgressIsNotRemoved(t *testing.T) {
 	}
 	if runs, _ := output(t, exitHeld, "runs"); strings.Count(runs, "\n") != 2 {
 		t.Errorf("there are:\n%s", runs)
+	}
+}
+
+// TestCleanStatistics: clean removes kept statistics, but those that --keep-statistics and --older
+// leave, which it counts; --dry-run removes none. Doctor says what they take.
+func TestCleanStatistics(t *testing.T) {
+	newHome(t)
+	folder := filepath.Join(os.Getenv("SLIMLAB_HOME"), "statistics")
+	write := func() (bytes int64) {
+		stats := &calibrate.Stats{Width: 2, Tokens: 3, MaxAbs: make([]float64, 2), MeanAbs: make([]float64, 2), Mean: make([]float64, 2), Gram: matrix.NewDense(2, 2, nil)}
+		for _, of := range []struct{ content, key string }{{"a model", "1"}, {"a model", "2"}, {"another model", "1"}} {
+			if err := statistics.New(folder, of.content, true).Save(t.Context(), of.key, stats); err != nil {
+				t.Fatal(err)
+			}
+		}
+		list, err := statistics.List(folder)
+		if err != nil || len(list) != 3 {
+			t.Fatal(list, err)
+		}
+		for _, e := range list {
+			bytes += e.Bytes
+			if e.Of == "another model" { // written long ago
+				if err := os.Chtimes(e.Path, time.Time{}, time.Now().Add(-72*time.Hour)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		return bytes
+	}
+	all := bytesText(write())
+	disk, err := home.Open(os.Getenv("SLIMLAB_HOME"), "test").Disk()
+	if err != nil || disk.Statistics != 3 || disk.StatisticsSets != 2 || bytesText(disk.StatisticsBytes) != all {
+		t.Errorf("the home holds %+v, error %v", disk, err)
+	}
+	for _, c := range []struct {
+		args []string
+		left int
+		want string
+	}{
+		{[]string{"--dry-run"}, 3, "would remove 1 folders, " + all},
+		{[]string{"--keep-statistics"}, 3, "kept statistics of 3 inputs, " + all},
+		{[]string{"--keep-statistics", "--older", "1d"}, 3, "kept statistics of 3 inputs, " + all},
+		{[]string{"--older", "1d"}, 2, "kept statistics of 2 inputs, "},
+		{[]string{"--older", "4d"}, 3, "kept statistics of 3 inputs, " + all},
+		{nil, 0, "of 3 inputs"},
+	} {
+		write()
+		stdout, stderr, code := slimlab(t, append([]string{"clean"}, c.args...)...)
+		list, err := statistics.List(folder)
+		if code != exitHeld || err != nil || len(list) != c.left || !strings.Contains(stdout, c.want) {
+			t.Errorf("clean %v: exit %d, %d are left, expected %d and %q: %s%s", c.args, code, len(list), c.left, c.want, stdout, stderr)
+		}
 	}
 }

@@ -97,20 +97,11 @@ func (g *Gathering) notes() []string {
 }
 
 // disk bounds the bytes that the statistics of the inputs which a method reads take on disk.
-func (g *Gathering) disk(c model.Config, reads func(model.Site) bool) (bytes int64) {
+func (g *Gathering) disk(c model.Config, reads func(model.Site) bool) int64 {
 	if g.Folder == "" {
 		return 0
 	}
-	const text = 400 // of a file's name
-	for i, l := range c.Layers {
-		for site, width := range map[model.Site]int{model.SiteQKV: c.Hidden, model.SiteO: l.Heads * c.HeadDim, model.SiteGateUp: c.Hidden, model.SiteDown: l.MLP} {
-			if !reads(site) || !g.Parallel && !g.All && i > 0 {
-				continue
-			}
-			bytes += statistics.Size(width, g.Target > 0 && i > 0) + text
-		}
-	}
-	return bytes
+	return statistics.Most(c, func(layer int, site model.Site) bool { return reads(site) && (g.Parallel || g.All || layer == 0) }, g.Target > 0)
 }
 
 // Refining is gradient steps on the output of each compressed layer.

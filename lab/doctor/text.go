@@ -75,9 +75,13 @@ func homeText(d *home.Disk) string {
 	if d.Free >= 0 {
 		free = size(d.Free)
 	}
-	return fmt.Sprintf("\nhome %s: %s of %s, %s of %s, %s of %s; free %s\n", d.Folder,
+	statistics := ""
+	if d.Statistics > 0 {
+		statistics = fmt.Sprintf(", statistics of %s (%s of a model and a calibration text) of %s", report.Plural(d.Statistics, "input"), report.Plural(d.StatisticsSets, "pair"), size(d.StatisticsBytes))
+	}
+	return fmt.Sprintf("\nhome %s: %s of %s, %s of %s, %s of %s%s; free %s\n", d.Folder,
 		report.Plural(d.Runs, "run"), size(d.RunBytes), report.Plural(d.Artifacts, "artifact"), size(d.ArtifactBytes),
-		report.Plural(d.Evaluations, "evaluation"), size(d.EvaluationBytes), free)
+		report.Plural(d.Evaluations, "evaluation"), size(d.EvaluationBytes), statistics, free)
 }
 
 func (m *Machine) text(b *strings.Builder) {

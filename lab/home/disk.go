@@ -17,6 +17,8 @@ type Disk struct {
 	EvaluationBytes int64  `json:"evaluation_bytes"`
 	Statistics      int    `json:"statistics"` // inputs of models
 	StatisticsBytes int64  `json:"statistics_bytes"`
+	// pairs of a model and a calibration text that they are of
+	StatisticsSets int `json:"statistics_sets"`
 	// bytes that the user can still write on the home's file system; -1: not known
 	Free int64 `json:"free_bytes"`
 }
@@ -52,10 +54,13 @@ func (h *Home) Disk() (Disk, error) {
 	if err != nil {
 		return d, err
 	}
+	sets := map[string]bool{}
 	for _, s := range kept {
 		d.Statistics++
 		d.StatisticsBytes += s.Bytes
+		sets[s.Of] = true
 	}
+	d.StatisticsSets = len(sets)
 	d.Free = h.Free()
 	return d, nil
 }

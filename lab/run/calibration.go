@@ -9,6 +9,7 @@ import (
 	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
 	"slimlab/lab/task"
+	"slimlab/model"
 	"slimlab/model/calibrate"
 	"slimlab/model/calibrate/statistics"
 )
@@ -75,6 +76,20 @@ func (c Calibration) settings(w *worker, source *artifactModel, sequences [][]in
 
 // statisticsVersion is that of what gathers statistics: raise it when they become others.
 const statisticsVersion = 1
+
+// noteKept says before the work what a step in parallel mode keeps in the home, of a model of a
+// shape.
+func (c Calibration) noteKept(w *worker, step string, shape model.Config, reads func(site model.Site) bool) {
+	if c.Mode != "parallel" {
+		return
+	}
+	most := statistics.Most(shape, func(_ int, site model.Site) bool { return reads(site) }, false)
+	each := ""
+	if c.BySeed && len(w.run.plan.Scenario.Seeds) > 1 {
+		each = " for each seed"
+	}
+	w.run.noteOnce(lab.Info, fmt.Sprintf("%s: statistics of at most %.3g MB%s are kept in %s for other steps and runs; slimlab clean removes them", step, float64(most)/1e6, each, w.run.home.StatisticsFolder()))
+}
 
 // into adds the calibration to what an artifact is made of.
 func (c Calibration) into(of *recipe.Recipe, seed int) {

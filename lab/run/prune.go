@@ -273,6 +273,9 @@ func (p *Prune) plan(ctx context.Context, w *worker, s scenario.Step) (job, erro
 		w.run.noteOnce(lab.Info, s.Name+": the widths are chosen when the step is done; until then the plan counts with equal ones")
 	}
 	p.Calibration.noteFew(w, s.Name)
+	p.Calibration.noteKept(w, s.Name, source.shape, func(site model.Site) bool {
+		return site == model.SiteO && (cut.Heads != (pruning.Cut{}) || cut.QueryHeads != (pruning.Cut{})) || site == model.SiteDown && (cut.MLP != (pruning.Cut{}) || p.MLPLayers != "")
+	})
 	of := w.data.recipe(s.Kind, pruneVersion)
 	of.Inputs["model"], of.Parameters = source.key, p.parameters(cut, options)
 	p.Calibration.into(&of, w.cell.Seed)

@@ -203,6 +203,7 @@ func (q *Quantize) plan(ctx context.Context, w *worker, s scenario.Step) (job, e
 			return job{}, err
 		}
 		q.Calibration.noteFew(w, s.Name)
+		q.Calibration.noteKept(w, s.Name, source.shape, func(model.Site) bool { return true })
 		q.Calibration.into(&of, w.cell.Seed)
 	}
 	q.note(w, s.Name, scheme)

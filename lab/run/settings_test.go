@@ -1,9 +1,12 @@
 package run
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
+	"slimlab/lab"
 	"slimlab/lab/scenario"
 )
 
@@ -54,5 +57,53 @@ pipeline:
 		if got := find(one.point, one.step, one.want.Key); got != one.want {
 			t.Errorf("point %d, %s: %+v, expected %+v", one.point, one.step, got, one.want)
 		}
+	}
+}
+
+// TestKeptStatisticsAreSaid: before a step in parallel mode the run says once what its statistics
+// take in the home, at least as much as they take in the end.
+func TestKeptStatisticsAreSaid(t *testing.T) {
+	const file = `
+task: { kind: recsys, members: 6 }
+models: { FM: { load: "pretrained:recsys-student" } }
+pipeline:
+  - baseline: { name: FM, model: FM }
+  - prune: { name: cut, from: FM, mlp: 50%, calibration: { samples: 4, mode: parallel } }
+  - prune: { name: heads, from: FM, query_heads: 1, method: random, calibration: { samples: 4 } }
+columns: [params]
+seeds: 2
+`
+	h := newHome(t)
+	plan := parse(t, file, scenario.Options{})
+	_, planned, err := Check(t.Context(), h, plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := mustWork(t, h, plan, Options{})
+	list, err := h.Statistics()
+	if err != nil || len(list) == 0 {
+		t.Fatal(list, err)
+	}
+	bytes := int64(0)
+	for _, s := range list {
+		bytes += s.Bytes
+	}
+	said := 0
+	for _, n := range out.Board.Snapshot().Notes {
+		if _, text, ok := strings.Cut(n.Text, "cut: statistics of at most "); ok {
+			said++
+			megabytes := 0.0
+			if _, err := fmt.Sscanf(text, "%g MB", &megabytes); err != nil || megabytes*1e6 < 0.99*float64(bytes) || megabytes*1e6 > 1.05*float64(bytes) {
+				t.Errorf("%s, %d bytes are kept", n.Text, bytes)
+			}
+			if !slices.ContainsFunc(planned, func(e lab.Event) bool { return e.Text == n.Text }) {
+				t.Errorf("a check does not say %q: %v", n.Text, planned)
+			}
+		} else if strings.Contains(n.Text, "statistics of at most") {
+			t.Errorf("a step that keeps none says %q", n.Text)
+		}
+	}
+	if said != 1 {
+		t.Errorf("said %d times, expected once: %v", said, out.Board.Snapshot().Notes)
 	}
 }

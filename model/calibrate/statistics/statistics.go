@@ -128,6 +128,21 @@ func Size(width int, cross bool) int64 {
 	return size
 }
 
+// Most bounds the bytes that the statistics of a model's inputs take in a folder. reads says which
+// inputs' are kept, and cross whether those after the first layer have a moment across to the dense
+// model's.
+func Most(c model.Config, reads func(layer int, site model.Site) bool, cross bool) (bytes int64) {
+	const text = 400 // of a file's name
+	for i, l := range c.Layers {
+		for site, width := range map[model.Site]int{model.SiteQKV: c.Hidden, model.SiteO: l.Heads * c.HeadDim, model.SiteGateUp: c.Hidden, model.SiteDown: l.MLP} {
+			if reads(i, site) {
+				bytes += Size(width, cross && i > 0) + text
+			}
+		}
+	}
+	return bytes
+}
+
 // headerBytes are those of header with the length of the text.
 const headerBytes = 4 + 5*8
 
@@ -252,7 +267,35 @@ type Entry struct {
 	Path    string
 	Bytes   int64
 	Written time.Time
+	// the content as New had it: of a model with a list of sequences; "" of a file that is damaged
+	Of string
 }
+
+// content reads which content a file is of.
+func content(name string) string {
+	file, err := os.Open(name)
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	var length uint32
+	head := make([]byte, len(mark))
+	if _, err := io.ReadFull(file, head); err != nil || string(head) != mark {
+		return ""
+	}
+	if err := binary.Read(file, binary.LittleEndian, &length); err != nil || length > longestText {
+		return ""
+	}
+	text := make([]byte, length)
+	if _, err := io.ReadFull(file, text); err != nil {
+		return ""
+	}
+	of, _, _ := strings.Cut(string(text), "\n")
+	return of
+}
+
+// longestText is far above the length of any text that a file begins with.
+const longestText = 1 << 20
 
 // List lists the files of statistics of a folder, of all contents. A folder that is not there has
 // none.
@@ -267,7 +310,7 @@ func List(dir string) ([]Entry, error) {
 	var list []Entry
 	for _, e := range entries {
 		if info, err := e.Info(); err == nil && info.Mode().IsRegular() && strings.HasSuffix(e.Name(), Suffix) {
-			list = append(list, Entry{filepath.Join(dir, e.Name()), info.Size(), info.ModTime()})
+			list = append(list, Entry{filepath.Join(dir, e.Name()), info.Size(), info.ModTime(), content(filepath.Join(dir, e.Name()))})
 		}
 	}
 	return list, nil
