@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"slimlab/internal/filelock"
 	"slimlab/internal/nearest"
 	"slimlab/lab"
 	"slimlab/lab/convert"
@@ -27,6 +28,7 @@ type optimizeFlags struct {
 	goals        optimize.Goals
 	task         string
 	schemes, mlp []string
+	kv           []string
 	samples      int
 	examples     int
 	candidates   int
@@ -42,8 +44,8 @@ func (p *program) optimizeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "optimize MODEL [FOLDER]",
 		Short: "search for the smallest model that keeps what is asked of it",
-		Long: "optimize measures what each layer of a model loses by each number format and each share of its neurons, chooses mixtures for several sizes, builds them and measures them on the task:\n" +
-			"a Pareto front of bytes and divergence (KL) from the model, and in FOLDER the smallest that reaches all goals. Both parts are runs like others: they are shown by show and the workbench,\n" +
+		Long: "optimize measures what each layer of a model loses by each number format and each share of its neurons, and what the model loses by each format of the KV cache, chooses mixtures for several sizes,\n" +
+			"builds them and measures them on the task: a Pareto front of bytes, bytes of the cache and divergence (KL) from the model, and in FOLDER the smallest that reaches all goals. Both parts are runs like others: they are shown by show and the workbench,\n" +
 			"and after an interruption the same command goes on. Without goals the front alone is found.",
 		Example: "  slimlab optimize pretrained:recsys-fm small --task figure1 --bytes 40% --auc -0.1%\n" +
 			"  slimlab optimize ./model small --task text.txt --bytes 40% --perplexity 2% --time 30m",
@@ -56,17 +58,23 @@ func (p *program) optimizeCommand() *cobra.Command {
 			if len(names) > 1 {
 				folder = names[1]
 			}
+			s, err := p.prepare(names[0], folder, f, cmd.Flags().Changed("kv"))
+			if err != nil {
+				return refusal(err)
+			}
+			defer s.release()
 			if f.rehearse {
-				if err := p.rehearse(cmd.Context(), names[0], f); err != nil {
+				if err := p.rehearse(cmd.Context(), s, f); err != nil {
 					return err
 				}
 			}
-			return p.optimize(cmd.Context(), names[0], folder, f)
+			return p.optimize(cmd.Context(), s, f)
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.task, "task", "", "what the model is for: a scenario, whose task is taken, or a file of records or text")
 	flags.StringVar(&f.goals.Bytes, "bytes", "", "bytes at most: a share of the checkpoint in bfloat16 such as 40%, or a size such as 300MB")
+	flags.StringVar(&f.goals.KVBytes, "kv-bytes", "", "bytes of the KV cache at most: a share of those in bfloat16 such as 50%, or bytes a token such as 1024")
 	flags.StringVar(&f.goals.AUC, "auc", "", "AUC at least, relative to the model's: -0.1% (expected AUC where the task has it)")
 	flags.StringVar(&f.goals.KL, "kl", "", "divergence from the model at most, nats a prediction")
 	flags.StringVar(&f.goals.Perplexity, "perplexity", "", "perplexity at most, relative to the model's: 2%")
@@ -74,6 +82,7 @@ func (p *program) optimizeCommand() *cobra.Command {
 	flags.StringVar(&f.goals.TTFT, "ttft", "", "time to first token at most, cold, median: 20ms; the task's scenario needs a section serve")
 	flags.StringSliceVar(&f.schemes, "schemes", []string{"w8a8", "w4a16", "w3a16"}, "number formats to choose from")
 	flags.StringSliceVar(&f.mlp, "mlp", []string{"15%", "30%", "50%"}, "shares of a layer's MLP neurons that may go")
+	flags.StringSliceVar(&f.kv, "kv", []string{"bfloat16", "int8", "k8v4", "int4"}, "formats of the KV cache to choose from; bfloat16 alone leaves the cache as it is")
 	flags.IntVar(&f.samples, "samples", 256, "calibration sequences")
 	flags.IntVar(&f.examples, "examples", 64, "validation examples that layers are judged by")
 	flags.IntVar(&f.candidates, "candidates", 8, "sizes to choose mixtures for; uniform choices that come close are added")
@@ -126,7 +135,7 @@ func (f *optimizeFlags) check() error {
 	case f.examples < 1:
 		return fmt.Errorf("--examples %d: expected at least 1", f.examples)
 	}
-	if key, err := run.CheckChoices(strings.Join(f.schemes, " "), strings.Join(f.mlp, " ")); err != nil {
+	if key, err := run.CheckChoices(strings.Join(f.schemes, " "), strings.Join(f.mlp, " "), strings.Join(f.kv, " ")); err != nil {
 		return fmt.Errorf("--%s: %w", key, err)
 	}
 	return nil
@@ -143,7 +152,7 @@ func checkGoals(goals []optimize.Goal, sections map[string]any) error {
 		metrics = append(metrics, "ttft_cold_p50")
 	}
 	var has []string
-	for flag, g := range map[string]optimize.Goals{"--auc": {AUC: "-1%"}, "--kl": {KL: "1"}, "--perplexity": {Perplexity: "1%"}, "--accuracy": {Accuracy: "-1%"}, "--ttft": {TTFT: "1s"}} {
+	for flag, g := range map[string]optimize.Goals{"--auc": {AUC: "-1%"}, "--kv-bytes": {KVBytes: "1"}, "--kl": {KL: "1"}, "--perplexity": {Perplexity: "1%"}, "--accuracy": {Accuracy: "-1%"}, "--ttft": {TTFT: "1s"}} {
 		if list, err := g.Parse(); err == nil && list[0].Measured(metrics) {
 			has = append(has, flag)
 		}
@@ -172,30 +181,71 @@ func measures(kind any) []string {
 	return []string{"kl", "kl_p99", "flips", "perplexity", "loss", "loss_delta"}
 }
 
-func (p *program) optimize(ctx context.Context, model, folder string, f optimizeFlags) error {
-	goals, err := f.goals.Parse()
+// search is what optimize was asked for: words that were checked, and the lock of its folder.
+type search struct {
+	model, folder string
+	goals         []optimize.Goal
+	sections      map[string]any
+	kv            []string // formats of the KV cache; none where the search is not about them
+	release       func()
+}
+
+// prepare checks all that can be checked before anything is measured, and locks the folder, which
+// this process alone then writes. Formats of the KV cache that were not asked for and do not fit
+// the model's heads are left out.
+func (p *program) prepare(model, folder string, f optimizeFlags, kvGiven bool) (*search, error) {
+	s := &search{model: model, folder: folder, kv: f.kv, release: func() {}}
+	var err error
+	if s.goals, err = f.goals.Parse(); err != nil {
+		return nil, err
+	}
+	if s.sections, err = f.sections(); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(checkGoals(s.goals, s.sections), f.check()); err != nil {
+		return nil, err
+	}
+	c, err := p.home.OpenModel(model)
 	if err != nil {
-		return usage(err)
+		return nil, err
 	}
-	sections, err := f.sections()
-	if err == nil {
-		err = checkGoals(goals, sections)
+	headDim := c.Config().HeadDim
+	c.Close()
+	if fit := run.CachesThatFit(f.kv, headDim); len(fit) < len(f.kv) && !kvGiven {
+		s.kv = fit
 	}
-	if err == nil {
-		err = f.check()
-	}
-	if err == nil && folder != "" {
-		err = p.home.CheckSave(folder)
-	}
-	if err != nil {
-		return usage(err)
+	if slices.Equal(s.kv, []string{"bfloat16"}) && f.goals.KVBytes == "" {
+		s.kv = nil
 	}
 	if _, err := os.Stat(model); err == nil {
-		if model, err = filepath.Abs(model); err != nil {
-			return broke(err)
+		if s.model, err = filepath.Abs(model); err != nil {
+			return nil, broke(err)
 		}
 	}
-	setting := optimize.Setting{Model: model, Sections: sections, Schemes: f.schemes, MLP: f.mlp, Samples: f.samples, Examples: f.examples, Recover: f.recover, Goals: goals}
+	if folder == "" {
+		return s, nil
+	}
+	if err := p.home.CheckSave(folder); err != nil {
+		return nil, err
+	}
+	target, err := filelock.AcquireFolder(folder)
+	if err != nil {
+		return nil, err
+	}
+	s.release = target.Release
+	if err := p.home.CheckSave(folder); err != nil { // which another process may have written meanwhile
+		s.release()
+		return nil, err
+	}
+	if target.Warning != "" {
+		fmt.Fprintln(p.stderr, "warning: "+target.Warning)
+	}
+	return s, nil
+}
+
+func (p *program) optimize(ctx context.Context, s *search, f optimizeFlags) error {
+	goals, sections, model, folder := s.goals, s.sections, s.model, s.folder
+	setting := optimize.Setting{Model: model, Sections: sections, Schemes: f.schemes, MLP: f.mlp, KV: s.kv, Samples: f.samples, Examples: f.examples, Recover: f.recover, Goals: goals}
 	first, err := p.searchRun(ctx, setting.Sensitivity())
 	if err != nil {
 		return err
@@ -213,7 +263,10 @@ func (p *program) optimize(ctx context.Context, model, folder string, f optimize
 	for _, bytes := range layers.Dense {
 		rest -= bytes
 	}
-	candidates := layers.Candidates(rest, goalBytes(goals, 2*parameters), f.candidates)
+	candidates := layers.Candidates(rest, optimize.Most(goals, "bytes", 2*parameters), f.candidates)
+	if caches := optimize.ReadCaches(view.Cells[0].Matrices); caches != nil {
+		candidates = caches.With(candidates, optimize.Most(goals, "kv_bytes_per_token", float64(caches.Plain)))
+	}
 	if len(candidates) == 0 {
 		return usage(errors.New("there is nothing to build: --schemes and --mlp leave the model as it is"))
 	}
@@ -241,6 +294,9 @@ func (p *program) optimize(ctx context.Context, model, folder string, f optimize
 			return broke(err)
 		}
 		result.Saved, result.Folder = choice.Points[saved].Row, folder
+		if err := os.WriteFile(filepath.Join(folder, "README.md"), []byte(result.card(model, saved)), 0o644); err != nil {
+			return broke(err)
+		}
 	}
 	if f.rehearsing {
 		return nil
@@ -255,7 +311,7 @@ func (p *program) optimize(ctx context.Context, model, folder string, f optimize
 }
 
 // rehearse runs the whole search on a twin of the model, small. Its goals are not judged.
-func (p *program) rehearse(ctx context.Context, model string, f optimizeFlags) error {
+func (p *program) rehearse(ctx context.Context, of *search, f optimizeFlags) error {
 	start := time.Now()
 	folder, err := os.MkdirTemp("", "slimlab-rehearsal-*")
 	if err != nil {
@@ -263,29 +319,18 @@ func (p *program) rehearse(ctx context.Context, model string, f optimizeFlags) e
 	}
 	defer os.RemoveAll(folder)
 	twin := filepath.Join(folder, "twin")
-	if err := convert.Twin(ctx, model, twin, convert.Options{Open: p.home.OpenModel}); err != nil {
+	if err := convert.Twin(ctx, of.model, twin, convert.Options{Open: p.home.OpenModel}); err != nil {
 		return usage(fmt.Errorf("--rehearse: %w", err))
 	}
 	f.samples, f.examples, f.candidates, f.recover = min(f.samples, 8), min(f.examples, 4), min(f.candidates, 3), min(f.recover, 2)
 	f.time, f.rehearsing = 0, true
-	if err := p.optimize(ctx, twin, filepath.Join(folder, "out"), f); err != nil {
+	small := *of
+	small.model, small.folder = twin, filepath.Join(folder, "out")
+	if err := p.optimize(ctx, &small, f); err != nil {
 		return err
 	}
 	fmt.Fprintf(p.stderr, "the rehearsal on a random model of two layers came to its end in %s; its figures say nothing\n", report.Duration(time.Since(start).Seconds()))
 	return nil
-}
-
-// goalBytes is the largest size that the goals allow; 0 for no bound.
-func goalBytes(goals []optimize.Goal, dense float64) int64 {
-	for _, g := range goals {
-		if g.Metrics[0] == "bytes" {
-			if g.Share {
-				return int64(g.Bound * dense)
-			}
-			return int64(g.Bound)
-		}
-	}
-	return 0
 }
 
 func flagsOfGoals(goals []optimize.Goal) []string {
@@ -353,9 +398,11 @@ type searchResult struct {
 	candidates  []optimize.Candidate
 }
 
+// searchMetrics are the figures of a row that are shown, where it has them.
+var searchMetrics = []string{"bytes", "smaller", "kv_bytes_per_token", "kl", "kl_p99", "flips", "auc", "auc_delta", "auc_soft_delta", "perplexity", "loss_delta", "exact", "choice_accuracy", "ttft_cold_p50"}
+
 func (r searchResult) text() string {
-	metrics := []string{"bytes", "smaller", "kl", "kl_p99", "flips", "auc", "auc_delta", "auc_soft_delta", "perplexity", "loss_delta", "exact", "ttft_cold_p50"}
-	metrics = slices.DeleteFunc(metrics, func(key string) bool {
+	metrics := slices.DeleteFunc(slices.Clone(searchMetrics), func(key string) bool {
 		return !slices.ContainsFunc(r.Points, func(p optimize.Point) bool { _, ok := p.Values[key]; return ok })
 	})
 	t := plainTable(3 + len(metrics))
@@ -389,6 +436,9 @@ func (r searchResult) text() string {
 		t.Add(append(cells, predicted)...)
 	}
 	text := t.Text() + "◆ is on the Pareto front of bytes and KL"
+	if slices.Contains(metrics, "kv_bytes_per_token") {
+		text = t.Text() + "◆ is on the Pareto front of bytes, bytes of the KV cache and KL"
+	}
 	if r.Chosen >= 0 && len(r.Goals) > 0 {
 		text += ", → the smallest that reaches " + strings.Join(r.Goals, ", ")
 	}
@@ -400,6 +450,9 @@ func (r searchResult) text() string {
 	}
 	if ratio, n := r.Additivity(); n > 0 {
 		text += fmt.Sprintf("true KL is on average %.2f times the sum of what the layers lose alone, over %d candidates\n", ratio, n)
+	}
+	if i := r.shown(); i >= 0 {
+		text += r.predictions(r.Points[i])
 	}
 	if r.TimeOver {
 		text += "the time was over before all candidates were built; the same command with more --time goes on\n"
@@ -414,6 +467,59 @@ func (r searchResult) text() string {
 	}
 	if r.Saved != "" {
 		text += fmt.Sprintf("saved %s to %s\n", r.Saved, r.Folder)
+		if i := r.shown(); i >= 0 && r.Points[i].OtherCache() {
+			text += fmt.Sprintf("its KV cache of %s is a setting of slimlab's engine, which no config of a model carries: slimlab eval %s --kv %s has it; README.md says so\n", r.Points[i].Cache.Name, r.Folder, r.Points[i].Cache.Name)
+		}
 	}
 	return text + fmt.Sprintf("runs: %s (each layer alone), %s (candidates)\n", r.Sensitivity, r.Run)
+}
+
+// shown is the point that the search comes to: the one that was chosen, where there are goals; the
+// nearest where none reaches all; −1 where there are none.
+func (r searchResult) shown() int {
+	switch {
+	case len(r.Goals) == 0:
+		return -1
+	case r.Chosen >= 0:
+		return r.Chosen
+	}
+	return r.Nearest
+}
+
+// predictions says what was predicted of a point and what was found.
+func (r searchResult) predictions(p optimize.Point) string {
+	kl, ok := p.Values["kl"]
+	if !p.Predicted || !ok {
+		return ""
+	}
+	text := fmt.Sprintf("%s: predicted KL %.3g", p.Row, p.PredictedKL)
+	if p.Cache.Name != "" {
+		text += fmt.Sprintf(" (%.3g by the layers, %.3g by the KV cache in %s)", p.PredictedKL-p.Cache.KL, p.Cache.KL, p.Cache.Name)
+	}
+	return text + fmt.Sprintf(", true KL %.3g\n", kl)
+}
+
+// card is the README.md of a saved model: what was done to it, its figures, and what its files do
+// not say.
+func (r searchResult) card(model string, saved int) string {
+	p := r.Points[saved]
+	text := fmt.Sprintf("# %s, made smaller\n\nWritten by `slimlab optimize`, row %s of run %s.\n\n", model, p.Row, r.Run)
+	for _, c := range r.candidates {
+		if c.Name == p.Candidate {
+			text += "- " + c.Describe() + "\n"
+		}
+	}
+	for _, key := range searchMetrics {
+		if x, ok := p.Values[key]; ok {
+			m, _ := lab.MetricByKey(key)
+			text += fmt.Sprintf("- %s: %s\n", m.Label, report.Format(m.Unit, x))
+		}
+	}
+	if p.Predicted {
+		text += "- " + r.predictions(p)
+	}
+	if p.OtherCache() {
+		text += fmt.Sprintf("\nThe figures are those with a KV cache of %s. It is a setting of slimlab's engine (`--kv %s` of `slimlab eval`) and not in `config.json`: another engine keeps keys and values as it is told to.\n", p.Cache.Name, p.Cache.Name)
+	}
+	return text
 }

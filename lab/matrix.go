@@ -17,6 +17,7 @@ type MatrixKind struct {
 var matrixKinds = []MatrixKind{
 	{"KL", Nats, Lower, "mean divergence of the predictions with the row's layer alone changed from those of the model as it is, nats"},
 	{"output error", Plain, Lower, "squared error of the layer's output, relative to what the layer adds to its input"},
+	{"KV cache", Nats, Lower, "mean divergence of the predictions with the KV cache in the column's format, all weights as they are, nats"},
 }
 
 // MatrixOf describes a matrix by its name. One of no known kind is of plain numbers of which

@@ -15,9 +15,13 @@ type Candidate struct {
 	Name    string
 	MLP     []string // of each layer: the share of the neurons that goes, "0" for none
 	Schemes []string // of each layer: its number format, "none" for bfloat16
-	// the sum of what each layer costs alone, and the bytes of the whole model
+	// the sum of what each layer and the KV cache cost alone, and the bytes of the whole model
 	KL    float64
 	Bytes int64
+	Cache Cache // of its rows; none is named where the search is not about caches
+	// Pruned is the name of the first candidate with the same shares, whose pruned row is this one's
+	// too; "" for its own
+	Pruned string
 }
 
 // Prunes and Quantizes report whether something is done to any layer.
@@ -171,8 +175,17 @@ func (l *Layers) Candidates(rest, goal int64, n int) []Candidate {
 		wanted = dense
 	}
 	slices.SortStableFunc(list, func(a, b Candidate) int { return cmp.Compare(distance(a.Bytes, wanted), distance(b.Bytes, wanted)) })
+	pruned := map[string]string{} // by shares
 	for i := range list {
-		list[i].Name = fmt.Sprintf("c%d", i+1)
+		c := &list[i]
+		c.Name = fmt.Sprintf("c%d", i+1)
+		if c.Prunes() {
+			shares := strings.Join(c.MLP, " ")
+			if pruned[shares] == "" {
+				pruned[shares] = c.Name
+			}
+			c.Pruned = pruned[shares]
+		}
 	}
 	return list
 }
@@ -209,6 +222,9 @@ func (c Candidate) Describe() string {
 		}
 		parts = append(parts, name+": "+strings.Join(done, ", "))
 		from = to
+	}
+	if c.Cache.Name != "" {
+		parts = append(parts, "KV cache in "+c.Cache.Name)
 	}
 	return strings.Join(parts, "; ")
 }

@@ -1,11 +1,11 @@
 package optimize
 
 import (
+	"cmp"
 	"maps"
 	"math"
 
 	"slimlab/lab"
-	"slimlab/lab/stat"
 )
 
 // Point is a measured row of a search.
@@ -16,9 +16,13 @@ type Point struct {
 	// what was predicted of the candidate's last row
 	PredictedKL float64
 	Predicted   bool
+	Cache       Cache // that it was measured with, where the search is about caches
 	Misses      []Misses
 	Front       bool // no other is smaller and loses less
 }
+
+// OtherCache reports whether the point was measured with another KV cache than the usual one.
+func (p *Point) OtherCache() bool { return p.Cache.Name != "" && p.Cache.Name != plainCache }
 
 // Choice is what a search found.
 type Choice struct {
@@ -48,7 +52,7 @@ func Choose(view *lab.View, candidates []Candidate, goals []Goal, recovered bool
 		}
 		p := Point{Candidate: row.Name, Row: row.Name, Values: values}
 		if of, ok := last[row.Name]; ok {
-			p.Candidate, p.PredictedKL, p.Predicted = of.Name, of.KL, true
+			p.Candidate, p.PredictedKL, p.Predicted, p.Cache = of.Name, of.KL, true, of.Cache
 		}
 		if row.Name == base {
 			baseline = maps.Clone(values)
@@ -77,7 +81,7 @@ func Choose(view *lab.View, candidates []Candidate, goals []Goal, recovered bool
 				worst = max(worst, e/max(1e-9, math.Abs(g.Bound)))
 			}
 		}
-		if len(p.Misses) == 0 && (c.Chosen < 0 || p.Values["bytes"] < c.Points[c.Chosen].Values["bytes"]) {
+		if len(p.Misses) == 0 && (c.Chosen < 0 || smaller(p.Values, c.Points[c.Chosen].Values)) {
 			c.Chosen = i
 		}
 		if c.Nearest < 0 || worst < least {
@@ -88,20 +92,28 @@ func Choose(view *lab.View, candidates []Candidate, goals []Goal, recovered bool
 	return c
 }
 
-// front marks the points that no other beats in bytes and loss, of equal ones the first.
+// smaller orders rows by bytes, of equal ones by those of the KV cache, then by the divergence.
+func smaller(a, b map[string]float64) bool {
+	const bytes, cache, kl = "bytes", "kv_bytes_per_token", "kl"
+	return cmp.Or(cmp.Compare(a[bytes], b[bytes]), cmp.Compare(a[cache], b[cache]), cmp.Compare(a[kl], b[kl])) < 0
+}
+
+// front marks the points that no other beats in bytes, bytes of the KV cache where they are
+// measured, and loss; of equal ones the first.
 func (c *Choice) front() {
-	costs := make([]stat.Costs, len(c.Points))
-	for i, p := range c.Points {
-		loss, ok := p.Values[c.Loss]
-		if !ok {
-			loss = math.NaN()
-		}
-		costs[i] = stat.Costs{X: p.Values["bytes"], Y: loss}
+	figures := func(i int) (list [3]float64, ok bool) {
+		loss, ok := c.Points[i].Values[c.Loss]
+		return [3]float64{c.Points[i].Values["bytes"], c.Points[i].Values["kv_bytes_per_token"], loss}, ok && !math.IsNaN(loss)
 	}
-	last := -1
-	for _, i := range stat.Pareto(costs) {
-		c.Points[i].Front = last < 0 || costs[i] != costs[last]
-		last = i
+	for i := range c.Points {
+		own, ok := figures(i)
+		for j := range c.Points {
+			other, measured := figures(j)
+			if measured && (other == own && j < i || other != own && other[0] <= own[0] && other[1] <= own[1] && other[2] <= own[2]) {
+				ok = false
+			}
+		}
+		c.Points[i].Front = ok
 	}
 }
 

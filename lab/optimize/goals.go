@@ -26,7 +26,7 @@ type Goal struct {
 
 // Goals are the flags of what a model may take and lose; empty ones bound nothing.
 type Goals struct {
-	Bytes, AUC, KL, Perplexity, Accuracy, TTFT string
+	Bytes, KVBytes, AUC, KL, Perplexity, Accuracy, TTFT string
 }
 
 // Parse reads the flags.
@@ -53,6 +53,18 @@ func (g Goals) Parse() (goals []Goal, err error) {
 		}
 		x, err := size(text)
 		return Goal{Metrics: []string{"bytes"}, Bound: x}, err
+	})
+	add("--kv-bytes", g.KVBytes, func(text string) (Goal, error) {
+		goal := Goal{Metrics: []string{"kv_bytes_per_token"}}
+		share, relative := strings.CutSuffix(text, "%")
+		x, err := number(share)
+		if goal.Bound, goal.Share = x, relative; relative {
+			goal.Bound = x / 100
+		}
+		if err != nil || !(x > 0) || relative && x > 100 {
+			return Goal{}, errors.New("expected a share of the bytes of a KV cache in bfloat16 above 0% and up to 100%, or bytes a token such as 1024")
+		}
+		return goal, nil
 	})
 	add("--auc", g.AUC, func(text string) (Goal, error) {
 		x, err := change(text)
@@ -113,9 +125,36 @@ func size(text string) (float64, error) {
 	return 0, errors.New("expected a share such as 40%, or a size such as 300MB")
 }
 
+// inBytes writes a size as size reads it.
+func inBytes(x float64) string {
+	switch {
+	case x >= 1e9:
+		return fmt.Sprintf("%.3gGB", x/1e9)
+	case x >= 1e6:
+		return fmt.Sprintf("%.3gMB", x/1e6)
+	}
+	return fmt.Sprintf("%.3gkB", x/1e3)
+}
+
 // Measured reports whether a task with some metrics has a figure that the goal bounds.
 func (g Goal) Measured(metrics []string) bool {
-	return slices.ContainsFunc(g.Metrics, func(key string) bool { return key == "bytes" || slices.Contains(metrics, key) })
+	return slices.ContainsFunc(g.Metrics, func(key string) bool { return sized(key) || slices.Contains(metrics, key) })
+}
+
+// sized reports a metric that every row has.
+func sized(key string) bool { return key == "bytes" || key == "kv_bytes_per_token" }
+
+// Most is the largest size that the goals allow a metric, 0 for no bound. base is the model's own.
+func Most(goals []Goal, key string, base float64) int64 {
+	for _, g := range goals {
+		if g.Metrics[0] == key {
+			if g.Share {
+				return int64(g.Bound * base)
+			}
+			return int64(g.Bound)
+		}
+	}
+	return 0
 }
 
 // figure is the value that the goal bounds, in a row; ok is false where the row has none.
@@ -157,7 +196,7 @@ func (m Misses) String() string {
 		return m.Goal.Flag + ": not measured"
 	}
 	if m.Goal.Share {
-		if m.Goal.Metrics[0] == "bytes" {
+		if sized(m.Goal.Metrics[0]) {
 			return fmt.Sprintf("%s: %.3g%%", m.Goal.Flag, 100*m.Value)
 		}
 		return fmt.Sprintf("%s: %+.3g%%", m.Goal.Flag, 100*(m.Value-1))
@@ -168,6 +207,9 @@ func (m Misses) String() string {
 	}
 	if metric.Unit == lab.Seconds {
 		return fmt.Sprintf("%s: %s", m.Goal.Flag, time.Duration(m.Value*float64(time.Second)).Round(time.Microsecond))
+	}
+	if metric.Unit == lab.Bytes {
+		return fmt.Sprintf("%s: %s", m.Goal.Flag, inBytes(m.Value))
 	}
 	return fmt.Sprintf("%s: %.4g", m.Goal.Flag, m.Value)
 }

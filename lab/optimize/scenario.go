@@ -1,6 +1,7 @@
 package optimize
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -19,6 +20,7 @@ type Setting struct {
 	Sections map[string]any
 	Schemes  []string
 	MLP      []string // shares
+	KV       []string // formats of the KV cache; none where the search is not about them
 	Samples  int      // calibration sequences
 	Examples int      // whose predictions sensitivity is measured on
 	Recover  int      // steps of distillation after pruning, 0 for none
@@ -78,9 +80,13 @@ func (s Setting) calibration() map[string]any { return map[string]any{"samples":
 
 // Sensitivity is the scenario that measures each layer alone.
 func (s Setting) Sensitivity() []byte {
+	layers := map[string]any{"name": "layers", "from": base, "schemes": strings.Join(s.Schemes, " "), "mlp": strings.Join(s.MLP, " "), "examples": s.Examples, "calibration": s.calibration()}
+	if len(s.KV) > 0 {
+		layers["kv"] = strings.Join(s.KV, " ")
+	}
 	return s.text("optimize/sensitivity", "what each layer of "+s.Model+" loses by each way to make it smaller", []step{
 		{"baseline": {"name": base, "model": "source"}},
-		{"sensitivity": {"name": "layers", "from": base, "schemes": strings.Join(s.Schemes, " "), "mlp": strings.Join(s.MLP, " "), "examples": s.Examples, "calibration": s.calibration()}},
+		{"sensitivity": layers},
 	}, []string{"params", "bytes"})
 }
 
@@ -88,27 +94,39 @@ func (s Setting) Sensitivity() []byte {
 // the columns beside the sizes.
 func (s Setting) Build(candidates []Candidate, metrics []string) []byte {
 	steps := []step{{"baseline": {"name": base, "model": "source"}}}
+	pruned := map[string]bool{}
 	for _, c := range candidates {
 		from := base
 		if c.Prunes() {
-			steps = append(steps, step{"prune": {"name": c.row("pruned"), "from": from, "mlp_layers": strings.Join(c.MLP, " "), "calibration": s.calibration()}})
-			from = c.row("pruned")
+			if from = c.row("pruned"); !pruned[from] {
+				steps = append(steps, step{"prune": {"name": from, "from": base, "mlp_layers": strings.Join(c.MLP, " "), "calibration": s.calibration()}})
+				if s.Recover > 0 {
+					steps = append(steps, step{"distil": {"name": c.row("recovered"), "from": from, "teacher": base, "loss": "fkl", "ce": 0, "sequence": 0, "steps": s.Recover, "learning_rate": 3e-4, "warmup": s.Recover / 10}})
+				}
+				pruned[from] = true
+			}
 			if s.Recover > 0 {
-				steps = append(steps, step{"distil": {"name": c.row("recovered"), "from": from, "teacher": base, "loss": "fkl", "ce": 0, "sequence": 0, "steps": s.Recover, "learning_rate": 3e-4, "warmup": s.Recover / 10}})
 				from = c.row("recovered")
 			}
 		}
-		if c.Quantizes() {
-			quantize := map[string]any{"name": c.row("quantized"), "from": from, "scheme": c.Schemes[0]}
-			if c.calibrated() {
-				quantize["calibration"] = s.calibration()
-			}
-			if !c.uniform() {
-				delete(quantize, "scheme")
-				quantize["layers"] = strings.Join(c.Schemes, " ")
-			}
-			steps = append(steps, step{"quantize": quantize})
+		if !c.Quantizes() && !c.namesCache() {
+			continue
 		}
+		quantize := map[string]any{"name": c.Name, "from": from, "scheme": c.Schemes[0]}
+		if c.calibrated() {
+			quantize["calibration"] = s.calibration()
+		}
+		if !c.uniform() {
+			delete(quantize, "scheme")
+			quantize["layers"] = strings.Join(c.Schemes, " ")
+		}
+		if c.namesCache() {
+			quantize["kv"] = c.Cache.Name
+		}
+		steps = append(steps, step{"quantize": quantize})
+	}
+	if slices.ContainsFunc(candidates, Candidate.namesCache) {
+		metrics = append([]string{"kv_bytes_per_token"}, metrics...)
 	}
 	return s.text("optimize", "candidates for "+s.Model+", by what each layer loses alone", steps, append([]string{"params", "bytes", "smaller", "effective_bits"}, metrics...))
 }
@@ -126,18 +144,20 @@ func (c Candidate) calibrated() bool {
 	})
 }
 
-// row is the name of a candidate's row: its last has the candidate's own.
-func (c Candidate) row(part string) string {
-	if part == "quantized" {
-		return c.Name
-	}
-	return c.Name + "-" + part
+// namesCache reports whether a step of the candidate's says with which KV cache it is measured. A
+// pruned row has the usual one without a step, a copy of it.
+func (c Candidate) namesCache() bool {
+	return c.Cache.Name != "" && (c.Quantizes() || c.Cache.Name != plainCache)
 }
+
+// row is the name of a candidate's row before its last, which candidates with the same shares have
+// in common.
+func (c Candidate) row(part string) string { return cmp.Or(c.Pruned, c.Name) + "-" + part }
 
 // Last is the name of the candidate's last row.
 func (c Candidate) Last(recovered bool) string {
 	switch {
-	case c.Quantizes():
+	case c.Quantizes() || c.namesCache():
 		return c.Name
 	case recovered:
 		return c.row("recovered")

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
+	"slimlab/kernels"
 	"slimlab/lab"
 	"slimlab/lab/scenario"
 	"slimlab/lab/sensitivity"
@@ -20,6 +22,7 @@ import (
 type Sensitivity struct {
 	Schemes     string      `key:"schemes" list:" " default:"w8a8 w4a16" doc:"number formats that each layer is tried in, as a list or a text with spaces between"`
 	MLP         string      `key:"mlp" list:" " default:"25% 50%" doc:"shares of each layer's MLP neurons that are removed by osscar, as a list or a text with spaces between"`
+	KV          string      `json:",omitempty" key:"kv" list:" " omit:"default" doc:"formats of the KV cache that the model is tried with, as a list or a text with spaces between; default: none"`
 	Examples    int         `key:"examples" default:"64" min:"1" max:"1000000" doc:"validation examples whose predictions are compared"`
 	Calibration Calibration `key:"calibration" doc:"calibration text of the methods"`
 }
@@ -30,7 +33,7 @@ const sensitivityVersion = 1
 
 // Describe says what the step does.
 func (s *Sensitivity) Describe(from string) string {
-	return fmt.Sprintf("measure what each layer of %s loses by %s", from, strings.Join(s.names(), ", "))
+	return fmt.Sprintf("measure what each layer of %s loses by %s", from, strings.Join(append(s.names(), s.cacheNames()...), ", "))
 }
 
 // names are those of the choices.
@@ -40,6 +43,34 @@ func (s *Sensitivity) names() []string {
 		names = append(names, "mlp "+c)
 	}
 	return append(names, listed(s.Schemes)...)
+}
+
+// cacheNames are those of the formats of the KV cache.
+func (s *Sensitivity) cacheNames() []string {
+	var names []string
+	for _, name := range listed(s.KV) {
+		names = append(names, "KV "+name)
+	}
+	return names
+}
+
+// caches are the formats of the KV cache that the model is tried with, which have to fit heads of
+// headDim; 0 for heads that are not known yet.
+func (s *Sensitivity) caches(headDim int) (list []kernels.KVFormat, err error) {
+	for _, name := range listed(s.KV) {
+		format, err := kernels.ParseKVFormat(name)
+		if err == nil && headDim > 0 {
+			err = format.Check(kernels.KVBlock, headDim)
+		}
+		if err == nil && slices.Contains(list, format) {
+			err = errors.New("it is there twice")
+		}
+		if err != nil {
+			return nil, keyError{"kv", fmt.Errorf("has %q: %w", name, err)}
+		}
+		list = append(list, format)
+	}
+	return list, nil
 }
 
 // listed are the parts of a list with spaces or commas.
@@ -55,7 +86,11 @@ func (s *Sensitivity) Check(_ func(key string) bool, bad func(key, with, format 
 	if len(s.names()) == 0 {
 		bad("schemes", "mlp", "are both empty: expected a number format or a share of neurons")
 	}
-	if _, err := s.choices(); err != nil {
+	_, err := s.choices()
+	if err == nil {
+		_, err = s.caches(0)
+	}
+	if err != nil {
 		key := "schemes"
 		var of keyError
 		if errors.As(err, &of) {
@@ -98,18 +133,30 @@ func (s *Sensitivity) choices() (list []sensitivity.Choice, err error) {
 	return list, nil
 }
 
-// CheckChoices reports number formats and shares that cannot be tried, with the key that has them.
-func CheckChoices(schemes, mlp string) (key string, err error) {
-	s := Sensitivity{Schemes: schemes, MLP: mlp}
+// CheckChoices reports number formats, shares and formats of the KV cache that cannot be tried, with
+// the key that has them.
+func CheckChoices(schemes, mlp, kv string) (key string, err error) {
+	s := Sensitivity{Schemes: schemes, MLP: mlp, KV: kv}
 	if len(s.names()) == 0 {
 		return "schemes", errors.New("there is neither a number format nor a share of neurons to try")
 	}
-	_, err = s.choices()
+	if _, err = s.choices(); err == nil {
+		_, err = s.caches(0)
+	}
 	var of keyError
 	if errors.As(err, &of) {
 		return of.key, of.err
 	}
 	return "schemes", err
+}
+
+// CachesThatFit are the formats of the KV cache among names that heads of headDim can have; names
+// that are none stay, for CheckChoices to refuse.
+func CachesThatFit(names []string, headDim int) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		format, err := kernels.ParseKVFormat(name)
+		return err == nil && format.Check(kernels.KVBlock, headDim) != nil
+	})
 }
 
 func (s *Sensitivity) plan(ctx context.Context, w *worker, step scenario.Step) (job, error) {
@@ -124,6 +171,10 @@ func (s *Sensitivity) plan(ctx context.Context, w *worker, step scenario.Step) (
 	if err == nil {
 		err = errors.Join(w.data.checkSource(s.Calibration.Source), s.Calibration.checkMemory(w.data, source.shape))
 	}
+	var caches []kernels.KVFormat
+	if err == nil {
+		caches, err = s.caches(source.shape.HeadDim)
+	}
 	for _, c := range choices {
 		if err == nil && c.Scheme.Rounder != nil {
 			err = schemeFits(c.Scheme, source.shape)
@@ -136,7 +187,13 @@ func (s *Sensitivity) plan(ctx context.Context, w *worker, step scenario.Step) (
 		return job{}, err
 	}
 	s.Calibration.noteFew(w, step.Name)
-	return job{model: source, measures: func(string, *measured) error { return s.measure(ctx, w, step, source, choices) }}, nil
+	return job{model: source, measures: func(string, *measured) error {
+		err := s.measure(ctx, w, step, source, choices)
+		if err == nil && len(caches) > 0 {
+			err = s.measureCaches(ctx, w, source, caches)
+		}
+		return err
+	}}, nil
 }
 
 // measure finds the table of an earlier run or measures it, and emits it.
@@ -193,6 +250,46 @@ func (w *worker) matrix(name string, values [][]float64, choices []string) {
 		m.Values = append(m.Values, row...)
 	}
 	w.run.emit(lab.Event{Kind: lab.KindMatrix, Cell: w.cell.ID, Stage: w.stage, Name: name, Matrix: m})
+}
+
+// measureCaches finds what the model loses by each KV cache in an earlier run or measures it, and
+// emits it. It is kept apart from the table of layers: another list of caches leaves that as it is.
+func (s *Sensitivity) measureCaches(ctx context.Context, w *worker, source *artifactModel, caches []kernels.KVFormat) error {
+	of := w.data.recipe("sensitivity", sensitivityVersion)
+	of.Inputs["model"] = source.key
+	of.Parameters["caches"], of.Parameters["examples"] = strings.Join(listed(s.KV), ","), s.Examples
+	a, err := w.run.artifact(ctx, of, "KV caches of "+source.name, func(dir string) error {
+		return w.run.compute(func() error {
+			m, err := source.load(ctx)
+			if err != nil {
+				return err
+			}
+			list, err := sensitivity.MeasureCaches(ctx, m, w.data.validation(s.Examples), caches, w.progress)
+			if err != nil {
+				return err
+			}
+			return writeFacts(dir, list)
+		})
+	})
+	if err != nil {
+		return err
+	}
+	defer a.release()
+	var list []sensitivity.Cache
+	if err := readFacts(a.dir, &list); err != nil {
+		return err
+	}
+	kl := &lab.Matrix{Rows: 1, RowLabels: []string{"all layers"}}
+	bytes := &lab.Matrix{Rows: 1, RowLabels: []string{"bytes a token"}, Columns: 1, ColumnLabels: []string{"as it is"},
+		Values: []float64{float64(model.PositionBytes(source.shape, kernels.KVBFloat16))}}
+	for _, c := range list {
+		for of, x := range map[*lab.Matrix]float64{kl: c.KL, bytes: float64(c.Bytes)} {
+			of.Columns, of.ColumnLabels, of.Values = of.Columns+1, append(of.ColumnLabels, c.Name), append(of.Values, x)
+		}
+	}
+	w.run.emit(lab.Event{Kind: lab.KindMatrix, Cell: w.cell.ID, Stage: w.stage, Name: "KV cache", Matrix: kl})
+	w.run.emit(lab.Event{Kind: lab.KindMatrix, Cell: w.cell.ID, Stage: w.stage, Name: "KV cache bytes", Matrix: bytes})
+	return nil
 }
 
 // statisticsInMemory keeps the statistics of one model while several methods read them.

@@ -4,7 +4,8 @@
 // with the others as they are, on statistics of the dense model, and costs a divergence of the
 // model's predictions (KL, from the dense model's) and an error of the layer's output. Allocate
 // adds up these costs, as if what one layer loses did not change what another does; how far that is
-// from the truth is for the caller to measure on the model that was chosen.
+// from the truth is for the caller to measure on the model that was chosen. Formats of the KV cache
+// are of all layers at once (MeasureCaches).
 //
 // It leaves out gradients, retraining, and what a choice gains in time.
 package sensitivity
@@ -213,19 +214,7 @@ func (p *probe) replace(ctx context.Context, other *model.Model, layer int) (kl,
 			}
 			through(p.dense, next, x, of.batch)
 		}
-		n := len(of.rows)
-		if n == 0 {
-			continue
-		}
-		q := of.predict(p.dense, x)
-		divergence, ce, none := make([]float32, n), make([]float32, n), make([]float32, n)
-		kernels.Distillation{Divergence: kernels.ForwardKL}.Loss(kernels.DistillationRows{
-			Divergence: divergence, CE: ce, Logits: q, Teacher: append([]float32(nil), of.logits...), Labels: make([]int32, n),
-			DivergenceWeight: none, CEWeight: none, Vocab: p.dense.Vocab,
-		})
-		for _, d := range divergence {
-			kl += float64(d)
-		}
+		kl += of.divergence(p.dense, x)
 	}
 	kl /= float64(p.targets)
 	if energy > 0 {
@@ -235,4 +224,23 @@ func (p *probe) replace(ctx context.Context, other *model.Model, layer int) (kl,
 		return 0, 0, fmt.Errorf("KL is %v, error %v, expected finite numbers", kl, difference)
 	}
 	return kl, difference, ctx.Err()
+}
+
+// divergence is the sum over the rows of the KL of the predictions that a model makes of the stream
+// behind its last layer.
+func (of *probePass) divergence(m *model.Model, x []float32) (kl float64) {
+	n := len(of.rows)
+	if n == 0 {
+		return 0
+	}
+	q := of.predict(m, x)
+	divergence, ce, none := make([]float32, n), make([]float32, n), make([]float32, n)
+	kernels.Distillation{Divergence: kernels.ForwardKL}.Loss(kernels.DistillationRows{
+		Divergence: divergence, CE: ce, Logits: q, Teacher: append([]float32(nil), of.logits...), Labels: make([]int32, n),
+		DivergenceWeight: none, CEWeight: none, Vocab: m.Vocab,
+	})
+	for _, d := range divergence {
+		kl += float64(d)
+	}
+	return kl
 }
