@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"slimlab/internal/nearest"
 	"slimlab/lab"
 	"slimlab/lab/convert"
+	"slimlab/lab/home"
 	"slimlab/lab/optimize"
 	"slimlab/lab/report"
 	"slimlab/lab/run"
@@ -270,6 +272,9 @@ func (p *program) optimize(ctx context.Context, s *search, f optimizeFlags) erro
 	if len(candidates) == 0 {
 		return usage(errors.New("there is nothing to build: --schemes and --mlp leave the model as it is"))
 	}
+	if f.rehearsing {
+		candidates = optimize.Cover(candidates)
+	}
 	limited, cancel := ctx, context.CancelFunc(func() {})
 	if f.time > 0 {
 		limited, cancel = context.WithTimeout(ctx, f.time)
@@ -310,14 +315,18 @@ func (p *program) optimize(ctx context.Context, s *search, f optimizeFlags) erro
 	return nil
 }
 
-// rehearse runs the whole search on a twin of the model, small. Its goals are not judged.
+// rehearse runs the whole search on a twin of the model, small, in a home of its own. Its goals are
+// not judged.
 func (p *program) rehearse(ctx context.Context, of *search, f optimizeFlags) error {
 	start := time.Now()
-	folder, err := os.MkdirTemp("", "slimlab-rehearsal-*")
+	folder, err := rehearsalFolder(start)
 	if err != nil {
 		return broke(err)
 	}
 	defer os.RemoveAll(folder)
+	if release, err := filelock.LockFolder(folder); err == nil { // a filesystem without locks: none is removed
+		defer release()
+	}
 	twin := filepath.Join(folder, "twin")
 	if err := convert.Twin(ctx, of.model, twin, convert.Options{Open: p.home.OpenModel}); err != nil {
 		return usage(fmt.Errorf("--rehearse: %w", err))
@@ -325,12 +334,46 @@ func (p *program) rehearse(ctx context.Context, of *search, f optimizeFlags) err
 	f.samples, f.examples, f.candidates, f.recover = min(f.samples, 8), min(f.examples, 4), min(f.candidates, 3), min(f.recover, 2)
 	f.time, f.rehearsing = 0, true
 	small := *of
-	small.model, small.folder = twin, filepath.Join(folder, "out")
-	if err := p.optimize(ctx, &small, f); err != nil {
+	small.model, small.folder, small.sections = twin, filepath.Join(folder, "out"), rehearsed(of.sections)
+	there := &program{stdout: p.stdout, stderr: p.stderr, progressTo: p.progressTo, home: home.Open(filepath.Join(folder, "home"), p.home.Version)}
+	if err := there.optimize(ctx, &small, f); err != nil {
 		return err
 	}
 	fmt.Fprintf(p.stderr, "the rehearsal on a random model of two layers came to its end in %s; its figures say nothing\n", report.Duration(time.Since(start).Seconds()))
 	return nil
+}
+
+// rehearsalFolder makes a folder for a rehearsal, and removes those that killed processes left.
+func rehearsalFolder(now time.Time) (string, error) {
+	const prefix, settled = "slimlab-rehearsal-", time.Minute // by when a new folder is locked
+	left, _ := filepath.Glob(filepath.Join(os.TempDir(), prefix+"*"))
+	for _, folder := range left {
+		info, err := os.Stat(folder)
+		if err != nil || now.Sub(info.ModTime()) < settled {
+			continue
+		}
+		if release, err := filelock.TryLockPath(folder); err == nil {
+			_ = os.RemoveAll(folder) // of what is not removed nothing depends
+			release()
+		}
+	}
+	return os.MkdirTemp("", prefix+"*")
+}
+
+// rehearsed are the sections of a task with few examples to measure on.
+func rehearsed(sections map[string]any) map[string]any {
+	sections = maps.Clone(sections)
+	evaluate, _ := sections["evaluate"].(map[string]any)
+	few := maps.Clone(evaluate)
+	if few == nil {
+		few = map[string]any{}
+	}
+	few["validation"], few["tokens"] = 4, 0
+	if few["choice"] != nil {
+		few["choice_limit"] = 4
+	}
+	sections["evaluate"] = few
+	return sections
 }
 
 func flagsOfGoals(goals []optimize.Goal) []string {

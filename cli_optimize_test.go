@@ -2,10 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"slimlab/internal/filelock"
 )
 
 // optimizeTask writes a scenario whose task a search takes.
@@ -24,10 +28,18 @@ func optimizeTask(t *testing.T) string {
 func TestOptimize(t *testing.T) {
 	task := optimizeTask(t)
 	out := filepath.Join(t.TempDir(), "out")
-	args := []string{"optimize", "pretrained:recsys-student", out, "--task", task, "--schemes", "w8a8,w4a16-g32", "--mlp", "50%", "--candidates", "0", "--samples", "6", "--examples", "4", "--bytes", "65%", "--kl", "5"}
+	args := []string{"optimize", "pretrained:recsys-student", out, "--task", task, "--schemes", "w8a8,w4a16-g32", "--mlp", "50%", "--candidates", "0", "--samples", "6", "--examples", "4", "--bytes", "65%", "--kl", "5", "--kv-bytes", "60%"}
 	stdout, stderr, code := slimlab(t, args...)
 	if code != exitHeld || !strings.Contains(stdout, "Pareto front") || !strings.Contains(stdout, "saved ") {
 		t.Fatalf("exit %d\n%s%s", code, stdout, stderr)
+	}
+	for _, want := range []string{"KV cache in k8v4", "predicted KL", "by the KV cache in k8v4), true KL", "--kv k8v4"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("no %q in\n%s", want, stdout)
+		}
+	}
+	if card, err := os.ReadFile(filepath.Join(out, "README.md")); err != nil || !strings.Contains(string(card), "KV cache of k8v4") {
+		t.Errorf("the card: %v\n%s", err, card)
 	}
 	if inspected, _, code := slimlab(t, "inspect", out); code != exitHeld || !strings.Contains(inspected, "w4a16") {
 		t.Errorf("the saved model: exit %d\n%s", code, inspected)
@@ -68,6 +80,8 @@ func TestOptimizeThatCannotBe(t *testing.T) {
 		{[]string{"--mlp", "120%"}, "expected shares below 1"},
 		{[]string{"--task", "nothing"}, "unknown scenario"},
 		{[]string{"--format", "yaml"}, "yaml"},
+		{[]string{"--kv", "int9"}, `"int9"`},
+		{[]string{"--kv-bytes", "140%"}, "--kv-bytes 140%: expected a share"},
 	} {
 		_, stderr, code := slimlab(t, append(args, c.args...)...)
 		if code != exitUsage || !strings.Contains(stderr, c.want) {
@@ -76,12 +90,49 @@ func TestOptimizeThatCannotBe(t *testing.T) {
 	}
 }
 
+// A folder that is locked, here by the test's own process, or that holds something, is refused
+// before anything is measured.
+func TestOptimizeIntoFolder(t *testing.T) {
+	task := optimizeTask(t)
+	out := filepath.Join(t.TempDir(), "out")
+	args := []string{"optimize", "pretrained:recsys-student", out, "--task", task}
+	held, err := filelock.AcquireFolder(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, stderr, code := slimlab(t, append(args, "--rehearse")...)
+	if held.Release(); code != exitUsage || !strings.Contains(stderr, "this command writes it already") {
+		t.Errorf("exit %d\n%s", code, stderr)
+	}
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(out, "notes"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr, code := slimlab(t, args...); code != exitUsage || !strings.Contains(stderr, "holds notes already, expected a new folder") {
+		t.Errorf("exit %d\n%s", code, stderr)
+	}
+	if _, err := os.Stat(os.Getenv("SLIMLAB_HOME")); err == nil {
+		t.Error("a search that was refused has begun a run")
+	}
+}
+
 // A rehearsal runs the whole search on a small twin first and leaves nothing of it.
 func TestRehearse(t *testing.T) {
 	task := optimizeTask(t)
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
+	killed, long := filepath.Join(temporary, "slimlab-rehearsal-1"), time.Now().Add(-time.Hour)
+	if err := errors.Join(os.Mkdir(killed, 0o700), os.Chtimes(killed, long, long)); err != nil {
+		t.Fatal(err)
+	}
 	_, stderr, code := slimlab(t, "optimize", "pretrained:recsys-student", "--task", task, "--schemes", "w8a8", "--mlp", "50%", "--candidates", "0", "--samples", "6", "--examples", "4", "--rehearse")
 	if code != exitHeld || !strings.Contains(stderr, "the rehearsal on a random model of two layers came to its end") {
 		t.Errorf("exit %d\n%s", code, stderr)
+	}
+	if runs, _, _ := slimlab(t, "runs"); strings.Count(runs, "\n") != 2 {
+		t.Errorf("runs beside the search's own:\n%s", runs)
 	}
 	if left, _ := filepath.Glob(filepath.Join(os.TempDir(), "slimlab-rehearsal-*")); len(left) > 0 {
 		t.Errorf("left %v", left)

@@ -32,7 +32,7 @@ var allowed = map[string][]string{
 	"lab/home":              {"lab", "lab/recipe", "lab/store", "lab/sweep", "model/calibrate/statistics", "model/checkpoint", "model/pretrained", "model/tokenizer", "kernels", "kernels/machine"},
 	"lab/rollout":           {"kd", "serve", "serve/host", "serve/sample", "model", "kernels"},
 	"lab/sensitivity":       {"kd", "pruning", "quant", "model", "model/calibrate", "kernels"},
-	"lab/optimize":          {"lab", "lab/sensitivity", "lab/stat", "quant"},
+	"lab/optimize":          {"lab", "lab/sensitivity", "quant"},
 	"lab/tokenview":         {},
 	"lab/run":               {"lab", "lab/*", "kd", "kd/*", "pruning", "quant", "quant/transform", "serve", "serve/*", "model", "model/*", "kernels", "kernels/machine"},
 	"kd":                    {"model", "model/weight", "kernels"},

@@ -19,8 +19,8 @@ type Candidate struct {
 	KL    float64
 	Bytes int64
 	Cache Cache // of its rows; none is named where the search is not about caches
-	// Pruned is the name of the first candidate with the same shares, whose pruned row is this one's
-	// too; "" for its own
+	// the name of the first candidate with the same shares, whose pruned row is this one's too; ""
+	// for its own
 	Pruned string
 }
 
@@ -185,6 +185,22 @@ func (l *Layers) Candidates(rest, goal int64, n int) []Candidate {
 				pruned[shares] = c.Name
 			}
 			c.Pruned = pruned[shares]
+		}
+	}
+	return list
+}
+
+// Cover are the candidates in which a share, a number format or a format of the KV cache occurs for
+// the first time: enough to see that each can be built.
+func Cover(candidates []Candidate) (list []Candidate) {
+	seen := map[string]bool{}
+	for _, c := range candidates {
+		before := len(seen)
+		for _, word := range slices.Concat(c.MLP, c.Schemes, []string{c.Cache.Name}) {
+			seen[word] = true
+		}
+		if len(seen) > before {
+			list = append(list, c)
 		}
 	}
 	return list

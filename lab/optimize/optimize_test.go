@@ -179,3 +179,94 @@ func TestChoose(t *testing.T) {
 		t.Errorf("nearest is %+v", c.Points[c.Nearest])
 	}
 }
+
+// Formats that another beats are left out; a bound takes the one that loses least within it, and
+// without one a mixture has that of the least loss and the smallest that loses no more than it.
+func TestCaches(t *testing.T) {
+	kl := &lab.Matrix{Rows: 1, Columns: 4, ColumnLabels: []string{"bfloat16", "int8", "k8v4", "int4-plain"}, Values: []float64{0, 0.001, 0.01, 0.05}}
+	bytes := &lab.Matrix{Rows: 1, Columns: 5, Values: []float64{512, 512, 320, 240, 240}}
+	c := ReadCaches([]lab.MatrixView{{Name: "KV cache", Matrix: kl}, {Name: "KV cache bytes", Matrix: bytes}})
+	if c == nil || c.Plain != 512 || len(c.Formats) != 3 || c.Formats[2].Name != "k8v4" {
+		t.Fatalf("found %+v", c)
+	}
+	if ReadCaches(nil) != nil {
+		t.Error("caches of a run without a measurement")
+	}
+	mixtures := []Candidate{
+		{Name: "c1", MLP: []string{"0"}, Schemes: []string{"w8a8"}, KL: 0.0001},
+		{Name: "c2", MLP: []string{"0"}, Schemes: []string{"w4a16"}, KL: 0.02},
+		{Name: "c3", MLP: []string{"50%"}, Schemes: []string{"none"}, KL: 0.005, Pruned: "c3"},
+	}
+	found := func(most int64) (list []string) {
+		for _, of := range c.With(mixtures, most) {
+			list = append(list, fmt.Sprintf("%s=%s %.4f", of.Last(false), of.Cache.Name, of.KL))
+		}
+		return list
+	}
+	for most, want := range map[int64][]string{
+		0:   {"c1=bfloat16 0.0001", "c2=bfloat16 0.0200", "c2-k8v4=k8v4 0.0300", "c3-pruned=bfloat16 0.0050", "c3-int8=int8 0.0060"},
+		320: {"c1=int8 0.0011", "c2=int8 0.0210", "c3=int8 0.0060"},
+		100: {"c1=k8v4 0.0101", "c2=k8v4 0.0300", "c3=k8v4 0.0150"},
+	} {
+		if got := found(most); !slices.Equal(got, want) {
+			t.Errorf("at most %d: %q, expected %q", most, got, want)
+		}
+	}
+	all := c.With(mixtures, 0)
+	if list := Cover(slices.Concat(all, all)); len(list) != len(all) || len(Cover(c.With(mixtures[:1], 320))) != 1 {
+		t.Errorf("%d candidates have all words", len(list))
+	}
+	text := string(Setting{Model: "m", Sections: map[string]any{"task": map[string]any{"kind": "text"}}, KV: []string{"bfloat16", "int8", "k8v4"}}.Build(c.With(mixtures, 0), []string{"kl"}))
+	for want, n := range map[string]int{"kv: k8v4": 1, "kv: bfloat16": 2, "kv: int8": 1, "mlp_layers: 50%": 1, "kv_bytes_per_token": 1, "from: c3-pruned": 1} {
+		if strings.Count(text, want) != n {
+			t.Errorf("expected %q %d times in\n%s", want, n, text)
+		}
+	}
+}
+
+// The cache's bytes are a goal and a side of the front; of rows of equal bytes the one with the
+// smaller cache is chosen.
+func TestChooseWithCaches(t *testing.T) {
+	row := func(name string, bytes, kv, kl float64) lab.TableRow {
+		return lab.TableRow{Name: name, Values: map[string]lab.Summary{"bytes": {Value: bytes}, "kv_bytes_per_token": {Value: kv}, "kl": {Value: kl}}}
+	}
+	view := &lab.View{Rows: []lab.TableRow{row("model", 1000, 512, 0), row("c1", 400, 512, 0.02), row("c1-int8", 400, 320, 0.021), row("c2", 400, 512, 0.03), row("c3-k8v4", 300, 240, 0.5)}}
+	candidates := []Candidate{{Name: "c1-int8", Schemes: []string{"w8a8"}, MLP: []string{"0"}, KL: 0.02, Cache: Cache{Name: "int8", KL: 0.001, Bytes: 320}}}
+	goals, err := Goals{KVBytes: "70%", KL: "0.1"}.Parse()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Choose(view, candidates, goals, false)
+	if c.Chosen < 0 || c.Points[c.Chosen].Row != "c1-int8" || !c.Points[c.Chosen].OtherCache() {
+		t.Errorf("chosen %d of %+v", c.Chosen, c.Points)
+	}
+	var front []string
+	for _, p := range c.Points {
+		if p.Front {
+			front = append(front, p.Row)
+		}
+	}
+	if !slices.Equal(front, []string{"model", "c1", "c1-int8", "c3-k8v4"}) {
+		t.Errorf("the front is %v", front)
+	}
+	if goals, err = (Goals{KL: "0.1"}).Parse(); err != nil {
+		t.Fatal(err)
+	}
+	if c = Choose(view, candidates, goals, false); c.Points[c.Chosen].Row != "c1-int8" {
+		t.Errorf("without a goal for the cache %s is chosen", c.Points[c.Chosen].Row)
+	}
+	if goals, err = (Goals{KVBytes: "200"}).Parse(); err != nil {
+		t.Fatal(err)
+	}
+	if c = Choose(view, candidates, goals, false); c.Chosen >= 0 || c.Points[c.Nearest].Row != "c3-k8v4" || c.Points[c.Nearest].Misses[0].String() != "--kv-bytes 200: 240" {
+		t.Errorf("the nearest is %+v", c.Points[c.Nearest])
+	}
+	for _, bad := range []string{"0%", "140%", "many", "-1", "NaN"} {
+		if goals, err := (Goals{KVBytes: bad}).Parse(); err == nil {
+			t.Errorf("%s: %+v", bad, goals)
+		}
+	}
+	if text := (Misses{Goal: Goal{Flag: "--bytes 1MB", Metrics: []string{"bytes"}}, Value: 1423000}).String(); text != "--bytes 1MB: 1.42MB" {
+		t.Errorf("a size is written as %q", text)
+	}
+}

@@ -133,8 +133,8 @@ func (s *Sensitivity) choices() (list []sensitivity.Choice, err error) {
 	return list, nil
 }
 
-// CheckChoices reports number formats, shares and formats of the KV cache that cannot be tried, with
-// the key that has them.
+// CheckChoices reports number formats, shares and formats of the KV cache that cannot be tried,
+// with the key that has them.
 func CheckChoices(schemes, mlp, kv string) (key string, err error) {
 	s := Sensitivity{Schemes: schemes, MLP: mlp, KV: kv}
 	if len(s.names()) == 0 {

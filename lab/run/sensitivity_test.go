@@ -48,6 +48,43 @@ func TestSensitivity(t *testing.T) {
 	}
 }
 
+// Formats of the KV cache are measured on the whole model: fewer bits lose more, bfloat16 nothing.
+// A run with another list finds the table of layers.
+func TestSensitivityOfCaches(t *testing.T) {
+	h := newHome(t)
+	for _, kv := range []string{"bfloat16 int8 int4", "int4"} {
+		r := mustWork(t, h, parse(t, strings.Replace(sensitivityScenario, "examples: 4", "examples: 4, kv: "+kv, 1), scenario.Options{}), Options{})
+		found := map[string]*lab.Matrix{}
+		for _, m := range r.Board.Snapshot().Cells[0].Matrices {
+			found[m.Name] = m.Matrix
+		}
+		kl, bytes := found["KV cache"], found["KV cache bytes"]
+		if kl == nil || bytes == nil || found["KL"] == nil {
+			t.Fatalf("found %v", found)
+		}
+		n := kl.Columns
+		if n != len(strings.Fields(kv)) || bytes.Columns != n+1 || !(kl.At(0, n-1) > 0 && kl.At(0, n-1) < 0.1) {
+			t.Errorf("KL %v, bytes %v", kl, bytes)
+		}
+		if n == 3 && !(kl.At(0, 0) == 0 && kl.At(0, 1) > 0 && kl.At(0, 1) < kl.At(0, 2) && bytes.At(0, 0) == bytes.At(0, 1) && bytes.At(0, 3) < bytes.At(0, 2)) {
+			t.Errorf("KL %v, bytes %v", kl.Values, bytes.Values)
+		}
+	}
+	entries, err := h.Artifacts.Entries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, e := range entries {
+		if e.Stage == "sensitivity" {
+			n++
+		}
+	}
+	if n != 3 {
+		t.Errorf("%d measurements, expected one of layers and two of caches", n)
+	}
+}
+
 func TestSensitivityIsChecked(t *testing.T) {
 	for keys, want := range map[string]string{
 		"schemes: \"\", mlp: \"\"":     "expected a number format or a share",
@@ -57,6 +94,8 @@ func TestSensitivityIsChecked(t *testing.T) {
 		"schemes: w8a8 w8a8":           "twice",
 		"schemes: w4a16-rtn-g40":       "groups of 40 do not divide",
 		"calibration: { source: web }": "web",
+		"kv: int9":                     `kv has "int9"`,
+		"kv: int8 k8v4 int8":           `kv has "int8": it is there twice`,
 	} {
 		text := strings.Replace(sensitivityScenario, "schemes: w8a8-rtn w4a16-rtn-g16, mlp: 50%, examples: 4, calibration: { samples: 6 }", keys, 1)
 		_, err := scenario.Parse("x.yaml", []byte(text), scenario.Options{Vocabulary: Vocabulary()})
