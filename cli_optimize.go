@@ -289,6 +289,9 @@ func (p *program) optimize(ctx context.Context, s *search, f optimizeFlags) erro
 		return err
 	}
 	choice := optimize.Choose(second.Board.Snapshot(), candidates, goals, f.recover > 0)
+	if err != nil && choice.Nearest < 0 {
+		return broke(fmt.Errorf("--time %s was over before the first candidate was measured; what was finished is kept: give more", f.time))
+	}
 	result := searchResult{Choice: choice, Sensitivity: first.ID, Run: second.ID, Goals: flagsOfGoals(goals), TimeOver: err != nil, Built: len(choice.Points), candidates: candidates}
 	saved := choice.Chosen
 	if saved < 0 && len(goals) > 0 {
@@ -486,6 +489,11 @@ func (r searchResult) text() string {
 		text += ", → the smallest that reaches " + strings.Join(r.Goals, ", ")
 	}
 	text += "\n"
+	if i := slices.IndexFunc(r.Points, func(p optimize.Point) bool { return p.Values["params"] > 0 }); i >= 0 {
+		if stored, plain := r.Points[i].Values["bytes"], 2*r.Points[i].Values["params"]; r.Points[i].Candidate == optimize.Base && stored > 1.1*plain {
+			text += fmt.Sprintf("the model is stored in %s; shares of --bytes are of its %s in bfloat16\n", report.Format(lab.Bytes, stored), report.Format(lab.Bytes, plain))
+		}
+	}
 	for _, c := range r.candidates {
 		if slices.ContainsFunc(r.Points, func(p optimize.Point) bool { return p.Candidate == c.Name }) {
 			text += fmt.Sprintf("%s: %s\n", c.Name, c.Describe())

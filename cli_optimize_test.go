@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"slimlab/internal/filelock"
+	"slimlab/lab/optimize"
 )
 
 // optimizeTask writes a scenario whose task a search takes.
@@ -87,6 +88,25 @@ func TestOptimizeThatCannotBe(t *testing.T) {
 		if code != exitUsage || !strings.Contains(stderr, c.want) {
 			t.Errorf("%v: exit %d, %s, expected %q", c.args, code, stderr, c.want)
 		}
+	}
+}
+
+// The share of --bytes is of bfloat16, which is said where a model is stored in more.
+func TestOptimizeSaysWhatSharesAreOf(t *testing.T) {
+	for stored, said := range map[float64]bool{4e6: true, 2e6: false} {
+		r := searchResult{Choice: optimize.Choice{Chosen: -1, Nearest: -1, Points: []optimize.Point{{Candidate: optimize.Base, Row: optimize.Base, Values: map[string]float64{"bytes": stored, "params": 1e6}}}}}
+		if text := r.text(); strings.Contains(text, "stored in 4.00MB; shares of --bytes are of its 2.00MB in bfloat16") != said {
+			t.Errorf("stored in %g bytes:\n%s", stored, text)
+		}
+	}
+}
+
+// A search whose time ends before anything is measured says so, and prints no empty table.
+func TestOptimizeWithoutTime(t *testing.T) {
+	task := optimizeTask(t)
+	stdout, stderr, code := slimlab(t, "optimize", "pretrained:recsys-student", "--task", task, "--schemes", "w8a8", "--mlp", "50%", "--kv", "bfloat16", "--candidates", "0", "--samples", "6", "--examples", "4", "--time", "1ms")
+	if code != exitBroke || stdout != "" || !strings.Contains(stderr, "--time 1ms was over before the first candidate was") {
+		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 
 // Point is a measured row of a search.
 type Point struct {
-	Candidate string // its name; base is the model as it is
+	Candidate string // its name; Base is the model as it is
 	Row       string
 	Values    map[string]float64
 	// what was predicted of the candidate's last row
@@ -54,7 +54,7 @@ func Choose(view *lab.View, candidates []Candidate, goals []Goal, recovered bool
 		if of, ok := last[row.Name]; ok {
 			p.Candidate, p.PredictedKL, p.Predicted, p.Cache = of.Name, of.KL, true, of.Cache
 		}
-		if row.Name == base {
+		if row.Name == Base {
 			baseline = maps.Clone(values)
 			if n, ok := values["params"]; ok {
 				baseline["bytes"] = 2 * n // in bfloat16, whatever it is stored in
@@ -65,7 +65,7 @@ func Choose(view *lab.View, candidates []Candidate, goals []Goal, recovered bool
 	least := 0.0
 	for i := range c.Points {
 		p := &c.Points[i]
-		if p.Row == base { // it is what is to become smaller
+		if p.Row == Base { // it is what is to become smaller
 			continue
 		}
 		worst := 0.0

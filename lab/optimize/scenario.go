@@ -48,8 +48,8 @@ func SectionsOf(text []byte) (map[string]any, error) {
 	return sections, nil
 }
 
-// base is the name of the row that everything is compared with.
-const base = "model"
+// Base is the name of the row that everything is compared with.
+const Base = "model"
 
 // step is one entry of a pipeline.
 type step map[string]map[string]any
@@ -63,7 +63,7 @@ func (s Setting) text(name, about string, steps []step, columns []string) []byte
 		all = append(all, yaml.MapItem{Key: key, Value: s.Sections[key]})
 	}
 	all = append(all, yaml.MapItem{Key: "models", Value: map[string]any{"source": map[string]any{"load": s.Model}}}, yaml.MapItem{Key: "pipeline", Value: steps},
-		yaml.MapItem{Key: "baseline", Value: base}, yaml.MapItem{Key: "columns", Value: columns}, yaml.MapItem{Key: "seeds", Value: 1})
+		yaml.MapItem{Key: "baseline", Value: Base}, yaml.MapItem{Key: "columns", Value: columns}, yaml.MapItem{Key: "seeds", Value: 1})
 	text, err := yaml.Marshal(all)
 	if err != nil { // of maps, lists, texts and numbers
 		panic("optimize: " + err.Error())
@@ -80,12 +80,12 @@ func (s Setting) calibration() map[string]any { return map[string]any{"samples":
 
 // Sensitivity is the scenario that measures each layer alone.
 func (s Setting) Sensitivity() []byte {
-	layers := map[string]any{"name": "layers", "from": base, "schemes": strings.Join(s.Schemes, " "), "mlp": strings.Join(s.MLP, " "), "examples": s.Examples, "calibration": s.calibration()}
+	layers := map[string]any{"name": "layers", "from": Base, "schemes": strings.Join(s.Schemes, " "), "mlp": strings.Join(s.MLP, " "), "examples": s.Examples, "calibration": s.calibration()}
 	if len(s.KV) > 0 {
 		layers["kv"] = strings.Join(s.KV, " ")
 	}
 	return s.text("optimize/sensitivity", "what each layer of "+s.Model+" loses by each way to make it smaller", []step{
-		{"baseline": {"name": base, "model": "source"}},
+		{"baseline": {"name": Base, "model": "source"}},
 		{"sensitivity": layers},
 	}, []string{"params", "bytes"})
 }
@@ -93,15 +93,15 @@ func (s Setting) Sensitivity() []byte {
 // Build is the scenario that makes the candidates and measures them, in their order. metrics are
 // the columns beside the sizes.
 func (s Setting) Build(candidates []Candidate, metrics []string) []byte {
-	steps := []step{{"baseline": {"name": base, "model": "source"}}}
+	steps := []step{{"baseline": {"name": Base, "model": "source"}}}
 	pruned := map[string]bool{}
 	for _, c := range candidates {
-		from := base
+		from := Base
 		if c.Prunes() {
 			if from = c.row("pruned"); !pruned[from] {
-				steps = append(steps, step{"prune": {"name": from, "from": base, "mlp_layers": strings.Join(c.MLP, " "), "calibration": s.calibration()}})
+				steps = append(steps, step{"prune": {"name": from, "from": Base, "mlp_layers": strings.Join(c.MLP, " "), "calibration": s.calibration()}})
 				if s.Recover > 0 {
-					steps = append(steps, step{"distil": {"name": c.row("recovered"), "from": from, "teacher": base, "loss": "fkl", "ce": 0, "sequence": 0, "steps": s.Recover, "learning_rate": 3e-4, "warmup": s.Recover / 10}})
+					steps = append(steps, step{"distil": {"name": c.row("recovered"), "from": from, "teacher": Base, "loss": "fkl", "ce": 0, "sequence": 0, "steps": s.Recover, "learning_rate": 3e-4, "warmup": s.Recover / 10}})
 				}
 				pruned[from] = true
 			}
