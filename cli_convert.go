@@ -44,8 +44,8 @@ func (p *program) convertOptions(f convertFlags) convert.Options {
 	return convert.Options{
 		Open: p.home.OpenModel, Content: p.home.Content, DType: convert.DType(f.dtype), Progress: newProgress(p.progressTo).step,
 		Begin: func(e convert.MemoryEstimate, verdicts []convert.Compatibility) {
-			fmt.Fprintf(p.stderr, "needs about %s of memory beside the program: a layer %s, statistics %s, the calibration text's stream %s\n",
-				bytesText(e.Total()), bytesText(e.Layer), bytesText(e.Statistics), bytesText(e.Stream))
+			fmt.Fprintf(p.stderr, "needs about %s of memory beside the program: a layer %s, statistics %s, the calibration text's stream %s, its inputs of a linear layer %s\n",
+				bytesText(e.Total()), bytesText(e.Layer), bytesText(e.Statistics), bytesText(e.Stream), bytesText(e.Inputs))
 			if e.Kept > 0 {
 				fmt.Fprintf(p.stderr, "keeps statistics of at most %s in %s for later runs; --statistics none keeps none, and clean removes them\n", bytesText(e.Kept), e.Folder)
 			}

@@ -124,7 +124,7 @@ func TestSteadyProductsAllocateNothing(t *testing.T) {
 					check(m.name+".Row", func() { w.Row(gram, 3) })
 				}
 			}
-			check("Gram", func() { Gram(gram, x, rows, in) })
+			check("AddGram", func() { AddGram(gram, x, rows, in) })
 			check("RoundBFloat16", func() { RoundBFloat16(bits, x[:in]) })
 		})
 	}

@@ -91,32 +91,30 @@ func BeginGradient(dw []float32, dy, x *Operand) Pending {
 
 var freeOperands = memory.NewFreeList(16, func() *Operand { return new(Operand) })
 
-// Gram computes the upper triangle of xᵀ·x, g [width, width] from x [rows, width], in float32.
-// Below the diagonal some elements are written and some are not.
-func Gram(g, x []float32, rows, width int) {
-	checkLen("Gram g", g, width*width)
-	checkLen("Gram x", x, rows*width)
+// AddGram adds the upper triangle of xᵀ·x to g, [width, width] from x [rows, width], in float32.
+// Below the diagonal some elements are changed and some are not.
+func AddGram(g, x []float32, rows, width int) {
+	checkLen("AddGram g", g, width*width)
+	checkLen("AddGram x", x, rows*width)
 	if rows == 0 || width == 0 {
-		clear(g[:width*width])
 		return
 	}
 	o := freeOperands.Get()
 	o.Pack(x, rows, width, Float32, LeftSide|RightSide)
 	c := freeFloatCalls.Get()
 	c.begin(o.products, o.kernels, &o.right, &o.across, g)
-	c.upper = true
+	c.accumulate, c.upper = true, true
 	c.divide()
 	Run(c)
 	o.x = nil
 	freeOperands.Put(o)
 }
 
-// CrossGram computes xᵀ·y, g [width, width] from x and y [rows, width], in float32.
-func CrossGram(g, x, y []float32, rows, width int) {
-	checkLen("CrossGram g", g, width*width)
-	checkLen("CrossGram x", x, rows*width)
-	checkLen("CrossGram y", y, rows*width)
-	clear(g[:width*width])
+// AddCrossGram adds xᵀ·y to g, [width, width] from x and y [rows, width], in float32.
+func AddCrossGram(g, x, y []float32, rows, width int) {
+	checkLen("AddCrossGram g", g, width*width)
+	checkLen("AddCrossGram x", x, rows*width)
+	checkLen("AddCrossGram y", y, rows*width)
 	if rows == 0 || width == 0 {
 		return
 	}

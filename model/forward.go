@@ -132,8 +132,29 @@ func (m *Model) Attention(layer int, x []float32, b Batch, tap Tap) {
 	if tap != nil && !tap(layer, SiteO, heads, rows, width) {
 		return
 	}
+	m.project(&bl.O, x, heads, rows, w)
+}
+
+// Project adds to the residual stream x [rows, hidden] what the linear layer that reads SiteO or
+// SiteDown makes of that input, [rows, width]: the end of a half of a layer, with the bits that
+// Attention and MLP have for the same input.
+func (m *Model) Project(layer int, site Site, x, input []float32, rows int) {
+	w := m.getWorkspace()
+	defer m.workspace.Put(w)
+	l := &m.Blocks[layer].Down
+	switch site {
+	case SiteO:
+		l = &m.Blocks[layer].O
+	case SiteDown:
+	default:
+		panic(fmt.Sprintf("model: Project of site %d, expected %d or %d", site, SiteO, SiteDown))
+	}
+	m.project(l, x, input, rows, w)
+}
+
+func (m *Model) project(l *Linear, x, input []float32, rows int, w *workspace) {
 	delta := sized(&w.delta, rows*m.Hidden)
-	bl.O.mulT(delta, heads, rows)
+	l.mulT(delta, input, rows)
 	kernels.Add(x[:rows*m.Hidden], delta)
 }
 
@@ -173,9 +194,7 @@ func (m *Model) mlp(layer int, x []float32, rows int, tap Tap, w *workspace) {
 	if tap != nil && !tap(layer, SiteDown, gate, rows, width) {
 		return
 	}
-	delta := sized(&w.delta, rows*m.Hidden)
-	bl.Down.mulT(delta, gate, rows)
-	kernels.Add(x[:rows*m.Hidden], delta)
+	m.project(&bl.Down, x, gate, rows, w)
 }
 
 // Forward runs a batch from tokens to the final norm and returns hidden states [tokens, hidden], on

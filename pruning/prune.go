@@ -136,6 +136,7 @@ type pruner struct {
 	before, after []model.LayerConfig
 	gradients     map[place][]float32 // of the linear layers whose inputs are pruned
 	report        *CutReport
+	stayed        []int // channels of the input that was compressed last
 }
 
 func newPruner(m *model.Model, calibration []calibrate.Sequence, o Options) (*pruner, error) {
@@ -247,6 +248,10 @@ func (p *pruner) Compress(ctx context.Context, s *calibrate.Stats, linears []mod
 	return nil
 }
 
+// Stayed implements calibrate.Keeper: the rows of the other linear layers of the half that stay are
+// what they were.
+func (p *pruner) Stayed(int, model.Site) []int { return p.stayed }
+
 // Refines implements calibrate.Refiner.
 func (p *pruner) Refines() bool { return p.Options.Refine.Steps > 0 }
 
@@ -325,6 +330,7 @@ func (p *pruner) prune(ctx context.Context, h half, s *calibrate.Stats, linear m
 	if err := ctx.Err(); err != nil { // the numbers may be wrong
 		return r, err
 	}
+	p.stayed = channels
 	switch h.part {
 	case MLP:
 		sliceMLP(p.model, s.Layer, c.kept, next)

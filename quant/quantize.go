@@ -212,6 +212,9 @@ func (q *quantizer) Compress(ctx context.Context, s *calibrate.Stats, linears []
 	return nil
 }
 
+// Stayed implements calibrate.Keeper: all inputs stay.
+func (q *quantizer) Stayed(int, model.Site) []int { return nil }
+
 // silent counts the channels that were zero in all tokens.
 func silent(s *calibrate.Stats) int {
 	n := 0

@@ -162,6 +162,7 @@ type MemoryEstimate struct {
 	Layer      int64  // one layer in float32, beside its form for products
 	Statistics int64  // of the widest input, with what is computed from them
 	Stream     int64  // the residual stream of the calibration text
+	Inputs     int64  // what a linear layer reads of the whole text, from one pass to the next
 	Kept       int64  // on disk: statistics that later runs find, at most
 	Folder     string // which they are kept in
 }
@@ -173,17 +174,21 @@ func (e *MemoryEstimate) gather(c model.Config, g *Gathering, reads func(model.S
 	}
 	if g.Target > 0 { // another stream, another layer, and a moment across with its products
 		e.Stream *= 2
+		if e.Inputs *= 2; e.Inputs > calibrate.InputBytes {
+			e.Inputs = 0
+		}
 		e.Layer += e.Layer / 2
 		e.Statistics += e.Statistics / statisticsCopies * 2
 	}
 	if g.Parallel { // of all inputs of a layer at one time; each has sums and products
+		e.Inputs = 0
 		e.Layer += e.Layer / 2
 		e.Statistics += 12 * int64(c.Hidden) * int64(c.Hidden) * 3
 	}
 }
 
 // Total is all that is memory.
-func (e MemoryEstimate) Total() int64 { return e.Layer + e.Statistics + e.Stream }
+func (e MemoryEstimate) Total() int64 { return e.Layer + e.Statistics + e.Stream + e.Inputs }
 
 // statisticsCopies is the number of matrices of the size of the statistics that OSSCAR and GPTQ
 // hold at most: the sums, which become the damped mean, the products of the last block, a tableau
@@ -206,6 +211,8 @@ func estimate(c model.Config, calibration Calibration) MemoryEstimate {
 	if calibration.given() {
 		e.Statistics = 8 * max(statisticsCopies*int64(widest)*int64(widest), headCopies*int64(heads)*int64(heads))
 		e.Stream = 4 * int64(calibration.Samples+chunkSequences(calibration)) * int64(calibration.Length) * int64(c.Hidden)
+		tokens := calibration.Samples * calibration.Length
+		e.Inputs = max(calibrate.KeptInputs(tokens, widest, false), calibrate.KeptInputs(tokens, heads, false))
 	}
 	return e
 }

@@ -719,7 +719,7 @@ func TestEstimate(t *testing.T) {
 	}
 	e := estimate(c, Calibration{Random: true, Samples: 16, Length: 512})
 	layer := int64(2*4) * (2*896*(14+2)*64 + 3*896*4864)
-	if want := (MemoryEstimate{Layer: layer, Statistics: 5 * 8 * 4864 * 4864, Stream: 4 * (16 + 4) * 512 * 896}); e != want || e.Total() != want.Layer+want.Statistics+want.Stream {
+	if want := (MemoryEstimate{Layer: layer, Statistics: 5 * 8 * 4864 * 4864, Stream: 4 * (16 + 4) * 512 * 896, Inputs: 4 * 16 * 512 * 4864}); e != want || e.Total() != want.Layer+want.Statistics+want.Stream+want.Inputs {
 		t.Errorf("the estimate is %+v, want %+v", e, want)
 	}
 	if e := estimate(c, Calibration{}); e.Statistics != 0 || e.Stream != 0 {

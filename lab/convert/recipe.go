@@ -18,8 +18,8 @@ import (
 // Versions of the verbs' code. A verb that writes something else from the same inputs gets a higher
 // version, so that it does not continue the work of the old code.
 const (
-	pruneVersion    = 4
-	quantizeVersion = 3
+	pruneVersion    = 5
+	quantizeVersion = 4
 	transferVersion = 1
 )
 

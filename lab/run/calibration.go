@@ -75,7 +75,7 @@ func (c Calibration) settings(w *worker, source *artifactModel, sequences [][]in
 }
 
 // statisticsVersion is that of what gathers statistics: raise it when they become others.
-const statisticsVersion = 1
+const statisticsVersion = 2
 
 // noteKept says before the work what a step in parallel mode keeps in the home, of a model of a
 // shape.

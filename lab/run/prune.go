@@ -35,7 +35,7 @@ type Prune struct {
 
 // pruneVersion is that of the code below and of package pruning: raise it when they compute other
 // weights.
-const pruneVersion = 7
+const pruneVersion = 8
 
 // aboutMethods describes the methods.
 func aboutMethods() map[string]string {

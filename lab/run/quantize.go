@@ -79,7 +79,7 @@ func (s descentStart) IsZero() bool { return s == "" || s == quant.DefaultStart 
 
 // quantizeVersion is that of the code below and of package quant: raise it when they compute other
 // weights.
-const quantizeVersion = 6
+const quantizeVersion = 7
 
 // Describe says what the step does.
 func (q *Quantize) Describe(from string) string {

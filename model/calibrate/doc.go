@@ -14,10 +14,8 @@
 //
 // Promises: the statistics are those of exactly the given tokens (sequences are packed, there is no
 // padding to leak in), attention's output is seen before o_proj, and the same sequences give the
-// same bits whatever the number of threads. Products are float32 over blocks of at most blockRows
-// tokens; sums over blocks are float64. A pass ends soon after its context does, also within a
-// layer.
+// same bits whatever the number of threads. Products are summed in float32 over at most sumRows
+// tokens; sums of these are float64. A pass ends soon after its context does, also within a layer.
 //
-// It leaves out: choosing and tokenizing the text, keeping statistics on disk, cross moments
-// between two models.
+// It leaves out: choosing and tokenizing the text, keeping statistics on disk.
 package calibrate

@@ -44,6 +44,14 @@ type Method[R any] interface {
 	Compress(ctx context.Context, s *Stats, linears []model.LinearLayer, report func(R)) error
 }
 
+// Keeper is a Method whose Compress of the last site of a half, SiteO or SiteDown, leaves what that
+// site's linear layers read as it is, but that some inputs go. They are not computed again then.
+type Keeper interface {
+	// Stayed lists the inputs of a site that stayed, in ascending order, of those that it had when
+	// it was compressed last; nil are all.
+	Stayed(layer int, site model.Site) []int
+}
+
 // Settings say which statistics a pass gathers. The zero value is the sequential order with the
 // method's own input as target, nothing kept.
 type Settings struct {
@@ -165,6 +173,7 @@ type pass[R any] struct {
 	dense   *model.Model
 	other   *streams // through dense, from the first change on; nil where no target asks for it
 	refiner Refiner  // the method where it is one; else nil
+	keeper  Keeper   // the same
 
 	progress Done[R]
 	reports  []R
@@ -175,6 +184,7 @@ func (p *pass[R]) begin(ctx context.Context, sequences []Sequence) (err error) {
 	if p.plan, err = newPlan(ctx, p.model, p.options.Settings, p.method.Wants); err != nil {
 		return err
 	}
+	p.keeper, _ = any(p.method).(Keeper)
 	if r, ok := any(p.method).(Refiner); ok && r.Refines() {
 		p.refiner = r
 		p.plan.reach(p.wanted)
@@ -306,7 +316,7 @@ func (p *pass[R]) parallel(ctx context.Context, layer int, finished bool) (map[m
 func (p *pass[R]) passBy(ctx context.Context, layer int) error {
 	for part := range sites {
 		if h := (half{layer, part}); h.before(p.plan.last) {
-			if err := p.streams.advance(ctx, h); err != nil {
+			if err := p.streams.advance(ctx, h, nil); err != nil {
 				return err
 			}
 		}
@@ -322,13 +332,35 @@ func (p *pass[R]) advance(ctx context.Context, h half) error {
 	if p.plan.changes(h) {
 		p.diverge()
 	}
-	if err := p.streams.advance(ctx, h); err != nil {
+	var stayed []int
+	if p.streams.inputs != nil {
+		stayed = p.keeper.Stayed(h.layer, sites[h.part][1])
+	}
+	if err := p.streams.advance(ctx, h, stayed); err != nil {
 		return err
 	}
 	if p.other != nil {
-		return p.other.advance(ctx, h)
+		return p.other.advance(ctx, h, nil)
 	}
 	return nil
+}
+
+// keeps reports whether the inputs of a site are kept for the move through its half, which follows
+// the compression of the last site of each half.
+func (p *pass[R]) keeps(h half, site model.Site) bool {
+	if p.keeper == nil || site != sites[h.part][1] || !h.before(p.plan.last) {
+		return false
+	}
+	tokens := 0
+	for _, b := range p.streams.batches {
+		tokens += len(b.Tokens)
+	}
+	c := p.model.Layers[h.layer]
+	width := c.MLP
+	if site == model.SiteO {
+		width = c.Heads * p.model.HeadDim
+	}
+	return KeptInputs(tokens, width, p.other != nil) > 0
 }
 
 // diverge gives the dense model streams of its own, where a target asks for them: the two models
@@ -388,7 +420,8 @@ func (p *pass[R]) sequential(ctx context.Context, layer int, site model.Site) (*
 		if first := sites[halfOf(site)][0]; site != first && p.plan.sites[layer][first].wanted {
 			p.diverge()
 		}
-		if stats, err = p.streams.gather(ctx, half{layer, halfOf(site)}, site, p.other); err == nil {
+		h := half{layer, halfOf(site)}
+		if stats, err = p.streams.gather(ctx, h, site, p.other, p.keeps(h, site)); err == nil {
 			err = p.keep(ctx, stats)
 		}
 	}

@@ -61,7 +61,7 @@ func (p *pass[R]) refine(ctx context.Context, layer int, before, denseBefore *st
 // through moves all streams through a layer for good.
 func (s *streams) through(ctx context.Context, layer int) error {
 	for part := range sites {
-		if err := s.advance(ctx, half{layer, part}); err != nil {
+		if err := s.advance(ctx, half{layer, part}, nil); err != nil {
 			return err
 		}
 	}

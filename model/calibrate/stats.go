@@ -35,9 +35,13 @@ var siteNames = [...]string{"input of q_proj, k_proj, v_proj", "input of o_proj"
 // Place names the statistics' input, such as "layer 3, input of o_proj".
 func (s *Stats) Place() string { return fmt.Sprintf("layer %d, %s", s.Layer, siteNames[s.Site]) }
 
-// blockRows bounds the number of products that are summed in float32 before the sum goes to
-// float64.
-const blockRows = 256
+const (
+	// blockRows are multiplied at a time
+	blockRows = 1024
+	// sumRows bounds the number of products that are summed in float32 before the sum goes to
+	// float64
+	sumRows = 4096
+)
 
 // sums accumulates the statistics of one site.
 type sums struct {
@@ -46,7 +50,9 @@ type sums struct {
 	cross         []float64 // [width, width]; nil where there is no dense model beside
 	maxAbs        []float64
 	sumAbs, sum   []float64
-	products      []float32 // of one block
+	products      []float32 // sums of up to sumRows
+	crossProducts []float32 // the same of cross
+	summed        int       // rows in these sums
 	pending       []float32 // rows that are no whole block yet
 	pendingDense  []float32 // the same of the dense model
 
@@ -59,7 +65,7 @@ func newSums(width int, cross bool, drawn []int) *sums {
 	s := &sums{width: width, drawn: drawn, gram: make([]float64, width*width), products: make([]float32, width*width),
 		maxAbs: make([]float64, width), sumAbs: make([]float64, width), sum: make([]float64, width)}
 	if cross {
-		s.cross = make([]float64, width*width)
+		s.cross, s.crossProducts = make([]float64, width*width), make([]float32, width*width)
 	}
 	return s
 }
@@ -118,14 +124,11 @@ func (s *sums) flush() {
 
 func (s *sums) block(x, dense []float32) {
 	n, rows := s.width, len(x)/s.width
-	kernels.Gram(s.products, x, rows, n)
+	kernels.AddGram(s.products, x, rows, n)
+	if s.cross != nil {
+		kernels.AddCrossGram(s.crossProducts, x, dense, rows, n)
+	}
 	parallel.Range(n, 64, func(first, last int) {
-		for i := first; i < last; i++ {
-			sum := s.gram[i*n+i : (i+1)*n]
-			for j, v := range s.products[i*n+i : (i+1)*n] {
-				sum[j] += float64(v)
-			}
-		}
 		for i := range rows {
 			for j := first; j < last; j++ {
 				v := float64(x[i*n+j])
@@ -137,20 +140,37 @@ func (s *sums) block(x, dense []float32) {
 		}
 	})
 	s.tokens += rows
-	if s.cross == nil {
-		return
+	if s.summed += rows; s.summed >= sumRows {
+		s.widen()
 	}
-	kernels.CrossGram(s.products, x, dense, rows, n)
+}
+
+// widen adds the sums of products to those in float64.
+func (s *sums) widen() {
+	n := s.width
+	s.summed = 0
 	parallel.Range(n, 64, func(first, last int) {
-		sum := s.cross[first*n : last*n]
-		for j, v := range s.products[first*n : last*n] {
-			sum[j] += float64(v)
+		for i := first; i < last; i++ {
+			take(s.gram[i*n+i:(i+1)*n], s.products[i*n+i:(i+1)*n])
+			if s.cross != nil {
+				take(s.cross[i*n:(i+1)*n], s.crossProducts[i*n:(i+1)*n])
+			}
 		}
 	})
 }
 
+// take adds numbers to sums, and leaves zeros.
+func take(sums []float64, numbers []float32) {
+	sums = sums[:len(numbers)]
+	for j, v := range numbers {
+		sums[j] += float64(v)
+	}
+	clear(numbers)
+}
+
 // stats ends the sums, whose memory it takes.
 func (s *sums) stats() *Stats {
+	s.widen()
 	for j := range s.sumAbs {
 		s.sumAbs[j] /= float64(s.tokens)
 		s.sum[j] /= float64(s.tokens)

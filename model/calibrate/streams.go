@@ -14,7 +14,7 @@ import (
 var ErrNotFinite = errors.New("not finite: the model's numbers are too large to compute with")
 
 // pieceTokens run through half a layer between two looks at the context.
-const pieceTokens = blockRows
+const pieceTokens = 256
 
 // streams is the residual stream of all sequences on its way through the model.
 type streams struct {
@@ -22,6 +22,29 @@ type streams struct {
 	batches []model.Batch
 	x       [][]float32 // one a batch, [tokens, hidden]
 	drawn   []int       // tokens of all, in order, whose inputs are sampled
+
+	// what the last site of a half has as input, [tokens, width] of each piece, from its gathering
+	// to the move through the half; nil where it was not gathered, or is too large
+	inputs [][]float32
+	spare  [][]float32 // memory of inputs that were used
+}
+
+// InputBytes bounds the inputs of one site of all tokens that a pass keeps, so that it need not
+// compute them twice.
+const InputBytes = 2 << 30
+
+// KeptInputs is the memory that a pass in the sequential order takes for the inputs of a site of a
+// width, of so many tokens, beside all else: of two models where a target asks for the dense one.
+// Above InputBytes they are not kept: then it is 0.
+func KeptInputs(tokens, width int, target bool) int64 {
+	n := 4 * int64(tokens) * int64(width)
+	if target {
+		n *= 2
+	}
+	if n > InputBytes {
+		return 0
+	}
+	return n
 }
 
 func newStreams(ctx context.Context, m *model.Model, layers Layers, sequences []Sequence, chunk int) (*streams, error) {
@@ -79,14 +102,64 @@ func checkSequence(m *model.Model, i int, s Sequence) error {
 	return nil
 }
 
-// advance moves all streams through half a layer for good.
-func (s *streams) advance(ctx context.Context, h half) error {
+// advance moves all streams through half a layer for good, from the inputs of its last site where
+// these were kept. Of them stayed are still there, nil are all.
+func (s *streams) advance(ctx context.Context, h half, stayed []int) error {
+	inputs := s.inputs
+	s.inputs = nil
+	if inputs != nil {
+		return s.project(ctx, h, inputs, stayed)
+	}
 	for i, b := range s.batches {
 		if err := s.run(ctx, s.x[i], b, h, nil); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// project moves all streams through the last linear layer of a half.
+func (s *streams) project(ctx context.Context, h half, inputs [][]float32, stayed []int) error {
+	next := 0
+	for i, b := range s.batches {
+		for _, p := range pieces(b, h.part) {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			rows := p.to - p.from
+			input := inputs[next]
+			s.spare = append(s.spare, input)
+			if stayed != nil {
+				input = selected(input, rows, stayed)
+			}
+			next++
+			s.model.Project(h.layer, sites[h.part][1], s.x[i][p.from*s.model.Hidden:p.to*s.model.Hidden], input, rows)
+		}
+	}
+	return nil
+}
+
+// memory is that of inputs that were used, or none.
+func (s *streams) memory() []float32 {
+	last := len(s.spare) - 1
+	if last < 0 {
+		return nil
+	}
+	x := s.spare[last]
+	s.spare = s.spare[:last]
+	return x
+}
+
+// selected is some columns of x, which has rows, in its memory. Columns are in ascending order.
+func selected(x []float32, rows int, columns []int) []float32 {
+	width, at := len(x)/rows, 0
+	for row := range rows {
+		for _, j := range columns {
+			x[at] = x[row*width+j]
+			at++
+		}
+	}
+	return x[:at]
 }
 
 // clone is the same streams on their way through another model.
@@ -151,21 +224,25 @@ func (s *streams) move(x []float32, b model.Batch, h half, p piece, tap model.Ta
 }
 
 // gather runs half a layer up to one of its sites and returns the statistics of that, with those
-// across to the same site of other, which may be nil. The streams stay where they are.
-func (s *streams) gather(ctx context.Context, h half, want model.Site, other *streams) (*Stats, error) {
+// across to the same site of other, which may be nil. The streams stay where they are. keep keeps
+// the inputs.
+func (s *streams) gather(ctx context.Context, h half, want model.Site, other *streams, keep bool) (*Stats, error) {
 	var sums *sums
 	var x, dense []float32 // of a piece
 	width := 0
-	keep := func(to *[]float32) model.Tap {
+	copyOf := func(s *streams, to *[]float32) model.Tap {
 		return func(_ int, site model.Site, input []float32, _, w int) (more bool) {
 			if site != want {
 				return true
+			}
+			if keep {
+				*to = s.memory()
 			}
 			*to, width = append((*to)[:0], input...), w
 			return false
 		}
 	}
-	own, beside := keep(&x), keep(&dense)
+	own, beside := copyOf(s, &x), copyOf(other, &dense)
 	for i, b := range s.batches {
 		for _, p := range pieces(b, h.part) {
 			if err := ctx.Err(); err != nil {
@@ -179,6 +256,13 @@ func (s *streams) gather(ctx context.Context, h half, want model.Site, other *st
 				sums = newSums(width, other != nil, s.drawn)
 			}
 			sums.add(ctx, x, dense, p.to-p.from)
+			if !keep {
+				continue
+			}
+			s.inputs = append(s.inputs, x)
+			if other != nil {
+				other.inputs = append(other.inputs, dense)
+			}
 		}
 		sums.flush()
 	}

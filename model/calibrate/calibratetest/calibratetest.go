@@ -85,3 +85,7 @@ func (c *CountedContext) Err() error {
 	}
 	return nil
 }
+
+// Recomputing is a method that is not known to be a calibrate.Keeper: a pass computes the inputs of
+// the last site of a half once more for the move through it.
+type Recomputing[R any] struct{ calibrate.Method[R] }
