@@ -6,31 +6,34 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
-	"strings"
 
 	"slimlab/model"
 	"slimlab/model/calibrate"
 )
 
 // Budget has the width of each layer chosen, so that the sum of the layers' relative output errors
-// is the least that so many parameters allow. The errors are those of the model as it was, by
-// greedy removal with least squares (a curve of each layer), whatever method then prunes.
+// is the least that so many parameters, or so much time, allow. The errors are those of the model
+// as it was, by greedy removal with least squares (a curve of each layer), whatever method then
+// prunes.
 type Budget struct {
 	MLP, Heads bool // which widths are chosen: of neurons, and of KV groups
 	Parameters int  // of these that stay at most: see HalfParameters
+	Time       *TimeBudget
 	// of each layer's error; nil is one each
 	Importance []float64
 }
 
 // BudgetReport is what a Budget came to.
 type BudgetReport struct {
-	Parameters int `json:"parameters"` // that may stay
-	Kept       int `json:"kept"`       // that stay
+	Parameters int         `json:"parameters,omitzero"` // that may stay
+	Kept       int         `json:"kept"`                // that stay
+	Time       *TimeReport `json:"time,omitempty"`      // of a budget of time, in place of Parameters
 	// the widths that were chosen from are multiples of it
-	Lattice int           `json:"lattice"`
-	Error   float64       `json:"error"`   // the sum of the layers' errors, each times its importance
-	Uniform float64       `json:"uniform"` // the same where all layers lose the same share, within the budget
+	Lattice int     `json:"lattice"`
+	Error   float64 `json:"error"` // the sum of the layers' errors, each times its importance
+	// the same where all layers lose the same share, the least that is within the budget; of a
+	// budget of time 0 where none is: see TimeReport.Uniform
+	Uniform float64       `json:"uniform"`
 	Layers  []LayerBudget `json:"layers"`
 }
 
@@ -42,26 +45,6 @@ type LayerBudget struct {
 	Kept   int          `json:"kept"`
 	Error  float64      `json:"error"`
 	Curve  []CurvePoint `json:"curve"`
-}
-
-// ParseBudget reads a budget: a share of the parameters that stay, such as 80% or 0.8, or the bytes
-// that they take in bfloat16, such as 500MB.
-func ParseBudget(text string) (share float64, bytes int64, err error) {
-	bad := fmt.Errorf("found %q, expected a share that stays, above 0 and below 1, such as 80%% or 0.8, or bytes such as 500MB", text)
-	for i, unit := range []string{"KB", "MB", "GB"} {
-		if number, ok := strings.CutSuffix(text, unit); ok {
-			x, err := strconv.ParseFloat(number, 64)
-			if err != nil || !(x > 0 && x < 1e6) || strings.ContainsAny(number, "xXpP_") {
-				return 0, 0, bad
-			}
-			return 0, int64(x * math.Pow(1000, float64(i+1))), nil
-		}
-	}
-	cut, err := ParseCut(text)
-	if err != nil || cut.Ratio == 0 {
-		return 0, 0, bad
-	}
-	return cut.Ratio, 0, nil
 }
 
 // HalfParameters counts the parameters that removing neurons, or KV groups, makes fewer.
@@ -98,10 +81,14 @@ func (b Budget) Least(c model.Config, align int) int {
 	return HalfParameters(c, least, b.MLP, b.Heads)
 }
 
-// Check reports a budget that no widths of a model meet, or that all do.
+// Check reports a budget that no widths of a model meet, or that all do. Of a budget of time it
+// reports what needs no measurement.
 func (b Budget) Check(c model.Config, align int) error {
 	least, all := b.Least(c, align), HalfParameters(c, c.Layers, b.MLP, b.Heads)
 	share := func(n int) float64 { return 100 * float64(n) / float64(all) }
+	if b.Time != nil {
+		return b.Time.check()
+	}
 	switch {
 	case b.Importance != nil && len(b.Importance) != len(c.Layers):
 		return fmt.Errorf("found importance of %d layers, expected one for each of the model's %d", len(b.Importance), len(c.Layers))
@@ -113,50 +100,40 @@ func (b Budget) Check(c model.Config, align int) error {
 	return nil
 }
 
-// widest is the most widths of a layer that are chosen from.
-const mostWidths = 256
-
 // measured is a half of a layer with the error of each of its widths.
 type measured struct {
-	layer  int
-	part   Part
-	before int
-	unit   int       // parameters of one
+	Half
 	curve  []float64 // by the units that are removed
-	step   int       // of the widths that may be chosen
-	align  int       // of the narrower ones, and of this one where it may stay
 	weight float64
 }
 
-// widths are those that may be chosen, the widest first. All are aligned: one that is not now does
-// not stay.
-func (m *measured) widths() []int {
-	var all []int
-	if m.before%m.align == 0 {
-		all = append(all, m.before)
+func (m *measured) loss(kept int) float64 {
+	if m.curve == nil { // nothing is chosen
+		return 0
 	}
-	for kept := (m.before - 1) / m.step * m.step; kept >= m.step; kept -= m.step {
-		all = append(all, kept)
-	}
-	return all
+	return m.weight * m.curve[m.Before-kept]
 }
-
-func (m *measured) loss(kept int) float64 { return m.weight * m.curve[m.before-kept] }
 
 // measurer is the calibrate.Method that measures curves. It changes nothing.
 type measurer struct {
 	budget  Budget
 	model   *model.Model
 	damping float64
-	align   int
-	found   []measured
+	halves  []measured
+}
+
+// half is the one whose width is chosen, of a layer and what reads the site; nil where none is.
+func (m *measurer) half(layer int, site model.Site) *measured {
+	for i := range m.halves {
+		if h := &m.halves[i]; h.Layer == layer && !h.stays() && (h.Part == MLP && site == model.SiteDown || h.Part == Heads && site == model.SiteO) {
+			return h
+		}
+	}
+	return nil
 }
 
 // Wants implements calibrate.Method.
-func (m *measurer) Wants(l model.LinearLayer) bool {
-	widths := m.model.Layers[l.Layer]
-	return m.budget.MLP && l.Site == model.SiteDown && widths.MLP > m.align || m.budget.Heads && l.Site == model.SiteO && widths.KVHeads > 1
-}
+func (m *measurer) Wants(l model.LinearLayer) bool { return m.half(l.Layer, l.Site) != nil }
 
 // Compress implements calibrate.Method.
 func (m *measurer) Compress(ctx context.Context, s *calibrate.Stats, linears []model.LinearLayer, report func(struct{})) error {
@@ -164,24 +141,15 @@ func (m *measurer) Compress(ctx context.Context, s *calibrate.Stats, linears []m
 	if err != nil {
 		return fmt.Errorf("%w: prune before quantizing", err)
 	}
-	c := m.model.Layers[s.Layer]
-	of := measured{layer: s.Layer, part: MLP, before: c.MLP, unit: neuronParameters(m.model.Config), step: m.align, align: m.align, weight: 1}
+	of := m.half(s.Layer, s.Site)
 	group := 1
-	if s.Site == model.SiteO {
-		queries := c.Heads / c.KVHeads
-		of.part, of.before, of.unit, of.step, of.align, group = Heads, c.KVHeads, groupParameters(m.model.Config, queries), 1, 1, queries*m.model.HeadDim
-	}
-	if m.budget.Importance != nil {
-		of.weight = m.budget.Importance[s.Layer]
-	}
-	for of.before/of.step > mostWidths {
-		of.step += of.align
+	if of.Part == Heads {
+		group = of.Queries * m.model.HeadDim
 	}
 	q := newProblem(ctx, inputs{gram: s.Gram, mean: s.Mean}, w.Data, units{group: group}, m.damping)
-	if of.curve, err = q.curve(of.step); err != nil {
-		return fmt.Errorf("layer %d, %s: %w", s.Layer, of.part, err)
+	if of.curve, err = q.curve(of.Widths[len(of.Widths)-1]); err != nil {
+		return fmt.Errorf("layer %d, %s: %w", s.Layer, of.Part, err)
 	}
-	m.found = append(m.found, of)
 	report(struct{}{})
 	return nil
 }
@@ -212,9 +180,27 @@ func (o *Options) chooseWidths(ctx context.Context, layers calibrate.Layers, cal
 	if err != nil {
 		return nil, err
 	}
-	m := &measurer{budget: *o.Budget, model: frame, damping: cmp.Or(o.Damping, defaultDamping), align: max(1, o.Align)}
-	if err := o.Budget.Check(frame.Config, m.align); err != nil {
+	align := max(1, o.Align)
+	if err := o.Budget.Check(frame.Config, align); err != nil {
 		return nil, err
+	}
+	if o.Budget.Time != nil {
+		if err := o.Budget.CheckTimes(frame.Config, align); err != nil {
+			return nil, err
+		}
+	}
+	m := &measurer{budget: *o.Budget, model: frame, damping: cmp.Or(o.Damping, defaultDamping)}
+	halves := m.budget.Halves(frame.Config, align)
+	costs, err := m.budget.costs(frame.Config, halves)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range halves {
+		of := measured{Half: h, weight: 1}
+		if m.budget.Importance != nil {
+			of.weight = m.budget.Importance[h.Layer]
+		}
+		m.halves = append(m.halves, of)
 	}
 	run := calibrate.Options[struct{}]{Settings: calibrate.Settings{Parallel: true, Store: o.Statistics.Store}, ChunkTokens: o.ChunkTokens}
 	if o.Measured != nil {
@@ -223,7 +209,7 @@ func (o *Options) chooseWidths(ctx context.Context, layers calibrate.Layers, cal
 	if _, err := calibrate.Run(ctx, unchanged{layers, frame}, calibration, run, m); err != nil {
 		return nil, err
 	}
-	r, err := m.choose()
+	r, err := m.choose(costs, align)
 	if err != nil {
 		return nil, err
 	}
@@ -240,112 +226,71 @@ func (o *Options) chooseWidths(ctx context.Context, layers calibrate.Layers, cal
 }
 
 // choose solves for the widths.
-func (m *measurer) choose() (*BudgetReport, error) {
-	r := &BudgetReport{Parameters: m.budget.Parameters, Lattice: m.align}
-	// what no width is chosen of
-	fixed := HalfParameters(m.model.Config, m.model.Layers, m.budget.MLP, m.budget.Heads)
-	all := 0
-	items := make([][]choiceOf, len(m.found))
-	for i := range m.found {
-		of := &m.found[i]
-		fixed -= of.before * of.unit
-		all += of.before * of.unit
-		if of.part == MLP {
+func (m *measurer) choose(costs costs, align int) (*BudgetReport, error) {
+	r := &BudgetReport{Parameters: m.budget.Parameters, Lattice: align}
+	items := make([][]choiceOf, len(m.halves))
+	for i := range m.halves {
+		of := &m.halves[i]
+		if of.Part == MLP && !of.stays() {
 			r.Lattice = max(r.Lattice, of.step)
 		}
-		for _, kept := range of.widths() {
-			items[i] = append(items[i], choiceOf{kept * of.unit, of.loss(kept)})
+		for _, kept := range of.Widths {
+			items[i] = append(items[i], choiceOf{costs.of(of.Half, kept), of.loss(kept)})
 		}
 	}
-	chosen, ok := allocate(items, m.budget.Parameters-fixed)
+	chosen, ok := allocate(items, costs.most)
 	if !ok {
-		least := fixed
-		for i := range m.found {
-			widths := m.found[i].widths()
-			least += widths[len(widths)-1] * m.found[i].unit
-		}
-		return nil, fmt.Errorf("the budget is %d parameters, and the narrowest widths have %d: expected at least these", m.budget.Parameters, least)
+		return nil, costs.unmet(items)
 	}
-	r.Kept = fixed
+	cost := int64(0)
+	parameters := parameterCosts(m.model.Config)
 	for i, at := range chosen {
-		of := &m.found[i]
-		kept := of.widths()[at]
-		r.Kept += kept * of.unit
-		r.Error += of.loss(kept)
-		r.Layers = append(r.Layers, LayerBudget{of.layer, of.part, of.before, kept, of.curve[of.before-kept], thinned(of.curve, of.before)})
+		of := &m.halves[i]
+		kept := of.Widths[at]
+		cost += items[i][at].cost
+		r.Kept += int(parameters(of.Half, kept))
+		r.Error += items[i][at].loss
+		if of.curve != nil {
+			r.Layers = append(r.Layers, LayerBudget{of.Layer, of.Part, of.Before, kept, of.curve[of.Before-kept], thinned(of.curve, of.Before)})
+		}
 	}
-	r.Uniform = m.uniform(m.budget.Parameters-fixed, all)
+	equal, uniform, _ := m.uniform(items, costs.most)
+	r.Uniform = uniform
+	if t := m.budget.Time; t != nil {
+		r.Time = &TimeReport{
+			Machine: t.Times.Machine, Format: t.Times.Format, Rows: t.Times.Rows, Spread: t.Times.Spread,
+			Most: milliseconds(costs.most), Before: milliseconds(costs.before), Kept: milliseconds(cost), Uniform: milliseconds(equal),
+		}
+	}
 	return r, nil
 }
 
-// uniform is the loss where every half keeps the same share of its width, rounded down to a width
-// that may be chosen, but to the narrowest at least.
-func (m *measurer) uniform(budget, all int) float64 {
-	loss := 0.0
-	for i := range m.found {
-		of := &m.found[i]
-		widths := of.widths()
-		kept := widths[len(widths)-1]
-		for _, w := range widths {
-			if w*all <= of.before*budget {
-				kept = w
-				break
+// uniform is the cost and the loss where every half keeps the same share of its width, rounded down
+// to a width that may be chosen, but to the narrowest at least: of the shares whose cost is within
+// the budget the largest. It is not ok where none is.
+func (m *measurer) uniform(items [][]choiceOf, budget int64) (cost int64, loss float64, ok bool) {
+	type share struct{ kept, of int }
+	var shares []share
+	for i := range m.halves {
+		for _, w := range m.halves[i].Widths {
+			shares = append(shares, share{w, m.halves[i].Before})
+		}
+	}
+	slices.SortFunc(shares, func(a, b share) int { return cmp.Compare(b.kept*a.of, a.kept*b.of) })
+	shares = slices.CompactFunc(shares, func(a, b share) bool { return a.kept*b.of == b.kept*a.of })
+	for _, s := range shares {
+		cost, loss = 0, 0
+		for i := range m.halves {
+			of := &m.halves[i]
+			at := slices.IndexFunc(of.Widths, func(w int) bool { return w*s.of <= of.Before*s.kept })
+			if at < 0 {
+				at = len(of.Widths) - 1
 			}
+			cost, loss = cost+items[i][at].cost, loss+items[i][at].loss
 		}
-		loss += of.loss(kept)
-	}
-	return loss
-}
-
-// choiceOf is one of the choices of an item.
-type choiceOf struct {
-	cost int
-	loss float64
-}
-
-// allocate takes one choice of each item, so that the sum of costs is within the budget and the sum
-// of losses is the least; of equals one of the lowest cost. It is exact: after each item it keeps
-// every sum that no other has at once a lower cost and a lower loss than. It is not ok where no
-// choice fits.
-func allocate(items [][]choiceOf, budget int) (chosen []int, ok bool) {
-	type state struct {
-		choiceOf
-		before, choice int // of the state that this one adds a choice to
-	}
-	least := make([]int, len(items)+1) // of the items from here on
-	for i := len(items) - 1; i >= 0; i-- {
-		least[i] = math.MaxInt
-		for _, c := range items[i] {
-			least[i] = min(least[i], least[i+1]+c.cost)
+		if cost <= budget {
+			return cost, loss, true
 		}
 	}
-	if least[0] > budget {
-		return nil, false
-	}
-	levels := [][]state{{{}}}
-	for i, item := range items {
-		var next []state
-		for b, s := range levels[i] {
-			for c, of := range item {
-				if cost := s.cost + of.cost; cost+least[i+1] <= budget {
-					next = append(next, state{choiceOf{cost, s.loss + of.loss}, b, c})
-				}
-			}
-		}
-		slices.SortFunc(next, func(a, b state) int { return cmp.Or(cmp.Compare(a.cost, b.cost), cmp.Compare(a.loss, b.loss)) })
-		kept := next[:0]
-		for _, s := range next {
-			if len(kept) == 0 || s.loss < kept[len(kept)-1].loss {
-				kept = append(kept, s)
-			}
-		}
-		levels = append(levels, slices.Clone(kept))
-	}
-	chosen = make([]int, len(items))
-	at := len(levels[len(items)]) - 1 // the last has the highest cost and the lowest loss
-	for i := len(items); i > 0; i-- {
-		s := levels[i][at]
-		chosen[i-1], at = s.choice, s.before
-	}
-	return chosen, true
+	return 0, 0, false
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"slimlab/kernels/parallel"
 	"slimlab/model"
@@ -13,7 +14,7 @@ import (
 )
 
 // bruteForce is the least loss of all choices within a budget, and the lowest cost that has it.
-func bruteForce(items [][]choiceOf, budget int) (best choiceOf, ok bool) {
+func bruteForce(items [][]choiceOf, budget int64) (best choiceOf, ok bool) {
 	if len(items) == 0 {
 		return choiceOf{}, budget >= 0
 	}
@@ -27,7 +28,9 @@ func bruteForce(items [][]choiceOf, budget int) (best choiceOf, ok bool) {
 	return best, ok
 }
 
-// The allocation is the best of all choices, at any budget, and fails where none fits.
+// The allocation is the best of all choices, at any budget, and fails where none fits: of costs
+// that fall with the width, as parameters do, and of costs that do not, as times that were
+// measured.
 func TestAllocationEqualsBruteForce(t *testing.T) {
 	const trials = 1000
 	none := 0
@@ -40,11 +43,18 @@ func TestAllocationEqualsBruteForce(t *testing.T) {
 			n := 1 + rng.IntN(6)
 			for w := n; w > 0; w-- {
 				// losses that are equal at times, and do not always rise as the width falls
-				items[i] = append(items[i], choiceOf{w * unit, float64(rng.IntN(16)) / 16})
+				cost := int64(w * unit)
+				if seed%2 == 1 { // a measured time: the narrower may take longer
+					cost = 1 + rng.Int64N(40)
+				}
+				items[i] = append(items[i], choiceOf{cost, float64(rng.IntN(16)) / 16})
 			}
 			widest += n * unit
 		}
-		budget := rng.IntN(widest + 2)
+		budget := rng.Int64N(int64(widest) + 2)
+		if seed%2 == 1 {
+			budget = rng.Int64N(int64(40*len(items)) + 2)
+		}
 		want, fits := bruteForce(items, budget)
 		chosen, ok := allocate(items, budget)
 		if ok != fits {
@@ -120,11 +130,11 @@ func TestWidthsUnderABudget(t *testing.T) {
 			sum += weight * l.Error
 			for _, p := range l.Curve { // all widths: there are few
 				if p.Kept%step == 0 {
-					items[i] = append(items[i], choiceOf{p.Kept * unit, weight * p.Error})
+					items[i] = append(items[i], choiceOf{int64(p.Kept * unit), weight * p.Error})
 				}
 			}
 		}
-		if want, _ := bruteForce(items, b.Parameters); !near(got.Error, want.loss, 1e-9) || !near(got.Error, sum, 1e-9) {
+		if want, _ := bruteForce(items, int64(b.Parameters)); !near(got.Error, want.loss, 1e-9) || !near(got.Error, sum, 1e-9) {
 			t.Errorf("%+v: the sum of errors is %g, of the layers %g, by brute force %g", c, got.Error, sum, want.loss)
 		}
 		if b.MLP && !b.Heads && b.Importance == nil && pruned.Layers[0].MLP >= pruned.Layers[2].MLP {
@@ -169,17 +179,18 @@ func TestBudgetRefusals(t *testing.T) {
 }
 
 func TestParseBudget(t *testing.T) {
-	for text, want := range map[string]struct {
-		share float64
-		bytes int64
-	}{"80%": {0.8, 0}, "0.8": {0.8, 0}, "500MB": {0, 5e8}, "1.5GB": {0, 15e8}, "12KB": {0, 12000}} {
-		if share, bytes, err := ParseBudget(text); err != nil || share != want.share || bytes != want.bytes {
-			t.Errorf("%q: %g, %d, %v", text, share, bytes, err)
+	for text, want := range map[string]BudgetSize{
+		"80%": {Share: 0.8}, "0.8": {Share: 0.8}, "500MB": {Bytes: 5e8}, "1.5GB": {Bytes: 15e8}, "12KB": {Bytes: 12000},
+		"12ms": {Time: 12 * time.Millisecond}, "1.5ms": {Time: 1500 * time.Microsecond}, "0.2 s": {Time: 200 * time.Millisecond}, "250us": {Time: 250 * time.Microsecond},
+		"80% of time": {ShareOfTime: 0.8}, "0.8 of time": {ShareOfTime: 0.8},
+	} {
+		if got, err := ParseBudget(text); err != nil || got != want {
+			t.Errorf("%q: %+v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"", "0", "1", "100%", "0%", "MB", "-1MB", "nanMB", "5000", "5TB", "0x1GB"} {
-		if _, _, err := ParseBudget(text); err == nil {
-			t.Errorf("%q is no error", text)
+	for _, text := range []string{"", "0", "1", "100%", "0%", "MB", "-1MB", "nanMB", "5000", "5TB", "0x1GB", "ms", "0ms", "-2ms", "nanms", "infs", "12m", "5000s", "1e-9us", "of time", "120% of time", "0 of time", "3 of time"} {
+		if got, err := ParseBudget(text); err == nil {
+			t.Errorf("%q is no error: %+v", text, got)
 		}
 	}
 }
@@ -187,13 +198,10 @@ func TestParseBudget(t *testing.T) {
 // A layer of thousands of widths is chosen from at most mostWidths of them, all multiples of the
 // alignment.
 func TestWidthsOfAWideLayer(t *testing.T) {
-	for _, c := range []struct{ before, align int }{{14336, 1}, {14336, 128}, {1000, 7}, {5, 1}} {
-		m := measured{before: c.before, step: c.align, align: c.align}
-		for m.before/m.step > mostWidths {
-			m.step += c.align
-		}
-		all := m.widths()
-		if len(all) > mostWidths+1 || (all[0] == c.before) != (c.before%c.align == 0) || slices.ContainsFunc(all, func(w int) bool { return w%c.align != 0 || w < 1 || w > c.before }) {
+	for _, c := range []struct{ before, align, most int }{{14336, 1, mostWidths}, {14336, 128, mostWidths}, {14336, 128, mostTimed}, {1000, 7, mostWidths}, {5, 1, mostWidths}, {10, 8, mostTimed}, {8, 8, mostTimed}} {
+		h := newHalf(0, MLP, c.before, c.align, c.most)
+		all := h.Widths
+		if len(all) > c.most+1 || len(all) == 0 || (all[0] == c.before) != (c.before%c.align == 0) || slices.ContainsFunc(all, func(w int) bool { return w%c.align != 0 || w < 1 || w > c.before }) {
 			t.Errorf("%+v: %d widths, %v", c, len(all), all)
 		}
 	}

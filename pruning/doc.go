@@ -44,7 +44,8 @@
 //
 // The supports of greedy removal are nested, so that one factorisation gives the error of every
 // width of a layer. With a Budget the widths of the layers are those of the least sum of these
-// errors, exactly: see allocate.
+// errors, exactly: see allocate. What a width costs is a table, of its parameters or of the time
+// that its products were measured to take.
 //
 // ChooseLayers removes whole layers instead: those that change the residual stream least (block
 // importance, Men et al., 2024).

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -86,6 +87,7 @@ type Wanted struct {
 	// with BudgetWidths the budget of neurons, as ParseBudget reads it; "" is as much as LayerCut
 	// leaves, of what it cuts
 	Budget string
+	Rows   int // of a budget of time: see TimeBudget
 	Align  int // 0 is chosen
 	Group  int // of a later quantization, 0 is none
 }
@@ -112,13 +114,16 @@ func (w Wanted) Plan(c model.Config) (Planned, error) {
 	case w.Budget != "" && cut != (LayerCut{}):
 		return p, &CutError{"budget", "is beside a cut, which says the budget too: expected one of them"}
 	case w.Budget != "":
-		share, bytes, err := ParseBudget(w.Budget)
+		size, err := ParseBudget(w.Budget)
 		if err != nil {
 			return p, &CutError{"budget", err.Error()}
 		}
-		p.Budget = &Budget{MLP: true, Parameters: int(share * float64(all))}
-		if bytes > 0 {
-			p.Budget.Parameters = int(bytes / 2) // bfloat16
+		if size.IsTime() {
+			return w.planTime(c, size)
+		}
+		p.Budget = &Budget{MLP: true, Parameters: int(size.Share * float64(all))}
+		if size.Bytes > 0 {
+			p.Budget.Parameters = int(size.Bytes / 2) // bfloat16
 		}
 		if err := p.Budget.Check(c, 1); err != nil {
 			return p, &CutError{"budget", err.Error()}
@@ -147,6 +152,44 @@ func (w Wanted) Plan(c model.Config) (Planned, error) {
 	}
 	p.Cuts = nil
 	return p, nil
+}
+
+// planTime plans a budget of time. What it leaves is not known before the widths are chosen: the
+// layers stay as they are, rounded down to the alignment.
+func (w Wanted) planTime(c model.Config, size BudgetSize) (Planned, error) {
+	p := Planned{Align: w.Align, Budget: &Budget{MLP: true, Time: &TimeBudget{Most: size.Time, Share: size.ShareOfTime, Rows: max(1, w.Rows)}}}
+	if p.Align == 0 {
+		p.Align = timeAlignment(c.Layers, w.Group)
+	}
+	p.Layers = slices.Clone(c.Layers)
+	some := false
+	for i, l := range p.Layers {
+		if w.Group > 1 && (p.Align%w.Group != 0 || l.MLP < w.Group) {
+			return p, &CutError{"align", fmt.Sprintf("the widths of layer %d would not be multiples of the groups of %d of a later quantization: expected an align that is one", i, w.Group)}
+		}
+		if l.MLP > p.Align {
+			p.Layers[i].MLP = l.MLP / p.Align * p.Align
+			some = true
+		}
+	}
+	if !some {
+		return p, &CutError{"align", fmt.Sprintf("no layer has more than %d neurons, and all of them stay: expected a smaller align", p.Align)}
+	}
+	if err := p.Budget.Check(c, p.Align); err != nil {
+		return p, &CutError{"budget", err.Error()}
+	}
+	return p, nil
+}
+
+// timeAlignment is the automatic alignment of widths that a time chooses: the largest of alignments
+// of which each layer has 32 or more widths, else 8 or the group of a later quantization.
+func timeAlignment(layers []model.LayerConfig, group int) int {
+	for _, align := range alignments {
+		if (group <= 1 || align%group == 0) && !slices.ContainsFunc(layers, func(l model.LayerConfig) bool { return l.MLP < 32*align }) {
+			return align
+		}
+	}
+	return max(group, alignments[len(alignments)-1])
 }
 
 // CutError is what is wrong with a part of a cut.

@@ -96,5 +96,8 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 	if err != nil {
 		return nil, errors.Join(err, s.to.Abandon())
 	}
+	if err := removeTimes(to); err != nil {
+		return nil, err
+	}
 	return r, r.complete(to, start)
 }

@@ -9,6 +9,8 @@ import (
 	"slimlab/model"
 	"slimlab/model/checkpoint"
 	"slimlab/model/checkpoint/engines"
+	"slimlab/pruning"
+	"slimlab/pruning/timing"
 	"slimlab/quant/transform"
 )
 
@@ -46,6 +48,11 @@ type Options struct {
 	// result; may be nil
 	Begin func(MemoryEstimate, []Compatibility)
 
+	// Machine names this machine, for the times of a budget.
+	Machine string
+	// Timer measures the products that a budget of time chooses widths by; nil is this machine's.
+	Timer pruning.Timer
+
 	watch *recipe.Watch // of the files of what is converted
 }
 
@@ -58,6 +65,9 @@ func (o *Options) complete(from *checkpoint.Checkpoint) error {
 	}
 	if o.Content == nil {
 		o.Content = recipe.Checkpoint
+	}
+	if o.Timer == nil {
+		o.Timer = timing.New(o.Machine)
 	}
 	if o.Progress == nil {
 		o.Progress = func(int, int, string) {}

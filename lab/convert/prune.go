@@ -27,6 +27,7 @@ type Pruning struct {
 
 	widths pruning.Widths
 	budget string
+	rows   int // of a budget of time
 	layers pruning.Cut
 	keep   int // layers, where whole ones are removed
 }
@@ -36,8 +37,11 @@ func Methods() []string { return pruning.Methods() }
 
 // Cuts are what is removed, in words: each a share such as "20%" or "0.2", a number, or "" for
 // none. Widths is "uniform", "budget" or "" for the first, with the budget of neurons.
-// Layers is how many whole layers, alone.
-type Cuts struct{ MLP, Heads, QueryHeads, Widths, Budget, Layers string }
+// Layers is how many whole layers, alone. Rows is of a budget of time; 0 is 1.
+type Cuts struct {
+	MLP, Heads, QueryHeads, Widths, Budget, Layers string
+	Rows                                           int
+}
 
 // Set sets the method by its name, and the cuts.
 func (p *Pruning) Set(method string, cuts Cuts) (err error) {
@@ -59,14 +63,24 @@ func (p *Pruning) Set(method string, cuts Cuts) (err error) {
 		for _, of := range []struct {
 			flag  string
 			given bool
-		}{{"--method", p.Method != pruning.OSSCAR}, {"--mlp", cuts.MLP != ""}, {"--heads", cuts.Heads != ""}, {"--query-heads", cuts.QueryHeads != ""}, {"--widths", cuts.Widths != ""}, {"--budget", cuts.Budget != ""}} {
+		}{{"--method", p.Method != pruning.OSSCAR}, {"--mlp", cuts.MLP != ""}, {"--heads", cuts.Heads != ""}, {"--query-heads", cuts.QueryHeads != ""}, {"--widths", cuts.Widths != ""}, {"--budget", cuts.Budget != ""}, {"--budget-rows", cuts.Rows != 0}} {
 			if of.given {
 				return besideLayers(cuts.Layers, of.flag)
 			}
 		}
 		return nil
 	}
-	p.budget = cuts.Budget
+	p.budget, p.rows = cuts.Budget, cuts.Rows
+	size, err := pruning.ParseBudget(p.budget)
+	if p.budget != "" && err != nil {
+		return fmt.Errorf("--budget: %w", err)
+	}
+	if p.rows != 0 && !size.IsTime() {
+		return errors.New("--budget-rows: is of a budget of time: leave it out, or give --budget such as 1.5ms")
+	}
+	if p.rows < 0 || p.rows > maxRows {
+		return fmt.Errorf("--budget-rows %d: expected 1 to %d", p.rows, maxRows)
+	}
 	if p.widths, err = pruning.ParseWidths(cmp.Or(cuts.Widths, string(pruning.UniformWidths))); err != nil {
 		return fmt.Errorf("--%w", err)
 	}
@@ -83,6 +97,9 @@ func (p *Pruning) Set(method string, cuts Cuts) (err error) {
 func besideLayers(layers, flag string) error {
 	return fmt.Errorf("--layers %s: whole layers are removed alone, as they are: leave %s out", layers, flag)
 }
+
+// maxRows bounds the tokens of a product that is timed.
+const maxRows = 65536
 
 // SetAlign sets the alignment from its text: a number, or auto.
 func (p *Pruning) SetAlign(text string) (err error) {
@@ -122,6 +139,9 @@ func (p *Pruning) recipe(ctx context.Context, from string, o *Options) (recipe.R
 	}
 	if p.widths == pruning.BudgetWidths {
 		of.Parameters["widths"], of.Parameters["budget"] = string(p.widths), p.budget
+	}
+	if size, err := pruning.ParseBudget(p.budget); err == nil && size.IsTime() {
+		of.Parameters["budget_rows"] = max(1, p.rows)
 	}
 	if p.Intercept {
 		of.Parameters["intercept"] = true
@@ -247,7 +267,7 @@ func (p *Pruning) plan(c model.Config) (model.Config, checkpoint.Storage, error)
 	if p.Intercept && !c.OBias {
 		return c, checkpoint.Storage{}, errors.New("--intercept: o_proj of this model has no bias (its config has no attention_bias): expected a model that has one, or no --intercept")
 	}
-	planned, err := pruning.Wanted{LayerCut: p.LayerCut, Widths: p.widths, Budget: p.budget, Align: p.Align}.Plan(c)
+	planned, err := pruning.Wanted{LayerCut: p.LayerCut, Widths: p.widths, Budget: p.budget, Rows: p.rows, Align: p.Align}.Plan(c)
 	var of *pruning.CutError
 	if errors.As(err, &of) {
 		err = fmt.Errorf("--%s: %w", strings.ReplaceAll(of.Key, "_", "-"), err)
@@ -292,6 +312,11 @@ func (p *Pruning) compress(ctx context.Context, s *stream, sequences []calibrate
 	if p.keep > 0 {
 		return p.compressDepth(ctx, s, sequences, r)
 	}
+	before := s.model.Config
+	before.Layers = slices.Clone(before.Layers) // which change
+	if err := p.time(ctx, s, r); err != nil {
+		return err
+	}
 	o := p.Options
 	o.Precision, o.ChunkTokens, o.Statistics = s.precision, chunkTokens, s.statistics
 	o.Measured = func(done, total int) { s.progress(done, total, "errors of each width of a layer") }
@@ -305,6 +330,14 @@ func (p *Pruning) compress(ctx context.Context, s *stream, sequences []calibrate
 	if err != nil {
 		return err
 	}
-	r.Pruning, r.Warnings = report, report.Warnings
+	r.Pruning, r.Warnings = report, append(r.Warnings, report.Warnings...)
+	if t := p.Budget; t != nil && t.Time != nil {
+		s.progress(0, 1, "times of both models' products")
+		passes, err := pruning.PassesOf(ctx, s.timer, t.Timing(before, p.Align), before.Layers, s.model.Layers)
+		if err != nil {
+			return err
+		}
+		report.Budget.Time.Passes = &passes
+	}
 	return nil
 }

@@ -67,6 +67,9 @@ func pruningLines(r *pruning.CutReport) []string {
 	}
 	if b := r.Budget; b != nil {
 		lines = append(lines, budgetLine(b))
+		if b.Time != nil {
+			lines = append(lines, b.Time.Lines()...)
+		}
 	}
 	for _, part := range []pruning.Part{pruning.Heads, pruning.QueryHeads, pruning.MLP} {
 		masked, updated, n := 0.0, 0.0, 0
@@ -88,6 +91,9 @@ func budgetLine(b *pruning.BudgetReport) string {
 	for _, l := range b.Layers {
 		kept := float64(l.Kept) / float64(l.Before)
 		least, most = min(least, kept), max(most, kept)
+	}
+	if b.Time != nil {
+		return fmt.Sprintf("layers keep %.3g%% to %.3g%% of their width; the sum of their errors is %.4g, %s, by the model as it was", 100*least, 100*most, b.Error, b.EqualShares())
 	}
 	return fmt.Sprintf("layers keep %.3g%% to %.3g%% of their width, %d of %d parameters; the sum of their errors is %.4g, with equal shares %.4g, by the model as it was",
 		100*least, 100*most, b.Kept, b.Parameters, b.Error, b.Uniform)

@@ -15,6 +15,7 @@ import (
 	"slimlab/model/calibrate"
 	"slimlab/model/checkpoint"
 	"slimlab/model/weight"
+	"slimlab/pruning"
 	"slimlab/quant/transform"
 )
 
@@ -35,6 +36,7 @@ type stream struct {
 	watch    *recipe.Watch
 	// which statistics a method is given
 	statistics calibrate.Settings
+	timer      pruning.Timer
 }
 
 // newStream begins, or continues, the folder to. of is all that its layers depend on.
@@ -54,7 +56,7 @@ func newStream(from *checkpoint.Checkpoint, to string, of recipe.Recipe, o Optio
 	if err != nil {
 		return nil, explain(err, of)
 	}
-	s := &stream{from: from, to: w, model: m, dtype: o.DType, progress: o.Progress, watch: o.watch, merging: o.merging, rotation: o.rotation}
+	s := &stream{from: from, to: w, model: m, dtype: o.DType, progress: o.Progress, watch: o.watch, merging: o.merging, rotation: o.rotation, timer: o.Timer}
 	if o.DType == checkpoint.BF16 {
 		s.precision = kernels.BFloat16
 	}

@@ -32,6 +32,7 @@ const (
 	agreementVersion      = 6 // 5 had means alone: no percentile, no interval, no flips
 	serveVersion          = 2
 	cacheVersion          = 1
+	timesVersion          = 1
 )
 
 // recipe begins the recipe of a stage that works on the task's training data.

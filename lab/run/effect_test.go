@@ -36,6 +36,9 @@ var effects = map[string]map[string]combination{
 			"query_heads: 1, mlp_layers: 20% 0 0":  "expected one of them",
 			"query_heads: 1, layers: 1, mlp: 20%":  "leave query_heads out",
 			"query_heads: 1, budget: 80%, mlp: 0 ": "query_heads is 1: is beside widths by a budget"}},
+		"budget_rows": {"budget_rows: 512, budget: 1.5ms", map[string]string{
+			"budget_rows: 512, budget: 80%": "budget_rows is of a budget of time, and budget is 80%",
+			"budget_rows: 512, mlp: 20%":    "budget_rows is of a budget of time, and there is none"}},
 		"widths": {"widths: budget, mlp: 20%", map[string]string{
 			"widths: budget, mlp_layers: 20% 0 0": "expected one of them",
 			"widths: uniform, budget: 80%":        "budget is 80%, and widths is uniform",

@@ -22,6 +22,8 @@ type job struct {
 	model *artifactModel
 	build func(dir string) error // nil where the model exists already
 	kv    kernels.KVFormat       // of the KV cache that its row is measured with
+	// before measures what may refuse the step, before any step of the cell is begun; it may be nil
+	before func() error
 	// prepare makes the artifacts that build reads, before build and without the lock of computing,
 	// which they take themselves; it may be nil
 	prepare func() error

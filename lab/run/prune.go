@@ -23,7 +23,8 @@ type Prune struct {
 	Heads       string      `key:"heads" default:"0" amount:"true" any:"removes nothing: give mlp, mlp_layers, heads, query_heads, budget or layers" doc:"key-value heads to remove from each layer, with their queries: a share, or a number"`
 	QueryHeads  string      `key:"query_heads" default:"0" amount:"true" any:"removes nothing: give mlp, mlp_layers, heads, query_heads, budget or layers" doc:"query heads to remove of every key-value head of each layer, whose keys and values stay: a share, or a number"`
 	Widths      string      `key:"widths" default:"uniform" one:"uniform|budget" doc:"uniform cuts all layers alike; budget: the widths of the least error with as many parameters in all, by the model as it was"`
-	Budget      string      `key:"budget" amount:"true" any:"removes nothing: give mlp, mlp_layers, heads, query_heads, budget or layers" doc:"with widths by a budget, in place of mlp and heads: what stays of the neurons' parameters, a share such as 80%, or bytes in bfloat16 such as 500MB"`
+	Budget      string      `key:"budget" amount:"true" any:"removes nothing: give mlp, mlp_layers, heads, query_heads, budget or layers" doc:"with widths by a budget, in place of mlp and heads: what stays of the neurons' parameters, a share such as 80%, or bytes in bfloat16 such as 500MB; or the time of the neurons' products, 1.5ms, or 80% of time, by the times of each width as they are measured on this machine"`
+	BudgetRows  int         `json:",omitzero" key:"budget_rows" default:"1" omit:"default" min:"1" max:"65536" doc:"of a budget of time: tokens that a product takes at once, 1 as in decode, 512 as in a prefill of so many"`
 	Layers      string      `key:"layers" default:"0" amount:"true" any:"removes nothing: give mlp, mlp_layers, heads, query_heads, budget or layers" doc:"whole layers to remove, those that change the residual stream least (1 − cosine of what goes in and comes out, after ShortGPT): a share, or a number; alone in a step"`
 	MLPLayers   string      `key:"mlp_layers" list:" " omit:"default" any:"removes nothing: give mlp, mlp_layers, heads, query_heads, budget or layers" doc:"MLP neurons to remove, an amount for each layer, as a list [25%, 0, 50%] or a text with spaces between, 25% 0 50%, in place of mlp"`
 	Align       string      `key:"align" default:"auto" amount:"true" doc:"round the kept number of neurons up to a multiple of this; auto: the largest up to 128 that keeps at most 5% of a layer more, and that groups of a later quantization divide"`
@@ -121,8 +122,12 @@ func (p *Prune) Check(given func(key string) bool, bad func(key, with, format st
 		}
 	}
 	if p.Budget != "" {
-		if _, _, err := pruning.ParseBudget(p.Budget); err != nil {
-			bad("budget", "", "is %s, expected a share that stays, above 0 and below 1, such as 80%% or 0.8, or bytes such as 500MB", p.Budget)
+		size, err := pruning.ParseBudget(p.Budget)
+		switch {
+		case err != nil:
+			bad("budget", "", "is %s, expected a share that stays, above 0 and below 1, such as 80%% or 0.8, bytes such as 500MB, a time such as 1.5ms, or a share of the time such as 80%% of time", p.Budget)
+		case given("budget_rows") && !size.IsTime():
+			bad("budget_rows", "budget", "is of a budget of time, and budget is %s: leave budget_rows out", p.Budget)
 		}
 		if !given("widths") {
 			p.Widths = string(pruning.BudgetWidths)
@@ -130,6 +135,9 @@ func (p *Prune) Check(given func(key string) bool, bad func(key, with, format st
 		if p.Widths != string(pruning.BudgetWidths) {
 			bad("budget", "widths", "is %s, and widths is %s: leave one of them out", p.Budget, p.Widths)
 		}
+	}
+	if p.Budget == "" && given("budget_rows") {
+		bad("budget_rows", "", "is of a budget of time, and there is none: leave it out, or give budget such as 1.5ms")
 	}
 	if p.MLPLayers != "" {
 		p.checkLayers(given, bad)
@@ -269,24 +277,33 @@ func (p *Prune) plan(ctx context.Context, w *worker, s scenario.Step) (job, erro
 	if cut.MLP != (pruning.Cut{}) && p.Align == alignAuto && options.Align > 1 {
 		w.run.noteOnce(lab.Info, fmt.Sprintf("%s: align is auto: the neurons that stay are a multiple of %d", s.Name, options.Align))
 	}
-	if planned.Budget != nil {
+	of := w.data.recipe(s.Kind, pruneVersion)
+	of.Inputs["model"], of.Parameters = source.key, p.parameters(cut, options)
+	var before, prepare func() error
+	switch times := w.budgetTimes(s, source.shape, &options); {
+	case times != nil:
+		w.run.noteOnce(lab.Info, s.Name+": the widths are chosen when the step is done; until then the plan counts with those that the model has")
+		of.Parameters["machine"] = w.run.timer().Machine()
+		prepare = func() error { return times.measure(ctx) }
+		before = func() error { return times.early(ctx, of) }
+	case planned.Budget != nil:
 		w.run.noteOnce(lab.Info, s.Name+": the widths are chosen when the step is done; until then the plan counts with equal ones")
 	}
 	p.Calibration.noteFew(w, s.Name)
 	p.Calibration.noteKept(w, s.Name, source.shape, func(site model.Site) bool {
 		return site == model.SiteO && (cut.Heads != (pruning.Cut{}) || cut.QueryHeads != (pruning.Cut{})) || site == model.SiteDown && (cut.MLP != (pruning.Cut{}) || p.MLPLayers != "")
 	})
-	of := w.data.recipe(s.Kind, pruneVersion)
-	of.Inputs["model"], of.Parameters = source.key, p.parameters(cut, options)
 	p.Calibration.into(&of, w.cell.Seed)
 	if options.Method.Draws() {
 		of.Seed = uint64(w.cell.Seed)
 		options.Seed = of.Seed
 	}
 	return job{
-		model:  stepModel(s, of, source.origin, withLayers(source.shape, planned.Layers)),
-		build:  func(dir string) error { return p.build(ctx, w, source, options, dir) },
-		report: func(dir string) error { return p.report(w, s.Name, dir) },
+		model:   stepModel(s, of, source.origin, withLayers(source.shape, planned.Layers)),
+		before:  before,
+		prepare: prepare,
+		build:   func(dir string) error { return p.build(ctx, w, source, options, dir) },
+		report:  func(dir string) error { return p.report(ctx, w, s.Name, source.shape, options.Budget, dir) },
 	}, nil
 }
 
@@ -322,6 +339,10 @@ func (p *Prune) parameters(cut pruning.LayerCut, o pruning.Options) recipe.Value
 	}
 	if o.Budget != nil {
 		values["budget"] = o.Budget.Parameters
+	}
+	if o.Budget != nil && o.Budget.Time != nil {
+		delete(values, "budget")
+		values["budget_ns"], values["budget_of_time"], values["budget_rows"] = int64(o.Budget.Time.Most), o.Budget.Time.Share, o.Budget.Time.Rows
 	}
 	if p.Refine > 0 {
 		values["refine"] = p.Refine
@@ -383,7 +404,7 @@ func (p *Prune) fit(c model.Config, o *pruning.Options, group int) (pruning.Plan
 		planned, err := p.fitLayers(c, o, group)
 		return planned, cut, err
 	}
-	planned, err := pruning.Wanted{LayerCut: cut, Widths: pruning.Widths(p.Widths), Budget: p.Budget, Align: o.Align, Group: group}.Plan(c)
+	planned, err := pruning.Wanted{LayerCut: cut, Widths: pruning.Widths(p.Widths), Budget: p.Budget, Rows: p.BudgetRows, Align: o.Align, Group: group}.Plan(c)
 	var of *pruning.CutError
 	if errors.As(err, &of) {
 		values := map[string]string{"align": p.Align, "budget": cmp.Or(p.Budget, "that of the cut")}
@@ -430,7 +451,7 @@ func (p *Prune) build(ctx context.Context, w *worker, source *artifactModel, opt
 }
 
 // report states the cut relative to neurons, heads and all parameters, since papers use each.
-func (p *Prune) report(w *worker, name, dir string) error {
+func (p *Prune) report(ctx context.Context, w *worker, name string, before model.Config, budget *pruning.Budget, dir string) error {
 	var report pruning.CutReport
 	if err := readFacts(dir, &report); err != nil {
 		return err
@@ -441,7 +462,11 @@ func (p *Prune) report(w *worker, name, dir string) error {
 	}
 	w.run.note(w.cell.ID, lab.Info, fmt.Sprintf("%s: %s cut %.1f%% of MLP neurons, %s, %.1f%% of all parameters",
 		name, report.Method, report.Neurons.Cut(), heads, report.Parameters.Cut()))
-	if b := report.Budget; b != nil {
+	if b := report.Budget; b != nil && b.Time != nil {
+		if err := w.reportTimes(ctx, name, before, budget, b, dir); err != nil {
+			return err
+		}
+	} else if b != nil {
 		w.run.note(w.cell.ID, lab.Info, fmt.Sprintf("%s: the sum of the layers' errors is %.4g by the widths that were chosen, %.4g by equal shares; %d of %d parameters stay", name, b.Error, b.Uniform, b.Kept, b.Parameters))
 	}
 	w.warnings(report.Warnings)

@@ -23,6 +23,7 @@ import (
 	"slimlab/lab/home"
 	"slimlab/lab/scenario"
 	"slimlab/lab/store"
+	"slimlab/pruning"
 )
 
 // Options say how to run a plan.
@@ -38,6 +39,8 @@ type Options struct {
 	// Observe begins to observe the machine around a timing; end says how it was. nil is
 	// doctor.Watch.
 	Observe func(ctx context.Context) (end func() (state doctor.MachineState, others int))
+	// Timer measures the products that a budget of time chooses widths by; nil is this machine's.
+	Timer pruning.Timer
 	// Sleep waits between two attempts to reach a teacher at a URL; nil is a timer.
 	Sleep func(ctx context.Context, d time.Duration) error
 }

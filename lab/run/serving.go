@@ -54,15 +54,14 @@ func (w *worker) serve(ctx context.Context, row *measured) error {
 		}
 		defer e.Close()
 		var around observed
-		report, err := w.run.alone(func() (load.Samples, error) {
+		var report load.Samples
+		if err := w.run.alone(func() (err error) {
 			end := w.run.observe(ctx)
-			samples, err := workload.Run(ctx, e)
-			if err == nil {
+			if report, err = workload.Run(ctx, e); err == nil {
 				around.add(end())
 			}
-			return samples, err
-		})
-		if err != nil {
+			return err
+		}); err != nil {
 			return err
 		}
 		return writeFacts(dir, serving{

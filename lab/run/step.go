@@ -40,6 +40,15 @@ func (w *worker) work(ctx context.Context) error {
 		return err
 	}
 	for i, s := range w.cell.Point.Steps {
+		if jobs[i].before == nil {
+			continue
+		}
+		w.stage = s.Name
+		if err := jobs[i].before(); err != nil {
+			return w.planError(s, err)
+		}
+	}
+	for i, s := range w.cell.Point.Steps {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

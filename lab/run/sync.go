@@ -3,8 +3,6 @@ package run
 import (
 	"sync"
 	"time"
-
-	"slimlab/serve/load"
 )
 
 // keyed makes each value once, however many ask for it at once.
@@ -58,7 +56,7 @@ func (r *Run) pause() time.Duration {
 }
 
 // alone takes a timing while nothing else of the run computes.
-func (r *Run) alone(measure func() (load.Samples, error)) (load.Samples, error) {
+func (r *Run) alone(measure func() error) error {
 	r.timing.Lock()
 	defer r.timing.Unlock()
 	return measure()

@@ -4,8 +4,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-
-	"slimlab/serve/load"
 )
 
 // TestAlone: while a timing is taken nothing computes, and training that goes on for ever does not
@@ -39,11 +37,11 @@ func TestAlone(t *testing.T) {
 	var timings sync.WaitGroup
 	for range 20 {
 		timings.Go(func() {
-			_, _ = r.alone(func() (load.Samples, error) {
+			_ = r.alone(func() error {
 				if n := computing.Load(); n != 0 {
 					t.Errorf("%d compute while a timing is taken", n)
 				}
-				return load.Samples{}, nil
+				return nil
 			})
 		})
 	}
