@@ -223,6 +223,8 @@ func (p *program) quantizeCommand() *cobra.Command {
 	flags.StringVar(&words.Range, "range", convert.DefaultRange, "of integers: range that a group's scale is fitted to, "+strings.Join(convert.Ranges(), " or ")+", the one with the least sum of |w-q|^2.4 rounded to nearest")
 	flags.IntVar(&words.Sweeps, "sweeps", convert.DefaultSweeps, "of quantease: sweeps through all inputs, from each start; an output that none changes ends before")
 	flags.StringVar(&words.Start, "start", convert.DefaultStart, "of quantease: where it starts, "+strings.Join(convert.Starts(), ", ")+": of both each output keeps the better end")
+	flags.StringVar(&words.Outliers, "outliers", convert.DefaultOutliers, "of quantease, for integers: share of the weights, such as 0.5%, that have a number of 16 bits beside their codes; only slimlab reads such a model")
+	flags.StringVar(&words.OutliersShape, "outliers-shape", convert.DefaultOutliersShape, "outliers are single weights, or all weights of some inputs: "+strings.Join(convert.OutliersShapes(), " or "))
 	flags.Float64Var(&words.Damping, "damping", convert.DefaultDamping, "of gptq: what is added to the diagonal of the inputs' second moments, as a share of its mean; raised by itself where they are singular")
 	flags.StringVar(&smooth, "smooth", "none", "scales that move large channels from activations to weights before the rounding: none; a number from 0 to 1, SmoothQuant's α; auto, α of each input by search; awq, AWQ's by search")
 	flags.StringVar(&rotate, "rotate", "none", "turn the float model by Hadamard matrices before the rounding: "+strings.Join(convert.Rotations(), ", ")+" (heads and the residual stream; unties a tied head)")

@@ -445,7 +445,7 @@ func (q QuantEase) roundBeside(ctx context.Context, w *weight.Dense, m *Moments,
 		s.codes = r.Codes
 		s.refresh(ctx)
 		s.alternate(ctx)
-		s.scratch = nil
+		s.left, s.residual, s.scratch = matrix.Dense{}, matrix.Dense{}, nil
 		if r.Codes = s.codes; best == nil || s.loss < best.loss {
 			best, rounding = s, r
 		}

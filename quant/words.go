@@ -19,6 +19,9 @@ type Words struct {
 	Sweeps  int
 	Start   string // w, gptq or both
 	Range   string // absmax or mse
+
+	Outliers      string // a share such as 0.5%, or 0
+	OutliersShape string // entries or columns
 }
 
 // The words with their defaults, where they do not follow from the scheme.
@@ -29,7 +32,22 @@ const (
 	DefaultSweeps  = defaultSweeps
 	DefaultStart   = startBoth
 	DefaultRange   = rangeAbsMax
+
+	DefaultOutliers      = "0"
+	DefaultOutliersShape = shapeEntries
 )
+
+// Shapes of outliers.
+const (
+	shapeEntries = "entries"
+	shapeColumns = "columns"
+)
+
+// mostOutliers is the largest share that a word says: an entry takes 32 bits beside its code.
+const mostOutliers = 0.1
+
+// OutliersShapes lists the shapes of outliers.
+func OutliersShapes() []string { return []string{shapeEntries, shapeColumns} }
 
 // startBoth and rangeAbsMax are FromBoth and AbsMax as words.
 const (
@@ -85,7 +103,7 @@ func (w Words) Parse(given func(word string) bool) (Scheme, error) {
 	if err != nil {
 		return Scheme{}, &WordError{"scheme", "", "is " + strconv.Quote(w.Scheme) + strings.TrimPrefix(err.Error(), "scheme "+strconv.Quote(w.Scheme))}
 	}
-	for _, apply := range []func(Scheme, func(string) bool) (Scheme, error){w.method, w.group, w.order, w.descent, w.damping, w.ranged} {
+	for _, apply := range []func(Scheme, func(string) bool) (Scheme, error){w.method, w.group, w.order, w.descent, w.damping, w.ranged, w.outliers} {
 		if s, err = apply(s, given); err != nil {
 			return Scheme{}, err
 		}
@@ -98,7 +116,7 @@ func (w Words) check(given func(word string) bool) error {
 	for _, c := range []struct {
 		word, value string
 		valid       []string
-	}{{"method", w.Method, Methods()}, {"order", w.Order, Orders()}, {"start", w.Start, Starts()}, {"range", w.Range, Ranges()}} {
+	}{{"method", w.Method, Methods()}, {"order", w.Order, Orders()}, {"start", w.Start, Starts()}, {"range", w.Range, Ranges()}, {"outliers_shape", w.OutliersShape, OutliersShapes()}} {
 		if given(c.word) {
 			if err := nearest.Check("", c.value, c.valid); err != nil {
 				return wrong(c.word, "", "is%v", err)
@@ -241,6 +259,44 @@ func (w Words) ranged(s Scheme, given func(string) bool) (Scheme, error) {
 	}
 	s.Range = Range(w.Range)
 	return s, nil
+}
+
+// outliers applies the words of the numbers beside the codes.
+func (w Words) outliers(s Scheme, given func(string) bool) (Scheme, error) {
+	share := 0.0
+	if given("outliers") {
+		var err error
+		if share, err = parseOutliers(w.Outliers); err != nil {
+			return s, wrong("outliers", "", "is %q, %v", w.Outliers, err)
+		}
+	}
+	columns := given("outliers_shape") && w.OutliersShape == shapeColumns
+	_, descends := s.Rounder.(QuantEase)
+	switch {
+	case share == 0 && columns:
+		return s, wrong("outliers_shape", "outliers", "is %s, and its outliers are 0: leave it out, or give a share of outliers such as 0.5%%", w.OutliersShape)
+	case share == 0:
+		return s, nil
+	case !descends:
+		return s, wrong("outliers", "method", "is %s, and its method is %s, which has none: leave it out, or take method quantease", w.Outliers, methodOr(s))
+	case s.Format.Float:
+		return s, wrong("outliers", "scheme", "is %s, and its scheme is %s, whose numbers are floats: it is for integers such as w3a16 or w4a16", w.Outliers, w.Scheme)
+	}
+	s.Outliers = Outliers{Share: share, Columns: columns}
+	return s, nil
+}
+
+// parseOutliers reads a share of weights: "0.5%", "0.005" or "0".
+func parseOutliers(text string) (float64, error) {
+	digits, percent := strings.CutSuffix(text, "%")
+	share, err := strconv.ParseFloat(digits, 64)
+	if percent {
+		share /= 100
+	}
+	if err != nil || !(share >= 0 && share <= mostOutliers) {
+		return 0, fmt.Errorf("expected 0, or a share of the weights such as 0.5%% or 0.005, at most %g%%", 100*mostOutliers)
+	}
+	return share, nil
 }
 
 // methodOr names the method, none of the scheme none.

@@ -31,6 +31,10 @@ func wordsOf(t testing.TB, text string) (Words, func(string) bool) {
 			w.Start = value
 		case "range":
 			w.Range = value
+		case "outliers":
+			w.Outliers = value
+		case "outliers_shape":
+			w.OutliersShape = value
 		case "sweeps":
 			w.Sweeps, _ = strconv.Atoi(value)
 		case "damping":
@@ -67,6 +71,19 @@ func TestWordsMakeSchemes(t *testing.T) {
 	if s, err := w.Parse(given); err != nil || s.Rounder != (QuantEase{Damping: 0.05, Sweeps: 7, Start: FromGPTQ}) || s.Range != MSE || s.Options() != "sweeps 7, start gptq, damping 0.05, range mse" {
 		t.Errorf("options: %+v, options %q, %v", s, s.Options(), err)
 	}
+	for words, want := range map[string]Outliers{
+		"outliers=0.5%": {Share: 0.005}, "outliers=0.005 outliers_shape=entries": {Share: 0.005}, "outliers=10% outliers_shape=columns": {Share: 0.1, Columns: true},
+		"outliers=0": {}, "outliers=0% outliers_shape=entries": {}, "outliers_shape=entries": {},
+	} {
+		w, given = wordsOf(t, "scheme=w3a16-quantease "+words)
+		if s, err := w.Parse(given); err != nil || s.Outliers != want {
+			t.Errorf("%s: %+v, %v, expected %+v", words, s.Outliers, err, want)
+		}
+	}
+	w, given = wordsOf(t, "scheme=w3a16 outliers=0 outliers_shape=entries")
+	if s, err := w.Parse(given); err != nil || s.String() != "w3a16-gptq" {
+		t.Errorf("no outliers of GPTQ: %s, %v", s, err)
+	}
 	w, given = wordsOf(t, "scheme=w4a8 damping=0.01")
 	if s, err := w.Parse(given); err != nil || s.Options() != "" {
 		t.Errorf("the default damping: options %q, %v", s.Options(), err)
@@ -77,35 +94,44 @@ func TestWordsMakeSchemes(t *testing.T) {
 // the method and is not its default, is an error of both.
 func TestWordsThatContradict(t *testing.T) {
 	for words, want := range map[string]struct{ word, with, text string }{
-		"scheme=w4a16-gptq method=rtn":                {"method", "scheme", "is rtn, and its scheme w4a16-gptq is rounded by gptq: leave it out, or name the scheme w4a16"},
-		"scheme=w4a16-asym-gptq-act-g8 method=rtn":    {"method", "scheme", "or name the scheme w4a16-asym-g8"},
-		"scheme=fp8 method=gptq":                      {"method", "scheme", "is gptq, and its scheme is fp8, which is rounded by rtn alone"},
-		"scheme=none method=gptq":                     {"method", "scheme", "is gptq, and its scheme is none, which rounds nothing: leave it out"},
-		"scheme=w4a16 method=gpt":                     {"method", "", `is "gpt": expected one of rtn, gptq, quantease`},
-		"scheme=w4a16-g32 group=64":                   {"group", "scheme", "is 64, and its scheme w4a16-g32 has groups of 32: leave it out, or name the scheme w4a16"},
-		"scheme=w4a16-g32 group=auto":                 {"group", "scheme", "is auto, and its scheme w4a16-g32 has groups of 32"},
-		"scheme=w4a16-gchannel group=64":              {"group", "scheme", "is 64, and its scheme w4a16-gchannel has groups of channel"},
-		"scheme=w8a8 group=64":                        {"group", "scheme", "is 64, and its scheme is w8a8, which has no groups: leave it out"},
-		"scheme=w4a16 group=12":                       {"group", "", "is 12, expected a multiple of 8 such as 32, 64 or 128, or channel or auto"},
-		"scheme=w4a16 group=all":                      {"group", "", "is all, expected a multiple of 8"},
-		"scheme=w4a16-gptq-act order=natural":         {"order", "scheme", "is natural, and its scheme w4a16-gptq-act has the order act: leave it out, or name the scheme w4a16-gptq"},
-		"scheme=w4a16-rtn order=act":                  {"order", "method", "is act, and its method is rtn, which has none: leave it out"},
-		"scheme=w4a16 order=back":                     {"order", "", `is "back": expected one of natural, act`},
-		"scheme=w8a8 damping=0.05":                    {"damping", "method", "is 0.05, and its method is rtn, which has none: leave it out"},
-		"scheme=none damping=0.05":                    {"damping", "method", "is 0.05, and its method is none"},
-		"scheme=w4a16 damping=0":                      {"damping", "", "is 0, expected a share of the mean diagonal of the statistics, above 0 and at most 10"},
-		"scheme=w4a16 damping=-1":                     {"damping", "", "is -1, expected"},
-		"scheme=w4a16 damping=11":                     {"damping", "", "is 11, expected"},
-		"scheme=w4a16 sweeps=3":                       {"sweeps", "method", "is 3, and its method is gptq, which has none: leave it out"},
-		"scheme=w4a16 start=w":                        {"start", "method", "is w, and its method is gptq, which has none"},
-		"scheme=w4a16-quantease sweeps=0":             {"sweeps", "", "is 0, expected 1 to 1000"},
-		"scheme=w4a16-quantease start=rtn":            {"start", "", `is "rtn": expected one of w, gptq, both`},
-		"scheme=w4a16-quantease start=w damping=0.05": {"damping", "start", "is 0.05, and its start is w"},
-		"scheme=fp8 range=mse":                        {"range", "scheme", "is mse, and its scheme is fp8: expected integers"},
-		"scheme=none range=mse":                       {"range", "scheme", "is mse, and its scheme is none"},
-		"scheme=w4a16 range=max":                      {"range", "", `is "max": expected one of absmax, mse`},
-		"scheme=w9":                                   {"scheme", "", `is "w9": expected one of none, w8a8`},
-		"scheme=w4a16-g7":                             {"scheme", "", `is "w4a16-g7": group size "7"`},
+		"scheme=w4a16-gptq method=rtn":                                {"method", "scheme", "is rtn, and its scheme w4a16-gptq is rounded by gptq: leave it out, or name the scheme w4a16"},
+		"scheme=w4a16-asym-gptq-act-g8 method=rtn":                    {"method", "scheme", "or name the scheme w4a16-asym-g8"},
+		"scheme=fp8 method=gptq":                                      {"method", "scheme", "is gptq, and its scheme is fp8, which is rounded by rtn alone"},
+		"scheme=none method=gptq":                                     {"method", "scheme", "is gptq, and its scheme is none, which rounds nothing: leave it out"},
+		"scheme=w4a16 method=gpt":                                     {"method", "", `is "gpt": expected one of rtn, gptq, quantease`},
+		"scheme=w4a16-g32 group=64":                                   {"group", "scheme", "is 64, and its scheme w4a16-g32 has groups of 32: leave it out, or name the scheme w4a16"},
+		"scheme=w4a16-g32 group=auto":                                 {"group", "scheme", "is auto, and its scheme w4a16-g32 has groups of 32"},
+		"scheme=w4a16-gchannel group=64":                              {"group", "scheme", "is 64, and its scheme w4a16-gchannel has groups of channel"},
+		"scheme=w8a8 group=64":                                        {"group", "scheme", "is 64, and its scheme is w8a8, which has no groups: leave it out"},
+		"scheme=w4a16 group=12":                                       {"group", "", "is 12, expected a multiple of 8 such as 32, 64 or 128, or channel or auto"},
+		"scheme=w4a16 group=all":                                      {"group", "", "is all, expected a multiple of 8"},
+		"scheme=w4a16-gptq-act order=natural":                         {"order", "scheme", "is natural, and its scheme w4a16-gptq-act has the order act: leave it out, or name the scheme w4a16-gptq"},
+		"scheme=w4a16-rtn order=act":                                  {"order", "method", "is act, and its method is rtn, which has none: leave it out"},
+		"scheme=w4a16 order=back":                                     {"order", "", `is "back": expected one of natural, act`},
+		"scheme=w8a8 damping=0.05":                                    {"damping", "method", "is 0.05, and its method is rtn, which has none: leave it out"},
+		"scheme=none damping=0.05":                                    {"damping", "method", "is 0.05, and its method is none"},
+		"scheme=w4a16 damping=0":                                      {"damping", "", "is 0, expected a share of the mean diagonal of the statistics, above 0 and at most 10"},
+		"scheme=w4a16 damping=-1":                                     {"damping", "", "is -1, expected"},
+		"scheme=w4a16 damping=11":                                     {"damping", "", "is 11, expected"},
+		"scheme=w4a16 sweeps=3":                                       {"sweeps", "method", "is 3, and its method is gptq, which has none: leave it out"},
+		"scheme=w4a16 start=w":                                        {"start", "method", "is w, and its method is gptq, which has none"},
+		"scheme=w4a16-quantease sweeps=0":                             {"sweeps", "", "is 0, expected 1 to 1000"},
+		"scheme=w4a16-quantease start=rtn":                            {"start", "", `is "rtn": expected one of w, gptq, both`},
+		"scheme=w4a16-quantease start=w damping=0.05":                 {"damping", "start", "is 0.05, and its start is w"},
+		"scheme=fp8 range=mse":                                        {"range", "scheme", "is mse, and its scheme is fp8: expected integers"},
+		"scheme=none range=mse":                                       {"range", "scheme", "is mse, and its scheme is none"},
+		"scheme=w4a16 range=max":                                      {"range", "", `is "max": expected one of absmax, mse`},
+		"scheme=w3a16 outliers=0.5%":                                  {"outliers", "method", "is 0.5%, and its method is gptq, which has none: leave it out, or take method quantease"},
+		"scheme=none outliers=0.5%":                                   {"outliers", "method", "is 0.5%, and its method is none"},
+		"scheme=mxfp4 method=quantease outliers=0.5%":                 {"outliers", "scheme", "is 0.5%, and its scheme is mxfp4, whose numbers are floats"},
+		"scheme=w3a16-quantease outliers=0.5":                         {"outliers", "", `is "0.5", expected 0, or a share of the weights such as 0.5% or 0.005, at most 10%`},
+		"scheme=w3a16-quantease outliers=-1%":                         {"outliers", "", `is "-1%", expected`},
+		"scheme=w3a16-quantease outliers=NaN":                         {"outliers", "", `is "NaN", expected`},
+		"scheme=w3a16-quantease outliers=some":                        {"outliers", "", `is "some", expected`},
+		"scheme=w3a16-quantease outliers_shape=columns":               {"outliers_shape", "outliers", "is columns, and its outliers are 0: leave it out"},
+		"scheme=w3a16-quantease outliers=0.5% outliers_shape=columms": {"outliers_shape", "", `is "columms": expected one of entries, columns, did you mean "columns"?`},
+		"scheme=w9":       {"scheme", "", `is "w9": expected one of none, w8a8`},
+		"scheme=w4a16-g7": {"scheme", "", `is "w4a16-g7": group size "7"`},
 	} {
 		w, given := wordsOf(t, words)
 		_, err := w.Parse(given)

@@ -159,6 +159,11 @@ func conversions(t *testing.T) map[string]func(ctx context.Context, from, text, 
 			q.Clip = true
 			return Quantize(ctx, from, to, q, o)
 		},
+		"outliers": func(ctx context.Context, from, text, to string, o Options) (*Result, error) {
+			s := scheme("w3a16-quantease-g32")
+			s.Rounder, s.Outliers = quant.QuantEase{Sweeps: 2}, quant.Outliers{Share: 0.02}
+			return Quantize(ctx, from, to, Quantization{Scheme: s, Calibration: calibration(text)}, o)
+		},
 		"refined": func(ctx context.Context, from, text, to string, o Options) (*Result, error) {
 			q := Quantization{Scheme: scheme("w4a16-gptq-g32"), Calibration: calibration(text), Gathering: Gathering{Target: 0.5}, Refine: Refining{Steps: 8}}
 			return Quantize(ctx, from, to, q, o)

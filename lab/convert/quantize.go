@@ -39,6 +39,9 @@ const (
 	DefaultSweeps  = quant.DefaultSweeps
 	DefaultStart   = quant.DefaultStart
 	DefaultRange   = quant.DefaultRange
+
+	DefaultOutliers      = quant.DefaultOutliers
+	DefaultOutliersShape = quant.DefaultOutliersShape
 )
 
 // SchemeMethods lists the names of rounders.
@@ -53,12 +56,16 @@ func Starts() []string { return quant.Starts() }
 // Ranges lists the ways to fit scales.
 func Ranges() []string { return quant.Ranges() }
 
+// OutliersShapes lists what the numbers beside the codes may be.
+func OutliersShapes() []string { return quant.OutliersShapes() }
+
 // ParseWords makes a scheme of flags. given says which were given.
 func ParseWords(w SchemeWords, given func(flag string) bool) (quant.Scheme, error) {
-	s, err := w.Parse(given)
+	flag := func(word string) string { return strings.ReplaceAll(word, "_", "-") }
+	s, err := w.Parse(func(word string) bool { return given(flag(word)) })
 	var wrong *quant.WordError
 	if errors.As(err, &wrong) {
-		return s, fmt.Errorf("--%s %w", wrong.Word, wrong)
+		return s, fmt.Errorf("--%s %w", flag(wrong.Word), wrong)
 	}
 	return s, err
 }
@@ -86,6 +93,9 @@ func Quantize(ctx context.Context, from, to string, q Quantization, o Options) (
 		if err := q.Calibration.require("--scheme " + q.Scheme.String()); err != nil {
 			return nil, err
 		}
+	}
+	if q.Scheme.Outliers.Share > 0 && q.Refine.Steps > 0 {
+		return nil, fmt.Errorf("--outliers %s beside --refine %d: refining has no numbers beside the codes: leave one of them out", q.Scheme.Outliers, q.Refine.Steps)
 	}
 	if err := errors.Join(q.Transformation.check(q.Scheme, q.Calibration), checkRefining(q.Refine, q.Calibration)); err != nil {
 		return nil, err
@@ -141,7 +151,14 @@ func (q *Quantization) plan(c model.Config) (model.Config, checkpoint.Storage, e
 		return c, checkpoint.Storage{}, fmt.Errorf("--scheme %s: %w: expected %s", q.Scheme, err, expectedGroups(frame))
 	}
 	q.fitted = schemes[0]
-	return c, checkpoint.StorageOf(q.fitted.Format, checkpoint.PackQuantized), nil
+	storage := checkpoint.StorageOf(q.fitted.Format, checkpoint.PackQuantized)
+	switch o := q.fitted.Outliers; {
+	case o.Columns:
+		storage.Outliers = checkpoint.OutlierColumns
+	case o.Share > 0:
+		storage.Outliers = checkpoint.OutlierEntries
+	}
+	return c, storage, nil
 }
 
 // expectedGroups says which groups a model can have.

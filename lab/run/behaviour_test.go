@@ -37,6 +37,7 @@ pipeline:
   - prune:    { name: pruned, from: fixed, mlp: 0.25, heads: 0.5, align: 1, calibration: { samples: 6 } }
   - quantize: { name: gptq, from: fixed, scheme: w4a16-gptq, group: 8, calibration: { samples: 6 } }
   - quantize: { name: rounded, from: fixed, scheme: w8a8 }
+  - quantize: { name: beside, from: fixed, scheme: w3a16-quantease, group: 8, outliers: 2%%, sweeps: 5, calibration: { samples: 6 } }
   - quantize: { name: descent, from: fixed, scheme: w4a16-quantease, group: 8, range: mse, sweeps: 5, calibration: { samples: 6 } }
 evaluate: { validation: 4 }
 serve: { members: 2, candidates: 2 }
@@ -125,6 +126,7 @@ func TestBehaviour(t *testing.T) {
 		{"prune pruned", "prune", pruneVersion},
 		{"quantize gptq", "quantize-gptq", quantizeVersion},
 		{"quantize rounded", "quantize-rtn", quantizeVersion},
+		{"quantize beside", "quantize-outliers", quantizeVersion},
 		{"quantize descent", "quantize-quantease", quantizeVersion},
 		{"evaluation of base", "evaluate", evaluateVersion},
 		{"agreement of rounded", "agreement", agreementVersion},

@@ -29,6 +29,8 @@ type Quantize struct {
 	Range       gridRange    `json:",omitzero" key:"range" default:"absmax" omit:"default" one:"absmax|mse" doc:"of integers: the range that a group's scale is fitted to; mse: the one with the least sum of |w-q|^2.4 rounded to nearest, from a fifth of all to all"`
 	Sweeps      sweeps       `json:",omitzero" key:"sweeps" default:"30" omit:"default" min:"1" max:"1000" doc:"of quantease: sweeps through all inputs, from each start; an output that none changes ends before"`
 	Start       descentStart `json:",omitzero" key:"start" default:"both" omit:"default" one:"w|gptq|both" doc:"of quantease: where it starts: w, the weights, with sweeps that do not round between; gptq, its codes; both, of which each output keeps the better end"`
+	Outliers    outliers     `json:",omitzero" key:"outliers" default:"0" omit:"default" also:"number" doc:"of quantease, for integers: a share of the weights, such as 0.5%, that have a number of 16 bits beside their codes; no other engine reads such a model"`
+	Shape       outlierShape `json:",omitzero" key:"outliers_shape" default:"entries" omit:"default" one:"entries|columns" doc:"what outliers are: entries, single weights; columns, all weights of some inputs"`
 	Layers      string       `json:",omitempty" key:"layers" list:" " omit:"default" any:"rounds nothing: give scheme or layers" doc:"a scheme for each layer, as a list [w8a8, none] or a text with spaces between, w8a8 none, in place of scheme, each by its whole name; none: the layer stays as it is"`
 	Refine      int          `json:",omitzero" key:"refine" default:"0" omit:"default" min:"0" max:"100000" doc:"gradient steps on each layer's output after its rounding, with the grids fixed; the best are kept"`
 	Transforms  `json:",omitzero"`
@@ -77,6 +79,16 @@ type descentStart string
 // IsZero reports the default.
 func (s descentStart) IsZero() bool { return s == "" || s == quant.DefaultStart }
 
+type outliers string
+
+// IsZero reports the default.
+func (o outliers) IsZero() bool { return o == "" || o == quant.DefaultOutliers }
+
+type outlierShape string
+
+// IsZero reports the default.
+func (s outlierShape) IsZero() bool { return s == "" || s == quant.DefaultOutliersShape }
+
 // quantizeVersion is that of the code below and of package quant: raise it when they compute other
 // weights.
 const quantizeVersion = 7
@@ -89,6 +101,9 @@ func (q *Quantize) Describe(from string) string {
 	}
 	if q.Method != "" {
 		text += " by " + q.Method
+	}
+	if !q.Outliers.IsZero() {
+		text += fmt.Sprintf(" with outliers of %s", q.Outliers)
 	}
 	text += q.Transforms.describe()
 	if q.KV != "" {
@@ -108,7 +123,7 @@ func (q *Quantize) Check(given func(key string) bool, bad func(key, with, format
 		q.Scheme = "none"
 	}
 	words := quant.Words{Scheme: q.Scheme, Method: q.Method, Group: string(q.Group), Order: string(q.Order), Damping: float64(q.Damping),
-		Sweeps: int(q.Sweeps), Start: string(q.Start), Range: string(q.Range)}
+		Sweeps: int(q.Sweeps), Start: string(q.Start), Range: string(q.Range), Outliers: string(q.Outliers), OutliersShape: string(q.Shape)}
 	named, _ := quant.ParseScheme(q.Scheme)
 	scheme, err := words.Parse(func(word string) bool { return q.Layers == "" && given(word) && (word != "group" || named.HasGroups()) })
 	var wrong *quant.WordError
@@ -117,6 +132,9 @@ func (q *Quantize) Check(given func(key string) bool, bad func(key, with, format
 		return
 	}
 	q.scheme = scheme
+	if scheme.Outliers.Share > 0 && q.Refine > 0 {
+		bad("outliers", "refine", "is %s, and refine is %d, whose steps have no numbers beside the codes: leave one of them out", q.Outliers, q.Refine)
+	}
 	if share, err := q.Calibration.target(); err == nil && share > 0 && !scheme.Calibrated() && q.Layers == "" {
 		bad("calibration.target", "scheme", "is %s, and %s rounds each weight on its own: expected target own, or a method such as gptq", q.Calibration.Target, scheme)
 	}

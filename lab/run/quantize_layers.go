@@ -18,7 +18,7 @@ func (q *Quantize) checkLayers(given func(key string) bool, bad func(key, with, 
 	if q.Scheme != "none" {
 		bad("layers", "scheme", "says each layer's scheme, and scheme is %s, of all: leave one of them out", q.Scheme)
 	}
-	for _, key := range []string{"group", "method", "order", "damping", "range", "sweeps", "start"} {
+	for _, key := range []string{"group", "method", "order", "damping", "range", "sweeps", "start", "outliers", "outliers_shape"} {
 		if given(key) {
 			bad("layers", key, "says each layer's scheme by its whole name, and %s is of scheme: leave one of them out", key)
 		}

@@ -12,8 +12,8 @@ import (
 
 // Outliers is what the numbers are that a weight has beside its codes; "" is none. The codes are
 // stored in the packing that they would have alone. Beside them are outlier_values in BF16, and of
-// entries outlier_inputs, the input of each (U16, or I32 for more inputs), one output after
-// another, and outlier_counts [out] in I32; of columns outlier_values is [out, columns], and
+// entries outlier_inputs, the input of each, one output after another, and outlier_counts [out],
+// both in U16, or I32 of more than 65,535 inputs; of columns outlier_values is [out, columns], and
 // outlier_inputs names each column's input.
 //
 // quant_method is one that no other engine knows, and the section of the codes is inside of it:
@@ -65,19 +65,9 @@ func encodeOutliers(name string, w *weight.Outliers, o SaveOptions) ([]Tensor, S
 		}
 	}
 	list = append(list, safetensors.NewTensor(name+outlierValues, BF16, values, func() any { return s.Value }))
-	if s.Width() == 2 {
-		list = append(list, safetensors.NewTensor(name+outlierInputs, safetensors.U16, []int{len(inputs)}, func() any {
-			short := make([]uint16, len(inputs))
-			for i, v := range inputs {
-				short[i] = uint16(v)
-			}
-			return short
-		}))
-	} else {
-		list = append(list, safetensors.NewTensor(name+outlierInputs, safetensors.I32, []int{len(inputs)}, func() any { return inputs }))
-	}
+	list = append(list, inputsTensor(name+outlierInputs, s.In, len(inputs), func() []int32 { return inputs }))
 	if !s.Columns {
-		list = append(list, safetensors.NewTensor(name+outlierCounts, safetensors.I32, []int{s.Out}, func() any {
+		list = append(list, inputsTensor(name+outlierCounts, s.In, s.Out, func() []int32 {
 			counts := make([]int32, s.Out)
 			for i := range counts {
 				counts[i] = s.Start[i+1] - s.Start[i]
@@ -86,6 +76,20 @@ func encodeOutliers(name string, w *weight.Outliers, o SaveOptions) ([]Tensor, S
 		}))
 	}
 	return list, storage, nil
+}
+
+// inputsTensor holds n numbers of inputs, or counts of them.
+func inputsTensor(name string, in, n int, numbers func() []int32) Tensor {
+	if weight.InputBytes(in) == 4 {
+		return safetensors.NewTensor(name, safetensors.I32, []int{n}, func() any { return numbers() })
+	}
+	return safetensors.NewTensor(name, safetensors.U16, []int{n}, func() any {
+		short := make([]uint16, 0, n)
+		for _, v := range numbers() {
+			short = append(short, uint16(v))
+		}
+		return short
+	})
 }
 
 // decode reads the numbers beside the codes of a weight, whose tensors were found to be there.
@@ -109,7 +113,7 @@ func (k Outliers) decode(files source, name string, codes weight.Weight) (weight
 			return nil, fmt.Errorf("%s has %d numbers, expected %d for each of %d outputs, as %s has inputs", name+outlierValues, len(s.Value), len(inputs), out, name+outlierInputs)
 		}
 		s.Input = slices.Repeat(inputs, out)
-	} else if counts, err = int32s(files, name+outlierCounts); err != nil {
+	} else if counts, err = inputNumbers(files, name+outlierCounts, in); err != nil {
 		return nil, err
 	}
 	s.Start = make([]int32, 1, out+1)
@@ -122,7 +126,7 @@ func (k Outliers) decode(files source, name string, codes weight.Weight) (weight
 	return weight.NewOutliers(codes, s)
 }
 
-// inputNumbers reads numbers of inputs.
+// inputNumbers reads numbers of inputs, or counts of them.
 func inputNumbers(files source, name string, in int) ([]int32, error) {
 	if weight.InputBytes(in) == 4 {
 		return int32s(files, name)

@@ -46,25 +46,25 @@ func (s *Sparse) check() error {
 	return nil
 }
 
-// Width is the bytes of an input's number as it is stored.
+// Width is the bytes of an input's number as it is stored, and of a count of inputs.
 func (s *Sparse) Width() int { return InputBytes(s.In) }
 
-// InputBytes is what the number of one of so many inputs takes.
+// InputBytes is what the number of one of so many inputs takes, or how many they are.
 func InputBytes(in int) int {
-	if in <= math.MaxUint16+1 {
+	if in <= math.MaxUint16 {
 		return 2
 	}
 	return 4
 }
 
-// Bytes is two a value, and for entries the number of each one's input and four an output; for
-// columns one number a column.
+// Bytes is two a value, and for entries the number of each one's input and of each output's
+// entries; for columns one number a column.
 func (s *Sparse) Bytes() int64 {
 	n, width := int64(len(s.Value)), int64(s.Width())
 	if s.Columns {
 		return 2*n + width*int64(s.Start[min(1, s.Out)])
 	}
-	return (2+width)*n + 4*int64(s.Out)
+	return (2+width)*n + width*int64(s.Out)
 }
 
 // addRow adds the numbers of output o to dst [in].

@@ -126,7 +126,7 @@ func TestOutliersAreASum(t *testing.T) {
 				if !slices.Equal(plain, all) {
 					t.Error("the weight is not the sum of codes and numbers")
 				}
-				want := coded.Bytes() + 4*int64(len(w.sparse.Value)) + 4*out
+				want := coded.Bytes() + 4*int64(len(w.sparse.Value)) + 2*out
 				if columns {
 					want = coded.Bytes() + 2*int64(len(w.sparse.Value)) + 2*3
 				}
