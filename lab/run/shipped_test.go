@@ -1,7 +1,9 @@
 package run
 
 import (
+	"io/fs"
 	"os"
+	"strings"
 	"testing"
 
 	"slimlab/lab"
@@ -45,6 +47,33 @@ func TestShippedScenariosShareModels(t *testing.T) {
 		for row, as := range rows {
 			if of[row] == "" || of[row] != table5[as] {
 				t.Errorf("%s: row %s has key %.12s, and %s of paper/table5 %.12s", name, row, of[row], as, table5[as])
+			}
+		}
+	}
+}
+
+// TestShippedScenariosLoad: each scenario that ships is one that may run, in full and quick; those
+// of the user's own files lack nothing but their names.
+func TestShippedScenariosLoad(t *testing.T) {
+	files := os.DirFS("../../scenarios")
+	var names []string
+	for _, pattern := range []string{"*.yaml", "paper/*.yaml"} {
+		found, err := fs.Glob(files, pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, found...)
+	}
+	if len(names) < 20 {
+		t.Fatalf("found %d scenarios", len(names))
+	}
+	own := map[string]string{"movielens": "folder", "pareto-movielens": "folder", "own-data": "file"}
+	for _, name := range names {
+		name = strings.TrimSuffix(name, ".yaml")
+		for _, quick := range []bool{false, true} {
+			_, err := LoadScenario(name, files, scenario.Options{Quick: quick})
+			if what := own[name]; err != nil && (what == "" || !strings.Contains(err.Error(), "no "+what+" is named")) {
+				t.Errorf("%s, quick %t: %v", name, quick, err)
 			}
 		}
 	}
