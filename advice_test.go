@@ -27,6 +27,7 @@ var advisers = map[string][]string{
 	"lab/convert/export.go":      {"export"},
 	"lab/convert/gathering.go":   {"prune", "quantize"},
 	"lab/convert/prune.go":       {"prune"},
+	"lab/convert/times.go":       {"prune"},
 	"lab/convert/quantize.go":    {"quantize"},
 	"lab/convert/transform.go":   {"quantize"},
 	"lab/convert/transfer.go":    {"import"},

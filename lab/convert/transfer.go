@@ -123,7 +123,7 @@ func (t transfer) run(ctx context.Context, from, to string, o Options) (*Result,
 		return nil, fmt.Errorf("%s: found no linear layer of 4 bits, which alone GPTQ's format is for: `slimlab quantize %s FOLDER --scheme w4a16` makes such a model", t.verb, from)
 	}
 	if t.format == checkpoint.GPTQ && slices.ContainsFunc(source.Quantization(), func(l checkpoint.LayerFormat) bool { return l.Storage.Outliers != "" }) {
-		return nil, fmt.Errorf("%s: %s has outliers beside its codes, which GPTQ's format has no place for: expected --as hf, which keeps them for slimlab alone, or a GGUF target, whose weights are decoded and rounded again", t.verb, from)
+		return nil, fmt.Errorf("%s: %s has outliers beside its codes, which GPTQ's format has no place for: expected the format hf, which keeps them for slimlab alone, or a GGUF file, whose weights are decoded and rounded again", t.verb, from)
 	}
 	of, err := o.recipe(ctx, t.verb, transferVersion, from)
 	if err != nil {
