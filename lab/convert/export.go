@@ -91,6 +91,9 @@ func exportGGUF(ctx context.Context, from, to string, t gguf.Type, o Options) (*
 		if vocabulary, err = tok.Vocabulary(); err != nil {
 			return nil, fmt.Errorf("export: %w, and --without-tokenizer a file of the weights alone", err)
 		}
+		if moved := tok.AfterSpaces(); len(moved) > 0 {
+			r.Notes = append(r.Notes, fmt.Sprintf("special tokens that are written in a text, %s, are found by readers of GGUF wherever they stand, and by tokenizer.json after a space alone: the ids of such texts differ, those of others do not", strings.Join(moved, ", ")))
+		}
 	}
 	if options.Importance, err = o.importance(ctx, source, r); err != nil {
 		return nil, err

@@ -18,6 +18,7 @@ import (
 	"slimlab/kernels"
 	"slimlab/lab/recipe"
 	"slimlab/model/checkpoint"
+	"slimlab/pruning"
 )
 
 // interrupted runs a conversion until its first layer is written.
@@ -196,8 +197,8 @@ func TestChangedInputsInWords(t *testing.T) {
 func TestDampingIsAShare(t *testing.T) {
 	for x, ok := range map[float64]bool{0: true, 0.01: true, 10: true, 10.1: false, 1e30: false, -1: false, math.Inf(1): false, math.Inf(-1): false, math.NaN(): false} {
 		_, err := ParseWords(SchemeWords{Scheme: "w4a16", Damping: x}, func(flag string) bool { return flag == "damping" })
-		pruned := Pruning{}
-		pruned.Damping = x
+		var pruned Pruning
+		pruned.Method, pruned.Damping = pruning.OSSCAR, x
 		for verb, err := range map[string]error{"quantize": err, "prune": pruned.check()} {
 			ok := ok && (x > 0 || verb == "prune") // whose flag has 0 for its default
 			if (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "expected a share of the mean diagonal") {

@@ -319,7 +319,13 @@ func (t *Tokenizer) index() error {
 	return nil
 }
 
+// AfterSpaces lists the added tokens that are found in a text only as the normalizer would write
+// them, such as "▁<unk>": after a space or at the beginning. Other forms of a vocabulary, and
+// llama.cpp, find them anywhere, before spaces are marked.
+func (t *Tokenizer) AfterSpaces() []string { return t.moved }
+
 func (t *Tokenizer) indexAdded() {
+	t.moved = nil
 	var raw, normalized []pattern
 	for _, a := range t.file.AddedTokens {
 		text := a.Content
@@ -329,6 +335,9 @@ func (t *Tokenizer) indexAdded() {
 		}
 		for _, n := range t.normalizers {
 			text = n.normalize(text)
+		}
+		if text != a.Content && strings.HasSuffix(text, a.Content) {
+			t.moved = append(t.moved, a.Content)
 		}
 		if text != "" {
 			normalized = append(normalized, pattern{text, a})

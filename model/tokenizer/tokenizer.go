@@ -19,6 +19,8 @@ type Tokenizer struct {
 	special           []bool           // by id: an added token that is marked special
 	bos, eos, padding int32
 	notes             []string
+	// added tokens that the normalizer changes before they are found
+	moved []string
 
 	raw, normalized matcher // added tokens matched before and after the normalizer
 	normalizers     []normalizer
