@@ -363,19 +363,30 @@ func rehearsalFolder(now time.Time) (string, error) {
 	return os.MkdirTemp("", prefix+"*")
 }
 
-// rehearsed are the sections of a task with few examples to measure on.
+// rehearsed are the sections of a task with few examples, members and requests to measure on.
 func rehearsed(sections map[string]any) map[string]any {
 	sections = maps.Clone(sections)
-	evaluate, _ := sections["evaluate"].(map[string]any)
-	few := maps.Clone(evaluate)
-	if few == nil {
-		few = map[string]any{}
+	small := func(section string, values map[string]any) {
+		of, _ := sections[section].(map[string]any)
+		few := maps.Clone(of)
+		if few == nil {
+			few = map[string]any{}
+		}
+		maps.Copy(few, values)
+		sections[section] = few
 	}
-	few["validation"], few["tokens"] = 4, 0
-	if few["choice"] != nil {
+	evaluate, _ := sections["evaluate"].(map[string]any)
+	few := map[string]any{"validation": 4, "tokens": 0}
+	if evaluate["choice"] != nil {
 		few["choice_limit"] = 4
 	}
-	sections["evaluate"] = few
+	small("evaluate", few)
+	if sections["serve"] != nil {
+		small("serve", map[string]any{"members": 2})
+	}
+	if task, _ := sections["task"].(map[string]any); task["kind"] == "recsys" {
+		small("task", map[string]any{"members": 16})
+	}
 	return sections
 }
 

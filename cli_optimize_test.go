@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -156,5 +157,27 @@ func TestRehearse(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(os.TempDir(), "slimlab-rehearsal-*")); len(left) > 0 {
 		t.Errorf("left %v", left)
+	}
+}
+
+// TestRehearsedSections: a rehearsal measures on little of each section that a task has.
+func TestRehearsedSections(t *testing.T) {
+	of := map[string]any{
+		"task":     map[string]any{"kind": "recsys", "members": 400, "candidates": 4},
+		"serve":    map[string]any{"workload": "ranking", "members": 120},
+		"evaluate": map[string]any{"validation": 300, "choice": "items.jsonl"},
+	}
+	want := map[string]any{
+		"task":     map[string]any{"kind": "recsys", "members": 16, "candidates": 4},
+		"serve":    map[string]any{"workload": "ranking", "members": 2},
+		"evaluate": map[string]any{"validation": 4, "tokens": 0, "choice": "items.jsonl", "choice_limit": 4},
+	}
+	if got := rehearsed(of); !reflect.DeepEqual(got, want) {
+		t.Errorf("found %v, expected %v", got, want)
+	}
+	text := map[string]any{"task": map[string]any{"kind": "text", "path": "a.txt"}}
+	want = map[string]any{"task": text["task"], "evaluate": map[string]any{"validation": 4, "tokens": 0}}
+	if got := rehearsed(text); !reflect.DeepEqual(got, want) {
+		t.Errorf("found %v, expected %v", got, want)
 	}
 }
