@@ -225,7 +225,7 @@ func (q *Quantize) plan(ctx context.Context, w *worker, s scenario.Step) (job, e
 		q.Calibration.into(&of, w.cell.Seed)
 	}
 	q.note(w, s.Name, scheme)
-	if q.KV != "" {
+	if kv != kernels.KVBFloat16 { // the engine's own
 		w.run.noteOnce(lab.Info, fmt.Sprintf("%s is measured with a KV cache of %s: %s; it is a setting of slimlab's engine, and not in a saved model", s.Name, kv, kv.About()))
 	}
 	q.untied(w, s.Name, source.shape, shape)
