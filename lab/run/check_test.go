@@ -52,7 +52,6 @@ func TestCheck(t *testing.T) {
 		{"task.candidates=3", all},
 		{"evaluate.validation=9", all},
 		{"serve.members=4", all},
-		{"w8a8.calibration.samples=9", all}, // round to nearest looks at no data
 		{"columns=[auc]", all},
 		{"task.world=2", strings.ReplaceAll(all, "cached", "to build")},
 		{"tokenizer.vocab=500", strings.ReplaceAll(all, "cached", "to build")},

@@ -37,8 +37,8 @@ var effects = map[string]map[string]combination{
 			"query_heads: 1, layers: 1, mlp: 20%":  "leave query_heads out",
 			"query_heads: 1, budget: 80%, mlp: 0 ": "query_heads is 1: is beside widths by a budget"}},
 		"budget_rows": {"budget_rows: 512, budget: 1.5ms", map[string]string{
-			"budget_rows: 512, budget: 80%": "budget_rows is of a budget of time, and budget is 80%",
-			"budget_rows: 512, mlp: 20%":    "budget_rows is of a budget of time, and there is none"}},
+			"budget_rows: 512, budget: 80%": "budget_rows is 512, which is of a budget of time, and budget is 80%",
+			"budget_rows: 512, mlp: 20%":    "budget_rows is 512, which is of a budget of time, and there is none"}},
 		"widths": {"widths: budget, mlp: 20%", map[string]string{
 			"widths: budget, mlp_layers: 20% 0 0": "expected one of them",
 			"widths: uniform, budget: 80%":        "budget is 80%, and widths is uniform",
@@ -113,6 +113,14 @@ var effects = map[string]map[string]combination{
 		"start": {"start: w, scheme: w4a16-quantease", map[string]string{
 			"start: w, scheme: w4a16":                     "start is w, and its method is gptq",
 			"start: w, layers: w8a8 none w4a16-quantease": "and start is of scheme"}},
+		"outliers": {"outliers: 1%, scheme: w3a16-quantease", map[string]string{
+			"outliers: 1%, scheme: w3a16":                      "outliers is 1%, and its method is gptq",
+			"outliers: 1%, scheme: w3a16-quantease, refine: 3": "outliers is 1%, and refine is 3",
+			"outliers: 1%, layers: w8a8 none w4a16-quantease":  "outliers is of scheme",
+			"outliers: 0, scheme: w8a8":                        ""}},
+		"outliers_shape": {"outliers_shape: columns, outliers: 1%, scheme: w3a16-quantease", map[string]string{
+			"outliers_shape: columns, scheme: w3a16-quantease": "outliers_shape is columns, and its outliers are 0",
+			"outliers_shape: entries, scheme: w3a16-quantease": ""}},
 		"layers": {"layers: w8a8 none w8a8", nil},
 		"refine": {"refine: 3, layers: w8a8 none w8a8", map[string]string{
 			"refine: 3, scheme: none":           "refine is 3, and no weight is rounded",

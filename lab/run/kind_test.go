@@ -176,7 +176,7 @@ func TestDefaultsOfTheReference(t *testing.T) {
 		for _, k := range kind.Keys {
 			value, needed := required[k.Key]
 			switch {
-			case needed && (k.Required || k.Key == "mlp" || k.Key == "teacher"):
+			case needed && (k.Required || k.Key == "mlp" || k.Key == "teacher" || k.Key == "scheme"):
 				silent, explicit = append(silent, k.Key+": "+value), append(explicit, k.Key+": "+value)
 			case k.Default != "" && !strings.Contains(k.Key, "."):
 				explicit = append(explicit, k.Key+": "+k.Default)

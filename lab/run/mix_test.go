@@ -202,7 +202,7 @@ func TestTasksOfTeachersThatCannotBe(t *testing.T) {
 		{of, `teachers: { add: first=1 }`, "at least two names"},
 		{of, `teachers: { add: first=1, count: first=2 }`, "at least two names"},
 		{of, `teachers: { add: first=1, count: }`, `teachers of task "count" is nothing, expected weights such as FM=1`},
-		{of, `teachers: { add: first=1, count: [second] }`, `teachers of task "count" is a list`},
+		{of, `teachers: { add: first=1, count: [second] }`, `teachers of task "count" is "second", and "second" is no weight of a name`},
 		{of, `teachers: { add: first=1, count: second }`, `teachers of task "count" is "second", and "second" is no weight of a name`},
 		{of, `teachers: { add: first=1, count: "" }`, `teachers of task "count" is "", and "" is no weight`},
 		{of, `teachers: { add: first=1, "": second=1 }`, "has a task without a name"},

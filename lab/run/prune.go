@@ -126,8 +126,8 @@ func (p *Prune) Check(given func(key string) bool, bad func(key, with, format st
 		switch {
 		case err != nil:
 			bad("budget", "", "is %s, expected a share that stays, above 0 and below 1, such as 80%% or 0.8, bytes such as 500MB, a time such as 1.5ms, or a share of the time such as 80%% of time", p.Budget)
-		case given("budget_rows") && !size.IsTime():
-			bad("budget_rows", "budget", "is of a budget of time, and budget is %s: leave budget_rows out", p.Budget)
+		case p.BudgetRows > 1 && !size.IsTime():
+			bad("budget_rows", "budget", "is %d, which is of a budget of time, and budget is %s: leave budget_rows out", p.BudgetRows, p.Budget)
 		}
 		if !given("widths") {
 			p.Widths = string(pruning.BudgetWidths)
@@ -136,8 +136,8 @@ func (p *Prune) Check(given func(key string) bool, bad func(key, with, format st
 			bad("budget", "widths", "is %s, and widths is %s: leave one of them out", p.Budget, p.Widths)
 		}
 	}
-	if p.Budget == "" && given("budget_rows") {
-		bad("budget_rows", "", "is of a budget of time, and there is none: leave it out, or give budget such as 1.5ms")
+	if p.Budget == "" && p.BudgetRows > 1 {
+		bad("budget_rows", "", "is %d, which is of a budget of time, and there is none: leave it out, or give budget such as 1.5ms", p.BudgetRows)
 	}
 	if p.MLPLayers != "" {
 		p.checkLayers(given, bad)

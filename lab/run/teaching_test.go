@@ -115,7 +115,7 @@ func TestTeachersThatCannotBe(t *testing.T) {
 		`teachers: "first=1, big=1"`:                              `model "big" is a shape without weights`,
 		`teachers: "first=1, kd=1"`:                               "refers to itself",
 		`teachers: "first=1, second=0"`:                           "expected a number above 0",
-		`teachers: [first, second]`:                               "expected text",
+		`teachers: [first, second]`:                               `teachers is "first, second", and "first" is no weight`,
 		`teachers: "first, second"`:                               "no weight of a name",
 		`teachers: "first=1, second=1", teacher: first`:           "expected one of them",
 		`teachers: "first=1, second=1", remote: "http://host/v1"`: "expected one of them",
