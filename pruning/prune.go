@@ -83,6 +83,9 @@ func Prune(ctx context.Context, layers calibrate.Layers, calibration []calibrate
 	if err != nil {
 		return nil, fmt.Errorf("pruning: %w", err)
 	}
+	if p.silent > 0 {
+		p.report.warn("%d channels of %d inputs are zero in all calibration tokens: nothing is lost with them", p.silent, p.silentInputs)
+	}
 	p.report.Budget = budget
 	before := m.Config
 	before.Layers = p.before
@@ -137,6 +140,8 @@ type pruner struct {
 	gradients     map[place][]float32 // of the linear layers whose inputs are pruned
 	report        *CutReport
 	stayed        []int // channels of the input that was compressed last
+	silent        int   // channels that were zero in all tokens
+	silentInputs  int   // that have such channels
 }
 
 func newPruner(m *model.Model, calibration []calibrate.Sequence, o Options) (*pruner, error) {
@@ -239,6 +244,9 @@ func (p *pruner) Compress(ctx context.Context, s *calibrate.Stats, linears []mod
 	if s.Tokens < s.Width && p.Method.Updates() {
 		p.report.warn("layer %d, %s: %d calibration tokens for %d channels: only damping makes the solution unique",
 			s.Layer, h.part, s.Tokens, s.Width)
+	}
+	if n := s.Silent(); n > 0 {
+		p.silent, p.silentInputs = p.silent+n, p.silentInputs+1
 	}
 	r, err := p.prune(ctx, h, s, linears[0])
 	if err != nil {

@@ -195,7 +195,7 @@ func (q *quantizer) Wants(l model.LinearLayer) bool { return q.schemes[l.Name].R
 func (q *quantizer) Compress(ctx context.Context, s *calibrate.Stats, linears []model.LinearLayer, report func(LinearReport)) error {
 	moments := &Moments{Stats: s}
 	if slices.ContainsFunc(linears, func(l model.LinearLayer) bool { return q.schemes[l.Name].Calibrated() }) {
-		if n := silent(s); n > 0 {
+		if n := s.Silent(); n > 0 {
 			q.counts.silent, q.counts.inputs = q.counts.silent+n, q.counts.inputs+1
 		}
 	}
@@ -214,17 +214,6 @@ func (q *quantizer) Compress(ctx context.Context, s *calibrate.Stats, linears []
 
 // Stayed implements calibrate.Keeper: all inputs stay.
 func (q *quantizer) Stayed(int, model.Site) []int { return nil }
-
-// silent counts the channels that were zero in all tokens.
-func silent(s *calibrate.Stats) int {
-	n := 0
-	for i := range s.Gram.Rows {
-		if s.Gram.Row(i)[i] == 0 {
-			n++
-		}
-	}
-	return n
-}
 
 // warn adds a warning of an input, once for all linear layers that read it.
 func (q *quantizer) warn(s *calibrate.Stats, text string) {

@@ -219,6 +219,17 @@ func Mirror(m matrix.Dense) {
 	})
 }
 
+// Silent counts the channels that were zero in all tokens.
+func (s *Stats) Silent() int {
+	n := 0
+	for i := range s.Gram.Rows {
+		if s.Gram.Row(i)[i] == 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // Clone is a copy in memory of its own.
 func (s *Stats) Clone() *Stats {
 	c := *s

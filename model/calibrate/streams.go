@@ -320,7 +320,8 @@ func finish(ctx context.Context, sums *sums, layer int, site model.Site) (*Stats
 	stats := sums.stats()
 	stats.Layer, stats.Site = layer, site
 	for j, v := range stats.MeanAbs {
-		if math.IsNaN(v) || math.IsInf(v, 0) {
+		// the square of a finite number may be infinite
+		if v += stats.Gram.Row(j)[j]; math.IsNaN(v) || math.IsInf(v, 0) {
 			return nil, fmt.Errorf("calibration: %s: channel %d is %w", stats.Place(), j, ErrNotFinite)
 		}
 	}
