@@ -463,7 +463,7 @@ func (p *Prune) report(ctx context.Context, w *worker, name string, before model
 	w.run.note(w.cell.ID, lab.Info, fmt.Sprintf("%s: %s cut %.1f%% of MLP neurons, %s, %.1f%% of all parameters",
 		name, report.Method, report.Neurons.Cut(), heads, report.Parameters.Cut()))
 	if b := report.Budget; b != nil && b.Time != nil {
-		if err := w.reportTimes(ctx, name, before, budget, b, dir); err != nil {
+		if err := w.reportTimes(ctx, name, before, budget, b); err != nil {
 			return err
 		}
 	} else if b != nil {

@@ -147,7 +147,7 @@ type passesFacts struct {
 }
 
 // reportTimes states what a budget of time came to, and measures the products of both models.
-func (w *worker) reportTimes(ctx context.Context, name string, before model.Config, b *pruning.Budget, r *pruning.BudgetReport, dir string) error {
+func (w *worker) reportTimes(ctx context.Context, name string, before model.Config, b *pruning.Budget, r *pruning.BudgetReport) error {
 	after := slices.Clone(before.Layers)
 	for _, l := range r.Layers {
 		after[l.Layer].MLP = l.Kept
