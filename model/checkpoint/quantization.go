@@ -324,7 +324,7 @@ func newQuantizationConfig(layers []layer) (*quantizationConfig, error) {
 	switch {
 	case first < 0:
 		return nil, nil
-	case layers[first].storage.Outliers != "":
+	case slices.ContainsFunc(layers, func(l layer) bool { return l.storage.Outliers != "" }):
 		return outliersConfig(layers)
 	case layers[first].storage.Packing == GPTQ:
 		return gptqConfig(layers)

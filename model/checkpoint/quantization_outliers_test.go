@@ -204,11 +204,15 @@ func TestOutliersOfGPTQ(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	m := outlierModels(t)["4 bits, columns false"]
-	l := m.Linears()[3]
-	l.Weight = newInt(l.Out, l.In, 4, 8)
-	if err := Save(context.Background(), t.TempDir(), m, nil, SaveOptions{}); err == nil || !strings.Contains(err.Error(), "expected one kind for all") {
-		t.Errorf("one layer without outliers: %v", err)
+	for _, columns := range []bool{false, true} {
+		for _, at := range []int{0, 3} { // others follow the first, or come before
+			m := outlierModels(t)[fmt.Sprintf("4 bits, columns %t", columns)]
+			l := m.Linears()[at]
+			l.Weight = newInt(l.Out, l.In, 4, 8)
+			if err := Save(context.Background(), t.TempDir(), m, nil, SaveOptions{}); err == nil || !strings.Contains(err.Error(), "expected one kind for all") {
+				t.Errorf("columns %t, layer %d without outliers: %v", columns, at, err)
+			}
+		}
 	}
 }
 
