@@ -78,6 +78,61 @@ func TestAllocationEqualsBruteForce(t *testing.T) {
 	}
 }
 
+// Equal shares are the largest share within the budget, each half at the widest of its widths that
+// is no larger share of it than that: where the model's own width is none of them, too, and costs
+// need not fall with the width.
+func TestEqualShares(t *testing.T) {
+	none := 0
+	for seed := range uint64(1000) {
+		rng := rand.New(rand.NewPCG(seed, 62))
+		m := &measurer{}
+		var items [][]choiceOf
+		highest := int64(0)
+		for i := range 1 + rng.IntN(4) {
+			h := newHalf(i, MLP, 1+rng.IntN(40), 1+rng.IntN(8), mostWidths)
+			m.halves = append(m.halves, measured{Half: h, weight: 1})
+			var item []choiceOf
+			for _, w := range h.Widths {
+				cost := int64(w)
+				if seed%2 == 1 {
+					cost = 1 + rng.Int64N(40)
+				}
+				item = append(item, choiceOf{cost, rng.Float64()})
+			}
+			items, highest = append(items, item), highest+40
+		}
+		budget := rng.Int64N(highest)
+		var want choiceOf
+		best := 0.0
+		for _, from := range m.halves {
+			for _, w := range from.Widths {
+				share := float64(w) / float64(from.Before)
+				var sum choiceOf
+				for i, h := range m.halves {
+					at := len(h.Widths) - 1
+					for at > 0 && float64(h.Widths[at-1]) <= share*float64(h.Before)+1e-9 {
+						at--
+					}
+					sum.cost, sum.loss = sum.cost+items[i][at].cost, sum.loss+items[i][at].loss
+				}
+				if sum.cost <= budget && share > best {
+					best, want = share, sum
+				}
+			}
+		}
+		cost, loss, ok := m.uniform(items, budget)
+		if ok != (best > 0) || (choiceOf{cost, loss}) != want {
+			t.Fatalf("seed %d: cost %d, loss %g, %t, by a search through all shares %+v of %g", seed, cost, loss, ok, want, best)
+		}
+		if !ok {
+			none++
+		}
+	}
+	if none == 0 || none > 500 {
+		t.Errorf("of %d budgets no share is within: too few, or too many", none)
+	}
+}
+
 // The widths of a model's layers are those of the least sum of errors, by its curves, and never
 // worse than equal shares; each layer has the width, and the report the parameters that stay.
 func TestWidthsUnderABudget(t *testing.T) {

@@ -78,6 +78,26 @@ func TestChooseLayers(t *testing.T) {
 	}
 }
 
+// Of layers that change the stream alike, here not at all, the earlier stay.
+func TestChooseLayersOfEquals(t *testing.T) {
+	c := config("LlamaForCausalLM")
+	c.Layers = model.Uniform(5, 4, 2, 32)
+	m := newModel(t, c)
+	for _, silent := range []int{1, 3, 4} {
+		b := &m.Blocks[silent]
+		clear(b.O.Weight.Float32())
+		clear(b.O.Bias)
+		clear(b.Down.Weight.Float32())
+	}
+	m.Changed()
+	for keep, want := range map[int][]int{2: {0, 2}, 3: {0, 1, 2}, 4: {0, 1, 2, 3}} {
+		r := must2(ChooseLayers(t.Context(), must2(calibrate.NewInMemory(m))(t), sequences(4, m.Vocab), keep, nil))(t)
+		if !slices.Equal(r.Kept, want) {
+			t.Errorf("kept %v of importance %v, expected %v", r.Kept, r.Importance, want)
+		}
+	}
+}
+
 func TestKeptLayers(t *testing.T) {
 	for _, c := range []struct {
 		cut    string

@@ -3,6 +3,7 @@ package pruning
 import (
 	"context"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -85,6 +86,45 @@ func TestTaylorIsTheDerivativeOfTheLoss(t *testing.T) {
 					t.Errorf("layer %d, neuron %d: the loss changes by %.5f with a factor of %s, Σw·g is %.5f", layer, i, got, name, want)
 				}
 			}
+		}
+	}
+}
+
+// The gradients of all sequences are the mean of each sequence's, by its next tokens: also where
+// they take more than one pass, and where the logits of a pass do not exist at once.
+func TestGradientsOfManyTokens(t *testing.T) {
+	for _, c := range []struct {
+		what             string
+		vocab, sequences int
+	}{{"passes", 50, 90}, {"logits", 1 << 17, 3}} {
+		shape := config("LlamaForCausalLM")
+		shape.Vocab = c.vocab
+		m := newModel(t, shape)
+		rng := rand.New(rand.NewPCG(9, 63))
+		list := make([]calibrate.Sequence, c.sequences)
+		for i := range list {
+			list[i] = make(calibrate.Sequence, 14+rng.IntN(18))
+			for j := range list[i] {
+				list[i][j] = rng.Int32N(int32(c.vocab))
+			}
+		}
+		tokens := calibrate.Tokens(list)
+		if tokens <= min(passTokens, headRows(c.vocab)) {
+			t.Fatalf("%s: one of %d tokens", c.what, tokens)
+		}
+		want := make([]float64, len(m.Flat()))
+		for _, s := range list {
+			for i, g := range must2(lossGradients(t.Context(), m, []calibrate.Sequence{s}))(t).Flat {
+				want[i] += float64(g) * float64(len(s)-1) / float64(tokens-len(list))
+			}
+		}
+		off, norm := 0.0, 0.0
+		for i, g := range must2(lossGradients(t.Context(), m, list))(t).Flat {
+			d := float64(g) - want[i]
+			off, norm = off+d*d, norm+want[i]*want[i]
+		}
+		if norm == 0 || off > 1e-8*norm {
+			t.Errorf("%s: gradients differ from the mean of the sequences' by %g of their norm", c.what, math.Sqrt(off/norm))
 		}
 	}
 }
