@@ -197,20 +197,31 @@ func (c *Clock) Table(ctx context.Context, of pruning.Timing) (*pruning.Times, e
 
 // width measures a half of one width in one round.
 func (c *Clock) width(of pruning.Timing, h pruning.TimedHalf, kept int, numbers []float32, rows *rowsOf) float64 {
-	list := shapes(of, h.Part, h.Queries, kept)
-	var copies []*half
-	for bytes := int64(0); len(copies) < max(1, h.Layers) && bytes <= c.enoughBytes(); bytes += copies[len(copies)-1].bytes {
-		copies = append(copies, newHalf(numbers, list))
-	}
-	at := 0
-	next := func() {
-		copies[at].run(rows, of.Rows)
-		at = (at + 1) % len(copies)
-	}
+	copies := c.copies(h, shapes(of, h.Part, h.Queries, kept), numbers)
+	next := inTurn(copies, func(h *half) { h.run(rows, of.Rows) })
 	for range copies { // packs
 		next()
 	}
 	return c.round(c.enough(next), next)
+}
+
+// copies are weights of a half side by side in memory: as many as layers have it, or as make what
+// caches hold of one be gone at its next turn.
+func (c *Clock) copies(h pruning.TimedHalf, list [][2]int, numbers []float32) (copies []*half) {
+	for bytes := int64(0); len(copies) < max(1, h.Layers) && bytes <= c.enoughBytes(); bytes += copies[len(copies)-1].bytes {
+		copies = append(copies, newHalf(numbers, list))
+	}
+	return copies
+}
+
+// inTurn returns a function that calls f for one of the copies after another, and for the first one
+// after the last.
+func inTurn(copies []*half, f func(*half)) func() {
+	at := 0
+	return func() {
+		f(copies[at])
+		at = (at + 1) % len(copies)
+	}
 }
 
 // enoughBytes is the memory of weights of which caches hold nothing from one turn to the next.

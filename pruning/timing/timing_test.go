@@ -119,3 +119,30 @@ func TestPasses(t *testing.T) {
 		t.Errorf("%+v, %v", table, err)
 	}
 }
+
+// The weights of a width are read in turn, so that caches hold of them what they hold of a model's:
+// as many as layers have the half, one at least, and none beyond four caches.
+func TestCopiesAreReadInTurn(t *testing.T) {
+	of := question()
+	list := shapes(of, pruning.MLP, 0, 64)
+	one := newHalf(draw(most(of)), list).bytes
+	for _, c := range []struct {
+		layers int
+		cache  int64
+		want   int
+	}{{0, 1 << 20, 1}, {3, 1 << 20, 3}, {50, one, 5}, {50, one / 8, 1}} {
+		clock := &Clock{cache: c.cache}
+		copies := clock.copies(pruning.TimedHalf{Part: pruning.MLP, Layers: c.layers}, list, draw(most(of)))
+		if len(copies) != c.want {
+			t.Errorf("%d layers, a cache of %d bytes: %d copies of %d bytes, expected %d", c.layers, c.cache, len(copies), one, c.want)
+		}
+		var read []*half
+		next := inTurn(copies, func(h *half) { read = append(read, h) })
+		for range 2 * len(copies) {
+			next()
+		}
+		if !slices.Equal(read, slices.Repeat(copies, 2)) {
+			t.Errorf("%d copies are not read one after another, twice", len(copies))
+		}
+	}
+}
