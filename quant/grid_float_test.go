@@ -17,7 +17,7 @@ import (
 func floatFormats() (list []weight.Format) {
 	for _, e5m2 := range []bool{false, true} {
 		for _, f := range []weight.Format{
-			{Activations: weight.Token}, {Activations: weight.Token, Tensor: true}, {}, {Activations: weight.Blocks, Block: [2]int{5, 16}}, {Block: [2]int{16, 24}},
+			{Activations: weight.Token}, {Activations: weight.Token, Tensor: true}, {}, {Activations: weight.Blocks, Block: [2]int{5, 16}}, {Block: [2]int{16, 36}},
 		} {
 			f.Float, f.Bits, f.E5M2 = true, 8, e5m2
 			list = append(list, f)

@@ -1,6 +1,7 @@
 package quant
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -295,6 +296,32 @@ func TestTailsLeaveTheRange(t *testing.T) {
 		}
 		if scale := s.grid.Encoding().Scale[2*o]; scale > 1 {
 			t.Errorf("output %d: the scale is %g: the range has the outlier", o, scale)
+		}
+	}
+}
+
+// TestEqualScores: of equal scores the first places are taken, and never more of them than wanted.
+func TestEqualScores(t *testing.T) {
+	for seed := range uint64(300) {
+		rng := rand.New(rand.NewPCG(seed, 78))
+		out, in := 1+rng.IntN(6), 1+rng.IntN(20)
+		scores, order := make([]float64, out*in), make([]int, out*in)
+		for at := range scores {
+			scores[at], order[at] = float64(rng.IntN(1+int(seed%5))), at
+		}
+		of := Outliers{Share: 1 - rng.Float64()}
+		s := newSplit(t.Context(), weight.NewDense(make([]float32, out*in), out, in), matrix.NewDense(in, in, nil), of)
+		slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(scores[b], scores[a]) })
+		want := order[:of.count(out, in)]
+		slices.Sort(want)
+		var got []int
+		for o, inputs := range s.chosen(func(o int, row []float64) { copy(row, scores[o*in:]) }) {
+			for _, i := range inputs {
+				got = append(got, o*in+int(i))
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("seed %d: places %d of scores %g, expected %d", seed, got, scores, want)
 		}
 	}
 }

@@ -164,6 +164,26 @@ func TestOrthogonal(t *testing.T) {
 	}
 }
 
+// A random orthogonal matrix is one to the last digits also where rows that were drawn are nearly
+// dependent.
+func TestRandomOrthogonal(t *testing.T) {
+	for seed := range uint64(3000) {
+		n := 2 + int(seed%6)
+		m := randomOrthogonal(n, rand.New(rand.NewPCG(seed, 2)))
+		for i := range n {
+			for j := range i + 1 {
+				dot := 0.0
+				for k, v := range m[i*n : (i+1)*n] {
+					dot += v * m[j*n+k]
+				}
+				if want := float64(1 - min(1, i-j)); math.Abs(dot-want) > 4e-15 {
+					t.Fatalf("seed %d, size %d: rows %d and %d have the product %g", seed, n, i, j, dot)
+				}
+			}
+		}
+	}
+}
+
 // A layer as it was, for a pass that resumes or has the dense model beside it, is changed as one
 // that is loaded; a layer that was finished before is left as it is.
 func TestSourceIsChangedAlike(t *testing.T) {

@@ -25,6 +25,28 @@ func smooth(t testing.TB, text string) Smooth {
 	return s
 }
 
+// SmoothQuant's scales move a share of the product of a channel's magnitudes from the inputs to the
+// weights, all of it at the strength 1, and none of what either is at the strength 0.
+func TestSmoothQuantScales(t *testing.T) {
+	c := channel{most: []float64{8, 0.5, 3, 0, 2}, weight: []float64{0.25, 4, 3, 1, 0}}
+	for _, alpha := range []float64{0, 0.25, 0.5, 0.8, 1} {
+		s := smoothQuant(c, alpha)
+		for j, x := range c.most {
+			w := c.weight[j]
+			if x == 0 || w == 0 { // nothing to share
+				if s[j] != 1 {
+					t.Errorf("α = %g: the scale of channel %d is %g, expected 1", alpha, j, s[j])
+				}
+				continue
+			}
+			inputs, weights := x/s[j], w*s[j]
+			if math.Abs(inputs/math.Pow(x*w, 1-alpha)-1) > 1e-12 || math.Abs(weights/math.Pow(x*w, alpha)-1) > 1e-12 {
+				t.Errorf("α = %g: channel %d of %g·%g becomes %g·%g", alpha, j, x, w, inputs, weights)
+			}
+		}
+	}
+}
+
 func uniform(t testing.TB, name string) quant.Plan {
 	t.Helper()
 	s, err := quant.ParseScheme(name)
