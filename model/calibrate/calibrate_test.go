@@ -327,6 +327,30 @@ func TestSumsDoNotDependOnTheDivision(t *testing.T) {
 	}
 }
 
+// Sums of products do not lose the small ones behind large ones: no sum in float32 goes on for more
+// than sumRows, of the moment across to a dense model neither.
+func TestSumsOfManyTokens(t *testing.T) {
+	const width, large, rows = 3, sumRows, 40 * blockRows
+	x, dense := make([]float32, width*rows), make([]float32, width*rows)
+	for i := range x {
+		x[i], dense[i] = 1, 2
+		if i < width*large {
+			x[i], dense[i] = 1<<12, 1<<12
+		}
+	}
+	s := newSums(width, true, nil)
+	s.add(t.Context(), x, dense, rows)
+	s.flush()
+	got := s.stats()
+	const squares = large << 24 // numbers and sums are exact: it is the products that are added
+	gram, cross := float64(float32(float64(squares+rows-large)/rows)), float64(float32(float64(squares+2*(rows-large))/rows))
+	for at := range width * width {
+		if got.Gram.Data[at] != gram || got.Cross.Data[at] != cross {
+			t.Fatalf("moments %v and %v, expected %v and %v", got.Gram.Data[at], got.Cross.Data[at], gram, cross)
+		}
+	}
+}
+
 // unused is a weight that nothing may multiply.
 type unused struct{ weight.Weight }
 

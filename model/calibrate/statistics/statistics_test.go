@@ -113,6 +113,44 @@ func TestDamage(t *testing.T) {
 	refused("of another key", other)
 }
 
+// Most is above what the files of all inputs of a model take, by no more than their texts, also
+// where heads are not as wide as the stream and layers not as wide as each other.
+func TestMost(t *testing.T) {
+	c := model.Config{Architecture: "Qwen3ForCausalLM", Vocab: 20, Hidden: 24, HeadDim: 16, Layers: model.Uniform(3, 4, 2, 40), MaxPositions: 8,
+		RopeTheta: 1e4, NormEps: 1e-6, QKNorm: true, BOS: -1, EOS: -1}
+	c.Layers[1].MLP, c.Layers[2].Heads = 16, 2
+	m, err := model.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, cross := range []bool{false, true} {
+		for name, reads := range map[string]func(int, model.Site) bool{
+			"all":                func(int, model.Site) bool { return true },
+			"o_proj":             func(_ int, s model.Site) bool { return s == model.SiteO },
+			"down_proj, last":    func(layer int, s model.Site) bool { return layer == 2 && s == model.SiteDown },
+			"gate and up, first": func(layer int, s model.Site) bool { return layer == 0 && s == model.SiteGateUp },
+		} {
+			type input struct {
+				layer int
+				site  model.Site
+			}
+			files := map[input]int64{}
+			for _, l := range m.Linears() {
+				if reads(l.Layer, l.Site) {
+					files[input{l.Layer, l.Site}] = Size(l.In, cross && l.Layer > 0)
+				}
+			}
+			sum := int64(0)
+			for _, size := range files {
+				sum += size
+			}
+			if got := Most(c, reads, cross); got <= sum || got > sum+1000*int64(len(files)) {
+				t.Errorf("%s, cross %t: at most %d bytes, %d files have %d beside their texts", name, cross, got, len(files), sum)
+			}
+		}
+	}
+}
+
 func TestKeeps(t *testing.T) {
 	if f := New("", "", true); !f.Keeps(false) || f.Keeps(true) {
 		t.Error("statistics of changed models are kept where they should not, or those of others are not")
