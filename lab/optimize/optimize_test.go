@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"slimlab/lab"
+	"slimlab/lab/sensitivity"
 )
 
 func TestGoals(t *testing.T) {
@@ -70,6 +71,10 @@ func TestCandidates(t *testing.T) {
 	if len(list) < 6 || list[0].Bytes > goal || list[0].Name != "c1" {
 		t.Fatalf("%d candidates, the first %+v", len(list), list[0])
 	}
+	options := make([][]sensitivity.Option, 4)
+	for layer := range options {
+		_, options[layer] = l.ways(layer, false)
+	}
 	seen := map[string]bool{}
 	for i, c := range list {
 		key := fmt.Sprint(c.MLP, c.Schemes)
@@ -93,6 +98,10 @@ func TestCandidates(t *testing.T) {
 		}
 		if bytes != c.Bytes || math.Abs(cost-c.KL) > 1e-12 {
 			t.Errorf("%s says %d bytes at %g, its layers have %d at %g", c.Name, c.Bytes, c.KL, bytes, cost)
+		}
+		// a uniform choice that a mixture of its size beats by far is not worth building
+		if best, err := sensitivity.Allocate(options, c.Bytes-rest); err != nil || c.KL > 1.5*best.Cost+1e-12 {
+			t.Errorf("%s costs %g, the best of its size %g: %v", c.Name, c.KL, best.Cost, err)
 		}
 		if i > 0 && list[i-1].Bytes > goal && c.Bytes <= goal {
 			t.Error("a candidate above the goal comes before one within it")
@@ -177,6 +186,22 @@ func TestChoose(t *testing.T) {
 	c = Choose(view, candidates, goals, false)
 	if c.Chosen >= 0 || c.Points[c.Nearest].Row != "c1" || len(c.Points[c.Nearest].Misses) != 1 || c.Points[c.Nearest].Misses[0].String() != "--bytes 35%: 40%" {
 		t.Errorf("nearest is %+v", c.Points[c.Nearest])
+	}
+}
+
+// Of rows that are equal in all that the front is of, the first is on it, and one that was not
+// measured, or is not a number, is not and keeps no other from it.
+func TestFrontOfEquals(t *testing.T) {
+	point := func(bytes, kl float64) Point {
+		return Point{Values: map[string]float64{"bytes": bytes, "kl": kl}}
+	}
+	unmeasured := Point{Values: map[string]float64{"bytes": 1}}
+	c := Choice{Loss: "kl", Points: []Point{unmeasured, point(400, 0.02), point(400, 0.02), point(300, 0.05), point(1, math.NaN()), point(400, 0.02), point(300, 0.06)}}
+	c.front()
+	for i, p := range c.Points {
+		if want := i == 1 || i == 3; p.Front != want {
+			t.Errorf("point %d, %v: on the front %t, expected %t", i, p.Values, p.Front, want)
+		}
 	}
 }
 

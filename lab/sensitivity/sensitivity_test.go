@@ -99,6 +99,31 @@ func TestAllocateOfAwkwardBytes(t *testing.T) {
 	}
 }
 
+// One byte less than what the best allocation takes is not rounded to as much: the budget holds.
+func TestAllocateOneByteShort(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 3))
+	for trial := range 12 {
+		layers := make([][]Option, 1+rng.IntN(4))
+		most := int64(0)
+		for i := range layers {
+			for range 2 + rng.IntN(3) {
+				layers[i] = append(layers[i], Option{Bytes: 1 + rng.Int64N(1e9), Cost: rng.Float64()})
+			}
+			most += slices.MaxFunc(layers[i], func(a, b Option) int { return int(a.Bytes - b.Bytes) }).Bytes
+		}
+		for budget := most; ; {
+			a, err := Allocate(layers, budget)
+			if err != nil {
+				break
+			}
+			if a.Bytes > budget {
+				t.Fatalf("trial %d: %d bytes of %d", trial, a.Bytes, budget)
+			}
+			budget = a.Bytes - 1
+		}
+	}
+}
+
 func TestFrontFalls(t *testing.T) {
 	layers := [][]Option{{{10, 0}, {5, 1}, {2, 3}}, {{10, 0}, {5, 2}, {2, 2.5}}}
 	front := Front(layers, 20)
