@@ -109,6 +109,8 @@ func TestAliens(t *testing.T) {
 		"\n  - baseline: { name: base, model: far }":                                     false,
 		"\n  - distil: { name: near, from: sft, teacher: far, steps: 1 }":                false,
 		"\n  - distil: { name: again, into: far, teacher: sft, steps: 1 }":               false,
+		"\n  - distil: { name: own, into: far, teacher: far, steps: 1, align: bytes }":   false,
+		"\n  - distil: { name: on, from: far, teacher: far, steps: 1, align: bytes }":    false,
 		"\n  - distil: { name: twice, from: sft, teacher: far, steps: 1, align: bytes }": true,
 		"\n  - distil: { name: both, from: sft, teachers: \"far=1, kd=1\", steps: 1 }":   false,
 	} {

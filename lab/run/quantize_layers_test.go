@@ -51,15 +51,16 @@ func TestLayersOfTheirOwn(t *testing.T) {
 
 func TestLayersAreChecked(t *testing.T) {
 	for change, want := range map[string]string{
-		"mlp_layers: 50% 0 25%=mlp_layers: 50% 0":                           "found 2 amounts, expected one for each of 3 layers",
-		"mlp_layers: 50% 0 25%=mlp_layers: 50% 0 120%":                      "has 120%",
-		"mlp_layers: 50% 0 25%=mlp_layers: 0 0 0":                           "removes nothing",
-		"mlp_layers: 50% 0 25%=mlp_layers: 50% 0 25%, mlp: 20%":             "expected one of them",
-		"layers: w8a8 none w4a16-rtn-g16=layers: w8a8 none":                 "has 2 schemes, expected one for each of 3 layers",
-		"layers: w8a8 none w4a16-rtn-g16=layers: w8a8 none w5a16":           "has w5a16",
-		"layers: w8a8 none w4a16-rtn-g16=layers: w3a16 w3a16 w8a8":          "3 bits beside other formats",
-		"layers: w8a8 none w4a16-rtn-g16=layers: w8a8 none w8a8, group: 32": "leave one of them out",
-		"layers: w8a8 none w4a16-rtn-g16=layers: w8a8 none w4a16-rtn-g72":   "groups of 72 do not divide",
+		"mlp_layers: 50% 0 25%=mlp_layers: 50% 0":                              "found 2 amounts, expected one for each of 3 layers",
+		"mlp_layers: 50% 0 25%=mlp_layers: 50% 0 120%":                         "has 120%",
+		"mlp_layers: 50% 0 25%=mlp_layers: 0 0 0":                              "removes nothing",
+		"mlp_layers: 50% 0 25%=mlp_layers: 50% 0 25%, mlp: 20%":                "expected one of them",
+		"layers: w8a8 none w4a16-rtn-g16=layers: w8a8 none":                    "has 2 schemes, expected one for each of 3 layers",
+		"layers: w8a8 none w4a16-rtn-g16=layers: w8a8 none w5a16":              "has w5a16",
+		"layers: w8a8 none w4a16-rtn-g16=layers: w3a16 w3a16 w8a8":             "3 bits beside other formats",
+		"layers: w8a8 none w4a16-rtn-g16=layers: w3a16-g16 w3a16-g16 w3a16-g8": "3 bits beside other formats",
+		"layers: w8a8 none w4a16-rtn-g16=layers: w8a8 none w8a8, group: 32":    "leave one of them out",
+		"layers: w8a8 none w4a16-rtn-g16=layers: w8a8 none w4a16-rtn-g72":      "groups of 72 do not divide",
 	} {
 		old, now, _ := strings.Cut(change, "=")
 		text := strings.Replace(layersScenario, old, now, 1)
