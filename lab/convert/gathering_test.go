@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"slimlab/model"
 	"slimlab/model/calibrate/statistics"
 	"slimlab/model/checkpoint"
 	"slimlab/pruning"
@@ -37,6 +38,33 @@ func TestGatheringWords(t *testing.T) {
 			t.Errorf("%+v: error %v", c, err)
 		} else if err == nil && g != c.want {
 			t.Errorf("%+v: %+v", c, g)
+		}
+	}
+}
+
+// A run counts the statistics that it will keep: those of all layers, or in the sequential mode
+// those of the first alone, where no folder is named.
+func TestGatheringOnDisk(t *testing.T) {
+	c := model.Config{Hidden: 24, HeadDim: 8, Layers: model.Uniform(4, 4, 2, 40)}
+	first := c
+	first.Layers = c.Layers[:1]
+	reads := func(s model.Site) bool { return s != model.SiteGateUp }
+	most := func(c model.Config, cross bool) int64 {
+		return statistics.Most(c, func(_ int, s model.Site) bool { return reads(s) }, cross)
+	}
+	for _, x := range []struct {
+		of   Gathering
+		want int64
+	}{
+		{Gathering{}, 0},
+		{Gathering{Folder: "x"}, most(first, false)},
+		{Gathering{Folder: "x", Target: 1}, most(first, true)},
+		{Gathering{Folder: "x", All: true}, most(c, false)},
+		{Gathering{Folder: "x", All: true, Target: 0.5}, most(c, true)},
+		{Gathering{Folder: "x", Parallel: true}, most(c, false)},
+	} {
+		if got := x.of.disk(c, reads); got != x.want {
+			t.Errorf("%+v: %d bytes, expected %d", x.of, got, x.want)
 		}
 	}
 }
