@@ -67,6 +67,18 @@ var effects = map[string]map[string]combination{
 		"starts": {"starts: greedy, heads: 50%", map[string]string{
 			"starts: greedy, mlp: 20%, method: random-ls": "starts is of osscar",
 			"starts: both, layers: 1":                     "leave starts out"}},
+		"step": {"step: 4, mlp: 20%", map[string]string{
+			"step: 4, mlp: 20%, method: flap": "step is of osscar, and method is flap",
+			"step: 1, mlp: 20%, method: flap": "",
+			"step: 4, layers: 1":              "leave step out"}},
+		"local_search": {"local_search: -1, mlp: 20%", map[string]string{
+			"local_search: 5, mlp: 20%, method: random-ls":  "local_search is of osscar, and method is random-ls",
+			"local_search: 30, mlp: 20%, method: random-ls": "",
+			"local_search: 5, layers: 1":                    "leave local_search out"}},
+		"damping": {"damping: 0.1, mlp: 20%, method: random-ls", map[string]string{
+			"damping: 0.1, mlp: 20%, method: random":  "damping is 0.1, and random leaves the weights",
+			"damping: 0.01, mlp: 20%, method: random": "",
+			"damping: 0.1, layers: 1":                 "leave damping out"}},
 		// of methods that need none, such as random, it is what the layers' errors are measured on
 		"calibration.source":  {with: "calibration: { source: generic }, mlp: 20%, method: random"},
 		"calibration.samples": {with: "calibration: { samples: 7 }, layers: 1"},

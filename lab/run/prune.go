@@ -24,15 +24,35 @@ type Prune struct {
 	QueryHeads  string      `key:"query_heads" default:"0" amount:"true" any:"removes nothing: give mlp, mlp_layers, heads, query_heads, budget or layers" doc:"query heads to remove of every key-value head of each layer, whose keys and values stay: a share, or a number"`
 	Widths      string      `key:"widths" default:"uniform" one:"uniform|budget" doc:"uniform cuts all layers alike; budget: the widths of the least error with as many parameters in all, by the model as it was"`
 	Budget      string      `key:"budget" amount:"true" any:"removes nothing: give mlp, mlp_layers, heads, query_heads, budget or layers" doc:"with widths by a budget, in place of mlp and heads: what stays of the neurons' parameters, a share such as 80%, or bytes in bfloat16 such as 500MB; or the time of the neurons' products, 1.5ms, or 80% of time, by the times of each width as they are measured on this machine"`
-	BudgetRows  int         `json:",omitzero" key:"budget_rows" default:"1" omit:"default" min:"1" max:"65536" doc:"of a budget of time: tokens that a product takes at once, 1 as in decode, 512 as in a prefill of so many"`
+	BudgetRows  budgetRows  `json:",omitzero" key:"budget_rows" default:"1" omit:"default" min:"1" max:"65536" doc:"of a budget of time: tokens that a product takes at once, 1 as in decode, 512 as in a prefill of so many"`
 	Layers      string      `key:"layers" default:"0" amount:"true" any:"removes nothing: give mlp, mlp_layers, heads, query_heads, budget or layers" doc:"whole layers to remove, those that change the residual stream least (1 − cosine of what goes in and comes out, after ShortGPT): a share, or a number; alone in a step"`
 	MLPLayers   string      `key:"mlp_layers" list:" " omit:"default" any:"removes nothing: give mlp, mlp_layers, heads, query_heads, budget or layers" doc:"MLP neurons to remove, an amount for each layer, as a list [25%, 0, 50%] or a text with spaces between, 25% 0 50%, in place of mlp"`
 	Align       string      `key:"align" default:"auto" amount:"true" doc:"round the kept number of neurons up to a multiple of this; auto: the largest up to 128 that keeps at most 5% of a layer more, and that groups of a later quantization divide"`
 	Refine      int         `json:",omitzero" key:"refine" default:"0" omit:"default" min:"0" max:"100000" doc:"gradient steps on each layer's output after its cuts; the best are kept"`
 	Intercept   bool        `key:"intercept" default:"false" doc:"solve the bias of o_proj with the weights, where the model has one: for cuts of heads"`
 	Starts      string      `key:"starts" default:"both" one:"both|greedy" doc:"where OSSCAR's local search begins: both, greedy removal and magnitude, or greedy alone"`
+	Step        removedStep `json:",omitzero" key:"step" default:"1" omit:"default" min:"1" max:"65536" doc:"of osscar: units that the greedy removal takes between two scorings; 1 is the most exact"`
+	LocalSearch localSearch `json:",omitzero" key:"local_search" default:"30" omit:"default" min:"-1" max:"100000" doc:"of osscar: rounds of local search at most; -1: none"`
+	Damping     damping     `json:",omitzero" key:"damping" default:"0.01" omit:"default" above:"0" max:"10" doc:"of methods that solve the weights that stay: what is added to the diagonal of the inputs' second moments, as a share of its mean"`
 	Calibration Calibration `key:"calibration" doc:"calibration text of the method"`
 }
+
+type budgetRows int
+
+// IsZero reports the default.
+func (r budgetRows) IsZero() bool { return r <= 1 }
+
+type removedStep int
+
+// IsZero reports the default.
+func (s removedStep) IsZero() bool { return s <= 1 }
+
+type localSearch int
+
+// IsZero reports the default.
+func (s localSearch) IsZero() bool { return s == 0 || s == defaultLocalSearch }
+
+const defaultLocalSearch = 30
 
 // pruneVersion is that of the code below and of package pruning: raise it when they compute other
 // weights.
@@ -102,8 +122,15 @@ func (p *Prune) Check(given func(key string) bool, bad func(key, with, format st
 		if share, err := p.Calibration.target(); err == nil && share > 0 && !method.Updates() {
 			bad("calibration.target", "method", "is %s, and %s leaves the weights that stay as they are: expected target own, or a method that solves them, such as osscar", p.Calibration.Target, p.Method)
 		}
-		if given("starts") && method != pruning.OSSCAR {
-			bad("starts", "method", "is of osscar, and method is %s: leave starts out", p.Method)
+		if method != pruning.OSSCAR {
+			for key, of := range map[string]bool{"starts": given("starts"), "step": !p.Step.IsZero(), "local_search": !p.LocalSearch.IsZero()} {
+				if of {
+					bad(key, "method", "is of osscar, and method is %s: leave %s out", p.Method, key)
+				}
+			}
+		}
+		if !p.Damping.IsZero() && !method.Updates() {
+			bad("damping", "method", "is %g, and %s leaves the weights that stay as they are: leave damping out", float64(p.Damping), p.Method)
 		}
 	}
 	for _, of := range p.texts() {
@@ -115,7 +142,7 @@ func (p *Prune) Check(given func(key string) bool, bad func(key, with, format st
 	case err != nil:
 		bad("layers", "", "is %s, expected a share below 1 such as 20%% or 0.2, or a whole number", p.Layers)
 	case cut != (pruning.Cut{}):
-		for _, key := range []string{"method", "mlp", "mlp_layers", "heads", "query_heads", "budget", "widths", "align", "intercept", "starts", "refine", "calibration.mode", "calibration.target"} {
+		for _, key := range []string{"method", "mlp", "mlp_layers", "heads", "query_heads", "budget", "widths", "align", "intercept", "starts", "step", "local_search", "damping", "refine", "calibration.mode", "calibration.target"} {
 			if given(key) {
 				bad("layers", key, "is %s, and whole layers are removed in a step of their own: leave %s out", p.Layers, key)
 			}
@@ -316,7 +343,8 @@ func (p *Prune) options() (o pruning.Options, err error) {
 	o.Method, errs[0] = pruning.ParseMethod(p.Method)
 	o.Align, errs[1] = pruning.ParseAlign(p.Align)
 	o.Starts, errs[2] = pruning.ParseStarts(p.Starts)
-	o.Intercept = p.Intercept
+	o.Intercept, o.Damping = p.Intercept, float64(p.Damping)
+	o.Batch, o.LocalSearch = int(p.Step), int(p.LocalSearch)
 	o.Refine.Steps = p.Refine
 	return o, errors.Join(errs[:]...)
 }
@@ -352,6 +380,14 @@ func (p *Prune) parameters(cut pruning.LayerCut, o pruning.Options) recipe.Value
 	}
 	if o.Starts != pruning.BothStarts {
 		values["starts"] = p.Starts
+	}
+	for key, of := range map[string]struct {
+		stands bool
+		value  any
+	}{"step": {p.Step.IsZero(), int(p.Step)}, "local_search": {p.LocalSearch.IsZero(), int(p.LocalSearch)}, "damping": {p.Damping.IsZero(), float64(p.Damping)}} {
+		if !of.stands {
+			values[key] = of.value
+		}
 	}
 	return values
 }
@@ -404,7 +440,7 @@ func (p *Prune) fit(c model.Config, o *pruning.Options, group int) (pruning.Plan
 		planned, err := p.fitLayers(c, o, group)
 		return planned, cut, err
 	}
-	planned, err := pruning.Wanted{LayerCut: cut, Widths: pruning.Widths(p.Widths), Budget: p.Budget, Rows: p.BudgetRows, Align: o.Align, Group: group}.Plan(c)
+	planned, err := pruning.Wanted{LayerCut: cut, Widths: pruning.Widths(p.Widths), Budget: p.Budget, Rows: int(p.BudgetRows), Align: o.Align, Group: group}.Plan(c)
 	var of *pruning.CutError
 	if errors.As(err, &of) {
 		values := map[string]string{"align": p.Align, "budget": cmp.Or(p.Budget, "that of the cut")}
