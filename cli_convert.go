@@ -47,6 +47,9 @@ func (p *program) convertOptions(f convertFlags) convert.Options {
 		Begin: func(e convert.MemoryEstimate, verdicts []convert.Compatibility) {
 			fmt.Fprintf(p.stderr, "needs about %s of memory beside the program: a layer %s, statistics %s, the calibration text's stream %s, its inputs of a linear layer %s\n",
 				bytesText(e.Total()), bytesText(e.Layer), bytesText(e.Statistics), bytesText(e.Stream), bytesText(e.Inputs))
+			if e.Whole > 0 {
+				fmt.Fprintf(p.stderr, "of these %s are the whole model and its gradients, which the method needs\n", bytesText(e.Whole))
+			}
 			if e.Kept > 0 {
 				fmt.Fprintf(p.stderr, "keeps statistics of at most %s in %s for later runs; --statistics none keeps none, and clean removes them\n", bytesText(e.Kept), e.Folder)
 			}

@@ -60,7 +60,7 @@ func (p *program) optimizeCommand() *cobra.Command {
 			if len(names) > 1 {
 				folder = names[1]
 			}
-			s, err := p.prepare(names[0], folder, f, cmd.Flags().Changed("kv"))
+			s, err := p.prepare(cmd.Context(), names[0], folder, f, cmd.Flags().Changed("kv"))
 			if err != nil {
 				return refusal(err)
 			}
@@ -87,7 +87,7 @@ func (p *program) optimizeCommand() *cobra.Command {
 	flags.StringSliceVar(&f.kv, "kv", []string{"bfloat16", "int8", "k8v4", "int4"}, "formats of the KV cache to choose from; bfloat16 alone leaves the cache as it is")
 	flags.IntVar(&f.samples, "samples", 256, "calibration sequences")
 	flags.IntVar(&f.examples, "examples", 64, "validation examples that layers are judged by")
-	flags.IntVar(&f.candidates, "candidates", 8, "sizes to choose mixtures for; uniform choices that come close are added")
+	flags.IntVar(&f.candidates, "candidates", 8, "sizes to choose mixtures for, 0 for none; uniform choices that come close are added")
 	flags.IntVar(&f.recover, "recover", 0, "steps of distillation from the model after neurons were removed")
 	flags.DurationVar(&f.time, "time", 0, "time for building candidates, the most promising first; then the best front so far is kept (default: no limit)")
 	flags.BoolVar(&f.rehearse, "rehearse", false, "run everything on a random model of two layers of the same architecture first, small")
@@ -195,7 +195,7 @@ type search struct {
 // prepare checks all that can be checked before anything is measured, and locks the folder, which
 // this process alone then writes. Formats of the KV cache that were not asked for and do not fit
 // the model's heads are left out.
-func (p *program) prepare(model, folder string, f optimizeFlags, kvGiven bool) (*search, error) {
+func (p *program) prepare(ctx context.Context, model, folder string, f optimizeFlags, kvGiven bool) (*search, error) {
 	s := &search{model: model, folder: folder, kv: f.kv, release: func() {}}
 	var err error
 	if s.goals, err = f.goals.Parse(); err != nil {
@@ -212,7 +212,11 @@ func (p *program) prepare(model, folder string, f optimizeFlags, kvGiven bool) (
 		return nil, err
 	}
 	headDim := c.Config().HeadDim
+	err = c.CheckFinite(ctx, model)
 	c.Close()
+	if err != nil {
+		return nil, err
+	}
 	if fit := run.CachesThatFit(f.kv, headDim); len(fit) < len(f.kv) && !kvGiven {
 		s.kv = fit
 	}
@@ -410,20 +414,32 @@ func misses(c optimize.Choice) string {
 	return fmt.Sprintf("the nearest, %s, has %s", c.Points[c.Nearest].Row, strings.Join(list, ", "))
 }
 
+// searchFile names the scenarios that a search writes for itself.
+const searchFile = "optimize.yaml"
+
+// withoutPlace is an error without its place in a file that the user does not have.
+func withoutPlace(err error) error {
+	place, text, found := strings.Cut(err.Error(), ": ")
+	if !found || !strings.HasPrefix(place, searchFile+":") {
+		return err
+	}
+	return errors.New(text)
+}
+
 // searchRun runs a scenario of a search with progress, and prints no table.
 func (p *program) searchRun(ctx context.Context, text []byte) (*run.Run, error) {
-	s, err := scenario.Parse("optimize.yaml", text, scenario.Options{Vocabulary: run.Vocabulary()})
+	s, err := scenario.Parse(searchFile, text, scenario.Options{Vocabulary: run.Vocabulary()})
 	if err != nil {
-		return nil, usage(err)
+		return nil, usage(withoutPlace(err))
 	}
 	progress := newProgress(p.progressTo)
 	r, err := run.Start(ctx, p.home, s.Plan(), run.Options{Sink: progress.event})
 	if err != nil {
 		var input run.InputError
 		if errors.As(err, &input) {
-			return nil, usage(err)
+			return nil, usage(withoutPlace(err))
 		}
-		return nil, broke(err)
+		return nil, broke(withoutPlace(err))
 	}
 	progress.of(r.Board)
 	progress.earlier = earlierOf(p.home, r.Board)

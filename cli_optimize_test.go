@@ -181,3 +181,17 @@ func TestRehearsedSections(t *testing.T) {
 		t.Errorf("found %v, expected %v", got, want)
 	}
 }
+
+// TestWithoutPlace: a place in the file of a search is left out, another one is not.
+func TestWithoutPlace(t *testing.T) {
+	for text, want := range map[string]string{
+		"optimize.yaml:5:9: task: too short":  "task: too short",
+		"own.yaml:5:9: task: too short":       "own.yaml:5:9: task: too short",
+		"cell seed=1: optimize.yaml is short": "cell seed=1: optimize.yaml is short",
+		"optimize.yaml":                       "optimize.yaml",
+	} {
+		if got := withoutPlace(errors.New(text)).Error(); got != want {
+			t.Errorf("%s: found %q, expected %q", text, got, want)
+		}
+	}
+}

@@ -189,7 +189,7 @@ func (o *Options) chooseWidths(ctx context.Context, layers calibrate.Layers, cal
 			return nil, err
 		}
 	}
-	m := &measurer{budget: *o.Budget, model: frame, damping: cmp.Or(o.Damping, defaultDamping)}
+	m := &measurer{budget: *o.Budget, model: frame, damping: cmp.Or(o.Damping, DefaultDamping)}
 	halves := m.budget.Halves(frame.Config, align)
 	costs, err := m.budget.costs(frame.Config, halves)
 	if err != nil {

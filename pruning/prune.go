@@ -104,8 +104,8 @@ func (p *pruner) statistics() calibrate.Settings {
 	return s
 }
 
-// defaultDamping is the damping where none is given.
-const defaultDamping = 0.01
+// DefaultDamping is the damping where none is given.
+const DefaultDamping = 0.01
 
 // complete sets the defaults.
 func (o *Options) complete() error {
@@ -120,7 +120,7 @@ func (o *Options) complete() error {
 			o.Damping, o.Batch, o.Swaps, o.LocalSearch, o.Align)
 	}
 	if o.Damping == 0 {
-		o.Damping = defaultDamping
+		o.Damping = DefaultDamping
 	}
 	o.Batch, o.Align = max(1, o.Batch), max(1, o.Align)
 	switch o.LocalSearch {

@@ -163,6 +163,7 @@ type MemoryEstimate struct {
 	Statistics int64  // of the widest input, with what is computed from them
 	Stream     int64  // the residual stream of the calibration text
 	Inputs     int64  // what a linear layer reads of the whole text, from one pass to the next
+	Whole      int64  // the whole model and its gradients, where a method needs them
 	Kept       int64  // on disk: statistics that later runs find, at most
 	Folder     string // which they are kept in
 }
@@ -187,8 +188,17 @@ func (e *MemoryEstimate) gather(c model.Config, g *Gathering, reads func(model.S
 	}
 }
 
+// wholeCopies is the number of float32 copies of a model's parameters that its gradients take: the
+// weights, their form for products forward and backward, and the gradients.
+const wholeCopies = 4
+
+// differentiate adds what gradients of a model take.
+func (e *MemoryEstimate) differentiate(c model.Config) {
+	e.Whole = wholeCopies * 4 * int64(c.Parameters())
+}
+
 // Total is all that is memory.
-func (e MemoryEstimate) Total() int64 { return e.Layer + e.Statistics + e.Stream + e.Inputs }
+func (e MemoryEstimate) Total() int64 { return e.Layer + e.Statistics + e.Stream + e.Inputs + e.Whole }
 
 // statisticsCopies is the number of matrices of the size of the statistics that OSSCAR and GPTQ
 // hold at most: the sums, which become the damped mean, the products of the last block, a tableau

@@ -30,6 +30,8 @@ type compression interface {
 	rotated() *transform.Rotation
 	// looks reports whether a pass over all layers of the model as it was comes first.
 	looks() bool
+	// differentiates reports whether the method needs gradients, and so the whole model in memory.
+	differentiates() bool
 	// compress compresses the layers of the stream and adds its report to r.
 	compress(ctx context.Context, s *stream, sequences []calibrate.Sequence, r *Result) error
 }
@@ -62,7 +64,7 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 	if err != nil {
 		return nil, err
 	}
-	if err := refuseNotFinite(ctx, source, from); err != nil {
+	if err := source.CheckFinite(ctx, from); err != nil {
 		return nil, err
 	}
 	// matrices of hundreds of megabytes come and go, and there are few objects to look at
@@ -72,6 +74,9 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 		most := *gathering
 		most.Parallel = most.Parallel || c.looks()
 		needs.gather(source.Config(), &most, c.reads)
+	}
+	if c.differentiates() {
+		needs.differentiate(source.Config())
 	}
 	o.Begin(needs, engines.CheckShape(shape, scheme))
 	o.rotation = c.rotated()

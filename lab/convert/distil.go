@@ -200,7 +200,7 @@ func (d Distillation) train(ctx context.Context, source *checkpoint.Checkpoint, 
 // loadModels reads the student, and the teacher unless its name is "", into a config, and returns
 // the positions that both have and the notes on the teacher's files.
 func loadModels(ctx context.Context, source *checkpoint.Checkpoint, teacher string, open Opener, config *kd.TrainConfig) (positions int, notes []string, err error) {
-	if err := refuseNotFinite(ctx, source, "the student"); err != nil {
+	if err := source.CheckFinite(ctx, "the student"); err != nil {
 		return 0, nil, err
 	}
 	if config.Student, err = source.Model(ctx); err != nil {
@@ -224,7 +224,7 @@ func loadModels(ctx context.Context, source *checkpoint.Checkpoint, teacher stri
 	if note != "" {
 		notes = append(notes, note)
 	}
-	if err := refuseNotFinite(ctx, t, "the teacher"); err != nil {
+	if err := t.CheckFinite(ctx, "the teacher"); err != nil {
 		return 0, nil, err
 	}
 	of, err := t.Model(ctx)

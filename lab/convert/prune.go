@@ -151,7 +151,7 @@ func (p *Pruning) recipe(ctx context.Context, from string, o *Options) (recipe.R
 	}
 	maps.Copy(of.Parameters, recipe.Values{
 		"method": string(p.Method), "mlp": values(p.MLP), "heads": values(p.Heads), "align": p.Align,
-		"batch": p.Batch, "swaps": p.Swaps, "local_search": p.LocalSearch, "damping": p.Damping, "seed": p.Seed,
+		"batch": p.Batch, "swaps": p.Swaps, "local_search": p.LocalSearch, "damping": cmp.Or(p.Damping, pruning.DefaultDamping), "seed": p.Seed,
 		"refine": refining(p.Refine),
 	})
 	return of, err
@@ -159,9 +159,6 @@ func (p *Pruning) recipe(ctx context.Context, from string, o *Options) (recipe.R
 
 // check reports options that no model can be pruned with.
 func (p *Pruning) check() error {
-	if p.Method.Differentiates() {
-		return fmt.Errorf("--method %s needs gradients of the whole model, and prune has one layer in memory at a time: expected another method, or the step prune of a scenario, which has all of it", p.Method)
-	}
 	if err := checkDamping(p.Damping); err != nil {
 		return err
 	}
@@ -248,6 +245,8 @@ func (p *Pruning) rotated() *transform.Rotation { return nil }
 
 func (p *Pruning) looks() bool { return p.Budget != nil }
 
+func (p *Pruning) differentiates() bool { return p.keep == 0 && p.Method.Differentiates() }
+
 func (p *Pruning) gathering() *Gathering { return &p.Gathering }
 
 func (p *Pruning) reads(site model.Site) bool {
@@ -320,6 +319,13 @@ func (p *Pruning) compress(ctx context.Context, s *stream, sequences []calibrate
 	o := p.Options
 	o.Precision, o.ChunkTokens, o.Statistics = s.precision, chunkTokens, s.statistics
 	o.Measured = func(done, total int) { s.progress(done, total, "errors of each width of a layer") }
+	if o.Method.Differentiates() {
+		var err error
+		if o.Whole, err = s.from.Model(ctx); err != nil {
+			return err
+		}
+		s.progress(0, len(s.model.Blocks), "gradients of the whole model")
+	}
 	report, err := pruning.Prune(ctx, s, sequences, o, func(d pruning.LayerDone) {
 		l := d.Report
 		s.progress(d.Done, d.Total, fmt.Sprintf("layer %d %s: %d of %d kept, error %.2e", l.Layer, l.Part, l.Kept, l.Before, l.Updated.Undamped))

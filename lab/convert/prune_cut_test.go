@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"slimlab/model"
+	"slimlab/model/calibrate"
 	"slimlab/model/checkpoint"
 	"slimlab/pruning"
 )
@@ -138,16 +140,66 @@ func TestLayersAreRemoved(t *testing.T) {
 	}
 }
 
-// A method that needs gradients is refused before anything is read, with what would do.
-func TestPruneRefusesGradients(t *testing.T) {
+// A method that needs gradients takes those of the whole model, which is in memory then, and cuts
+// as in memory; an interrupted command that goes on cuts the same.
+func TestPruneByGradients(t *testing.T) {
+	from, _ := source(t, checkpoint.F32)
 	for _, method := range []string{"taylor", "taylor-ls"} {
-		p := Pruning{Calibration: Calibration{Random: true, Samples: 1}}
-		if err := p.Set(method, Cuts{MLP: "20%"}); err != nil {
+		p := Pruning{Calibration: Calibration{Random: true, Samples: 6, Length: 32, Seed: 1}}
+		if err := p.Set(method, Cuts{MLP: "30%"}); err != nil {
 			t.Fatal(err)
 		}
-		_, err := Prune(t.Context(), "no-model", t.TempDir(), p, Options{})
-		if want := "--method " + method + " needs gradients of the whole model"; err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("error %v, expected %q", err, want)
+		var needs MemoryEstimate
+		o := Options{Open: open, Begin: func(e MemoryEstimate, _ []Compatibility) { needs = e }}
+		to := filepath.Join(t.TempDir(), "cut")
+		if _, err := Prune(t.Context(), from, to, p, o); err != nil {
+			t.Fatal(err)
+		}
+		whole := loaded(t, from)
+		if needs.Whole != 16*int64(whole.Config.Parameters()) || needs.Total() < needs.Whole {
+			t.Errorf("%s: %+v is stated", method, needs)
+		}
+		c, err := open(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		sequences, err := p.Calibration.sequences(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		layers, err := calibrate.NewInMemory(whole)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := p.plan(whole.Config); err != nil {
+			t.Fatal(err)
+		}
+		want := p.Options
+		want.Whole, want.ChunkTokens = whole, chunkTokens
+		if _, err := pruning.Prune(t.Context(), layers, sequences, want, nil); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(loaded(t, to).Flat(), layers.Compressed().Flat()) {
+			t.Errorf("%s cuts another model than in memory", method)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		o.Progress = func(done, _ int, _ string) {
+			if done > 1 {
+				cancel()
+			}
+		}
+		again := filepath.Join(t.TempDir(), "again")
+		if _, err := Prune(ctx, from, again, p, o); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		o.Progress = nil
+		if _, err := Prune(t.Context(), from, again, p, o); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(loaded(t, to).Flat(), loaded(t, again).Flat()) {
+			t.Errorf("%s cuts another model after an interruption", method)
 		}
 	}
 }

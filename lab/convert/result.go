@@ -138,49 +138,11 @@ func distillationLines(r *DistillationReport) []string {
 // noteNotFinite notes the numbers of a source's tensors that are NaN or infinite, and are copied as
 // they are.
 func (r *Result) noteNotFinite(ctx context.Context, source *checkpoint.Checkpoint) error {
-	found, err := notFinite(ctx, source)
+	found, err := source.AllNotFinite(ctx)
 	if found != "" {
 		r.Warnings = append(r.Warnings, "numbers that are NaN or infinite were copied, "+found)
 	}
 	return err
-}
-
-// refuseNotFinite is the error of a model with numbers that are NaN or infinite: what is computed
-// from one is none.
-func refuseNotFinite(ctx context.Context, source *checkpoint.Checkpoint, name string) error {
-	found, err := notFinite(ctx, source)
-	if found != "" {
-		return fmt.Errorf("%s has numbers that are NaN or infinite, %s; expected finite ones: nothing can be computed with them (import copies them as they are)", name, found)
-	}
-	return err
-}
-
-// notFinite counts the numbers of a source's float tensors that are NaN or infinite: "3 in all: 1
-// in a, 2 in b"; "" where all are finite.
-func notFinite(ctx context.Context, source *checkpoint.Checkpoint) (string, error) {
-	const most = 5 // tensors by name
-	var places []string
-	all, tensors := 0, 0
-	for _, t := range source.Tensors() {
-		n, err := source.NotFinite(ctx, t)
-		if err != nil {
-			return "", err
-		}
-		if n == 0 {
-			continue
-		}
-		all, tensors = all+n, tensors+1
-		if tensors <= most {
-			places = append(places, fmt.Sprintf("%d in %s", n, t.Name))
-		}
-	}
-	if tensors > most {
-		places = append(places, fmt.Sprintf("the others in %d more tensors", tensors-most))
-	}
-	if all == 0 {
-		return "", nil
-	}
-	return fmt.Sprintf("%d in all: %s", all, strings.Join(places, ", ")), nil
 }
 
 // complete describes the folder or file that was written, which it opens as any reader would.

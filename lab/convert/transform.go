@@ -82,6 +82,8 @@ func (t *Transformation) rotated() *transform.Rotation { return t.rotation }
 // looks implements compression.
 func (t *Transformation) looks() bool { return !t.Smooth.None() }
 
+func (t *Transformation) differentiates() bool { return false }
+
 // layers are those of the stream, changed as they are read. Scales are found in a first pass over
 // all layers, which is repeated when interrupted work goes on.
 func (t *Transformation) layers(ctx context.Context, s *stream, o transform.Options, sequences []calibrate.Sequence, r *Result) (calibrate.Layers, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"sync/atomic"
 
 	"slimlab/kernels/parallel"
@@ -31,6 +32,44 @@ func MadeFloats(name string, dtype DType, shape []int, fill func(dst []float32, 
 	return safetensors.NewTensor(name, dtype, shape, func() any {
 		return func(w io.Writer) error { return writeRows(w, dtype, shape, fill) }
 	})
+}
+
+// CheckFinite is the error of a model with numbers that are NaN or infinite: what is computed from
+// one is none.
+func (c *Checkpoint) CheckFinite(ctx context.Context, name string) error {
+	found, err := c.AllNotFinite(ctx)
+	if found != "" {
+		return fmt.Errorf("%s has numbers that are NaN or infinite, %s; expected finite ones: nothing can be computed with them (import copies them as they are)", name, found)
+	}
+	return err
+}
+
+// AllNotFinite counts the numbers of all float tensors that are NaN or infinite: "3 in all: 1 in a,
+// 2 in b"; "" where all are finite.
+func (c *Checkpoint) AllNotFinite(ctx context.Context) (string, error) {
+	const most = 5 // tensors by name
+	var places []string
+	all, tensors := 0, 0
+	for _, t := range c.Tensors() {
+		n, err := c.NotFinite(ctx, t)
+		if err != nil {
+			return "", err
+		}
+		if n == 0 {
+			continue
+		}
+		all, tensors = all+n, tensors+1
+		if tensors <= most {
+			places = append(places, fmt.Sprintf("%d in %s", n, t.Name))
+		}
+	}
+	if tensors > most {
+		places = append(places, fmt.Sprintf("the others in %d more tensors", tensors-most))
+	}
+	if all == 0 {
+		return "", nil
+	}
+	return fmt.Sprintf("%d in all: %s", all, strings.Join(places, ", ")), nil
 }
 
 // NotFinite counts the numbers of a float tensor that are NaN or infinite, some rows at a time
