@@ -253,6 +253,29 @@ columns: [bytes]
 	}
 }
 
+// TestEvaluationNamesTheTensor: of a model that cannot be measured, since a number of it is none,
+// the tensor is named.
+func TestEvaluationNamesTheTensor(t *testing.T) {
+	bad := savedTeacher(t)
+	m := readModel(t, bad)
+	m.Blocks[1].Down.Weight.(*weight.Dense).Data[7] = float32(math.NaN())
+	if err := checkpoint.Save(t.Context(), bad, m, nil, checkpoint.SaveOptions{DType: checkpoint.BF16}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := work(t, copyHome(t, onlyTokenizer), parse(t, fmt.Sprintf(`
+name: broken
+task: { kind: recsys, members: 40, candidates: 2 }
+models: { bad: { load: %q } }
+pipeline:
+  - baseline: { name: base, model: bad }
+evaluate: { validation: 4 }
+columns: [loss]
+`, bad), scenario.Options{}), Options{})
+	if want := ": tensor model.layers.1.mlp.down_proj.weight has NaN at element 7"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v, expected %q", err, want)
+	}
+}
+
 // TestOneCellFails: the others go on; the error names the cell, the step and the tensor. What the
 // others measured is judged.
 func TestOneCellFails(t *testing.T) {

@@ -37,11 +37,19 @@ func (w *worker) quality(ctx context.Context, row *measured) error {
 	settings := w.cell.Point.Evaluate
 	a, err := w.run.artifact(ctx, w.evaluationRecipe(row, validation), "evaluation of "+row.name, func(dir string) error {
 		w.progress(0, 0, "evaluate")
-		return w.run.compute(func() error {
+		return w.run.compute(func() (err error) {
 			m, err := row.load(ctx)
 			if err != nil {
 				return err
 			}
+			defer func() {
+				if err == nil || ctx.Err() != nil {
+					return
+				}
+				if tensor := kd.CheckFinite(m); tensor != nil { // which is why
+					err = fmt.Errorf("%w: %w", err, tensor)
+				}
+			}()
 			var e evaluation
 			if w.data.recsys != nil || w.data.answers != nil {
 				if e.Scores, err = w.data.rank(ctx, m); err != nil {
