@@ -18,7 +18,8 @@ import (
 //	sum        := product (("+" | "-") product)*
 //	product    := value ("*" value)*
 //	value      := ["-"] number [suffix] | metric "(" "row=" name ("," axis "=" value)* ")" | ranks
-//	ranks      := ("kendall" | "best_kept") "(" metric "," "rows=" names "," "rows=" names ("," axis "=" value)* ")"
+//	ranks      := ("kendall" | "best_kept") "(" metric "," lists ("," axis "=" value)* ")"
+//	lists      := "rows=" names "," "rows=" names
 //	names      := name (";" name)+
 //
 // A suffix is one of the metric's unit, as tables write it: 20ms, 300kB, 3%, 1.5x. A metric is the
