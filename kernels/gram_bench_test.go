@@ -4,13 +4,15 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"slimlab/kernels/memory"
 )
 
 // BenchmarkGram has the inputs of a 0.5B model's layers.
 func BenchmarkGram(b *testing.B) {
 	const rows = 1024
 	for _, width := range []int{896, 4864} {
-		x, g := make([]float32, rows*width), make([]float32, width*width)
+		x, g := memory.Aligned[float32](rows*width), memory.Aligned[float32](width*width)
 		normals(x, rand.New(rand.NewPCG(1, 2)))
 		b.Run(fmt.Sprint("width=", width), func(b *testing.B) {
 			b.ReportAllocs()

@@ -95,7 +95,7 @@ func fresh(t testing.TB, q *problem, support []int) float64 {
 func value(q *problem, w matrix.Dense) float64 {
 	var wg mat.Dense
 	wg.Mul(view(w).T(), right(q))
-	e, _ := q.energy(w)
+	e, _ := q.energy(w, nil)
 	return 0.5*e - mat.Trace(&wg)
 }
 

@@ -251,8 +251,25 @@ func (q *problem) relativeError(w matrix.Dense) Error { return q.errorOf(w, q.ce
 
 // errorOf is relativeError with a bias or without one.
 func (q *problem) errorOf(w matrix.Dense, bias bool) Error {
-	delta := matrix.NewDense(q.d, q.p, nil)
-	squares := 0.0
+	delta, squares := q.change(w)
+	return q.errorOfChange(delta, squares, nil, bias)
+}
+
+// optimalError is relativeError of the W that solves the problem on a support. Its gradient
+// H·(W−w) is zero there, so that the other rows of it are all of the sum: a fifth of the work where
+// a fifth of the groups has left.
+func (q *problem) optimalError(w matrix.Dense, support []int) Error {
+	delta, squares := q.change(w)
+	left := make([]bool, q.d)
+	for _, i := range q.channels(complement(support, q.groups())) {
+		left[i] = true
+	}
+	return q.errorOfChange(delta, squares, left, q.centred)
+}
+
+// change is W − w, and ‖w‖².
+func (q *problem) change(w matrix.Dense) (delta matrix.Dense, squares float64) {
+	delta = matrix.NewDense(q.d, q.p, nil)
 	for i := range q.d {
 		row, before := delta.Row(i), q.w.Row(i)
 		for j, v := range w.Row(i) {
@@ -260,7 +277,13 @@ func (q *problem) errorOf(w matrix.Dense, bias bool) Error {
 		}
 		squares += matrix.Dot(before, before)
 	}
-	damped, change := q.energy(delta)
+	return delta, squares
+}
+
+// errorOfChange is the error of a change of w, whose gradient is zero but in some rows; nil are
+// all.
+func (q *problem) errorOfChange(delta matrix.Dense, squares float64, in []bool, bias bool) Error {
+	damped, change := q.energy(delta, in)
 	if q.centred && !bias {
 		damped += q.shifted(delta)
 	}
@@ -275,17 +298,21 @@ func (q *problem) errorOf(w matrix.Dense, bias bool) Error {
 }
 
 // energy is tr(wᵀHw) with the damped H, and ‖w‖². Rows of zeros, as a support leaves them, cost
-// nothing.
-func (q *problem) energy(w matrix.Dense) (energy, squares float64) {
+// nothing; nor do those where H·w is zero, all but in, of which nil are all.
+func (q *problem) energy(w matrix.Dense, in []bool) (energy, squares float64) {
 	var rows []int
+	var wanted []int // of rows
 	for i := range w.Rows {
 		if s := matrix.Dot(w.Row(i), w.Row(i)); s > 0 {
+			if in == nil || in[i] {
+				wanted = append(wanted, len(rows))
+			}
 			rows, squares = append(rows, i), squares+s
 		}
 	}
 	n := len(rows)
-	if n == 0 {
-		return 0, 0
+	if len(wanted) == 0 {
+		return 0, squares
 	}
 	// rows at a time: the product is as large as w otherwise, and H's rows are as many as all
 	const strip = 512
@@ -293,18 +320,20 @@ func (q *problem) energy(w matrix.Dense) (energy, squares float64) {
 	for a, i := range rows {
 		copy(part.Row(a), w.Row(i))
 	}
-	for first := 0; first < n; first += strip {
-		some := rows[first:min(first+strip, n)]
+	for first := 0; first < len(wanted); first += strip {
+		some := wanted[first:min(first+strip, len(wanted))]
 		of, product := matrix.NewDense(len(some), n, nil), matrix.NewDense(len(some), w.Cols, nil)
-		for a, i := range some {
-			row, all := of.Row(a), q.h.Row(i)
-			for b, j := range rows {
-				row[b] = all[j]
+		parallel.Range(len(some), rowsOfTask, func(lo, hi int) {
+			for a := lo; a < hi; a++ {
+				row, all := of.Row(a), q.h.Row(rows[some[a]])
+				for b, j := range rows {
+					row[b] = all[j]
+				}
 			}
-		}
+		})
 		matrix.AddProduct(q.ctx, product, of, part, 1)
-		for a := range some {
-			energy += matrix.Dot(part.Row(first+a), product.Row(a))
+		for a, at := range some {
+			energy += matrix.Dot(part.Row(at), product.Row(a))
 		}
 	}
 	return energy, squares

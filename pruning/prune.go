@@ -325,7 +325,7 @@ func (p *pruner) prune(ctx context.Context, h half, s *calibrate.Stats, linear m
 	next := keepColumns(*linear.Linear, channels)
 	switch {
 	case c.updates:
-		r.Updated = q.relativeError(c.weight)
+		r.Updated = q.optimalError(c.weight, c.kept)
 		next = updatedColumns(*linear.Linear, channels, c.weight)
 		p.Precision.Round(next.Weight.Float32())
 	case q.centred:

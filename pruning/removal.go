@@ -20,15 +20,14 @@ type removal struct {
 	inside  []int     // channels of the support that have not been chosen
 	a       []float64 // [d] diagonal of A
 	squares []float64 // [d] squared norms of the rows of W
-	rows    [][]float64
-	factors [][]float64
 	scores  []float64
+	// by choice: B_j [d+p] and f_j [d], 0 where the channel had left
+	rows, factors matrix.Dense
 	// Products of rows of the right-hand side as they were at the beginning: with those of the
-	// channels that are likely to be chosen, by their place, [d, foreseen], and with the row of
-	// each choice, as it was then, [d].
-	foreseen map[int]int
-	start    matrix.Dense
-	products [][]float64
+	// channels that are likely to be chosen, by their place, [foreseen, d], and with the row of
+	// each choice, as it was then, [choices, d].
+	foreseen        map[int]int
+	start, products matrix.Dense
 }
 
 // foresee multiplies the rows of the right-hand side with those of the channels whose scores are
@@ -41,12 +40,12 @@ func (r *removal) foresee(n int) {
 	t := r.t
 	likely := r.lowest(n)
 	rows := matrix.NewDense(n, t.p, nil)
-	r.foreseen, r.start = make(map[int]int, n), matrix.NewDense(t.d, n, nil)
+	r.foreseen, r.start = make(map[int]int, n), matrix.NewDense(n, t.d, nil)
 	for a, i := range likely {
 		copy(rows.Row(a), t.row(i)[t.d:])
 		r.foreseen[i] = a
 	}
-	matrix.AddProduct(t.ctx, r.start, t.matrix().Block(0, t.d, t.d, t.p), rows.T(), 1)
+	matrix.AddProduct(t.ctx, r.start, rows, t.matrix().Block(0, t.d, t.d, t.p).T(), 1)
 }
 
 const (
@@ -61,6 +60,8 @@ const (
 // by at each.
 func (t *tableau) lowestInOrder(most, left, batch int) (chosen []int, scores []float64) {
 	r := &removal{t: t, inside: t.side(true), a: make([]float64, t.d), squares: make([]float64, t.d), scores: make([]float64, t.d)}
+	choices := min(most, left)
+	r.rows, r.factors, r.products = matrix.NewDense(choices, t.d+t.p, nil), matrix.NewDense(choices, t.d, nil), matrix.NewDense(choices, t.d, nil)
 	parallel.Range(len(r.inside), 64, func(lo, hi int) {
 		for _, i := range r.inside[lo:hi] {
 			row := t.row(i)
@@ -71,8 +72,8 @@ func (t *tableau) lowestInOrder(most, left, batch int) (chosen []int, scores []f
 		for _, i := range r.inside {
 			r.scores[i] = 0.5 * max(0, r.squares[i]) / r.a[i]
 		}
-		if len(chosen) == 0 && min(most, left) >= fewChoices {
-			r.foresee(foresight * min(most, left))
+		if len(chosen) == 0 && choices >= fewChoices {
+			r.foresee(foresight * choices)
 		}
 		n := min(batch, left-len(chosen))
 		lowest := r.lowest(n)
@@ -83,8 +84,8 @@ func (t *tableau) lowestInOrder(most, left, batch int) (chosen []int, scores []f
 		if len(chosen)+batch > most || len(chosen) == left || t.ctx.Err() != nil {
 			return chosen, scores
 		}
-		for _, q := range lowest {
-			r.remove(q)
+		for k, q := range lowest {
+			r.remove(q, len(chosen)-len(lowest)+k)
 		}
 	}
 }
@@ -100,43 +101,51 @@ func (r *removal) lowest(n int) []int {
 	return sorted[:n]
 }
 
-// remove updates the state after channel q was chosen.
-func (r *removal) remove(q int) {
+// remove updates the state after channel q was chosen, as choice k.
+func (r *removal) remove(q, k int) {
 	t, d := r.t, r.t.d
 	r.inside = slices.DeleteFunc(r.inside, func(i int) bool { return i == q })
-	row, factor := make([]float64, d+t.p), make([]float64, d)
+	row, factor, raw := r.rows.Row(k), r.factors.Row(k), r.products.Row(k)
 	symmetricRow(row, t.matrix(), q)
-	for j, f := range r.factors {
-		matrix.Subtract(row, []float64{f[q]}, matrix.NewDense(1, len(row), r.rows[j]))
-	}
-	w := row[d:]
-	norm := matrix.Dot(w, w)
-	products := make([]float64, len(r.rows)) // of the rows before with this one
-	for j, b := range r.rows {
-		products[j] = matrix.Dot(b[d:], w)
+	copy(row[d:], t.row(q)[d:])
+	before := make([]float64, k) // factors of q
+	for j := range before {
+		before[j] = r.factors.Row(j)[q]
 	}
 	place, seen := r.foreseen[q]
-	raw := make([]float64, d)
-	parallel.Range(len(r.inside), 64, func(lo, hi int) {
-		for _, i := range r.inside[lo:hi] {
-			f := row[i] / row[q]
-			if seen {
-				x := r.start.Row(i)[place]
-				for j, before := range r.products {
-					x -= r.factors[j][q] * before[i]
-				}
-				raw[i] = x
-			} else {
-				raw[i] = matrix.Dot(t.row(i)[d:], w)
-			}
-			product := raw[i]
-			for j, p := range products {
-				product -= r.factors[j][i] * p
-			}
-			factor[i] = f
-			r.a[i] += f * row[i]
-			r.squares[i] += f * (f*norm - 2*product)
+	if seen {
+		copy(raw, r.start.Row(place))
+	}
+	parallel.Range(len(row), removalColumns, func(lo, hi int) {
+		matrix.Subtract(row[lo:hi], before, r.rows.Block(0, lo, k, hi-lo))
+		if hi = min(hi, d); seen && lo < hi {
+			matrix.Subtract(raw[lo:hi], before, r.products.Block(0, lo, k, hi-lo))
 		}
 	})
-	r.rows, r.factors, r.products = append(r.rows, row), append(r.factors, factor), append(r.products, raw)
+	w := row[d:]
+	norm := matrix.Dot(w, w)
+	own := make([]float64, k) // products of the rows before with this one
+	for j := range own {
+		own[j] = matrix.Dot(r.rows.Row(j)[d:], w)
+	}
+	if !seen {
+		parallel.Range(len(r.inside), 64, func(lo, hi int) {
+			for _, i := range r.inside[lo:hi] {
+				raw[i] = matrix.Dot(t.row(i)[d:], w)
+			}
+		})
+	}
+	product := slices.Clone(raw)
+	parallel.Range(d, removalColumns, func(lo, hi int) {
+		matrix.Subtract(product[lo:hi], own, r.factors.Block(0, lo, k, hi-lo))
+	})
+	for _, i := range r.inside {
+		f := row[i] / row[q]
+		factor[i] = f
+		r.a[i] += f * row[i]
+		r.squares[i] += f * (f*norm - 2*product[i])
+	}
 }
+
+// removalColumns is the number of columns that a thread updates at once after a choice.
+const removalColumns = 2048

@@ -1,6 +1,10 @@
 package matrix
 
-import "fmt"
+import (
+	"fmt"
+
+	"slimlab/kernels/memory"
+)
 
 // Dense is a view of float64 numbers: element (i, j) is Data[i*RowStride+j*ColStride].
 type Dense struct {
@@ -13,7 +17,7 @@ type Dense struct {
 // data is nil.
 func NewDense(rows, cols int, data []float64) Dense {
 	if data == nil {
-		data = make([]float64, rows*cols)
+		data = memory.Aligned[float64](rows * cols)
 	}
 	return strided(rows, cols, cols, data)
 }

@@ -9,6 +9,7 @@ import (
 
 	"slimlab/kernels"
 	"slimlab/kernels/matrix"
+	"slimlab/kernels/memory"
 	"slimlab/kernels/parallel"
 	"slimlab/model"
 )
@@ -62,10 +63,10 @@ type sums struct {
 }
 
 func newSums(width int, cross bool, drawn []int) *sums {
-	s := &sums{width: width, drawn: drawn, gram: make([]float64, width*width), products: make([]float32, width*width),
+	s := &sums{width: width, drawn: drawn, gram: memory.Aligned[float64](width * width), products: memory.Aligned[float32](width * width),
 		maxAbs: make([]float64, width), sumAbs: make([]float64, width), sum: make([]float64, width)}
 	if cross {
-		s.cross, s.crossProducts = make([]float64, width*width), make([]float32, width*width)
+		s.cross, s.crossProducts = memory.Aligned[float64](width*width), memory.Aligned[float32](width*width)
 	}
 	return s
 }

@@ -255,7 +255,7 @@ func TestSettingsThatCannotBe(t *testing.T) {
 		{Settings{Target: 1.5}, "target 1.5: expected a share"},
 		{Settings{Target: math.NaN()}, "target NaN"},
 		{Settings{Target: 1, Parallel: true}, "target 1 in parallel mode"},
-		{Settings{Store: memory{}}, "needs a description"},
+		{Settings{Store: kept{}}, "needs a description"},
 	} {
 		_, err := Run(context.Background(), layersOf(t, tiny(t, 1)), nil, Options[string]{Settings: c.s}, visitor{})
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -264,13 +264,13 @@ func TestSettingsThatCannotBe(t *testing.T) {
 	}
 }
 
-// memory is a Store.
-type memory map[string]*Stats
+// kept is a Store.
+type kept map[string]*Stats
 
-func (m memory) Has(key string) bool                                { return m[key] != nil }
-func (m memory) Keeps(bool) bool                                    { return true }
-func (m memory) Load(_ context.Context, key string) (*Stats, error) { s := *m[key]; return &s, nil }
-func (m memory) Save(_ context.Context, key string, s *Stats) error {
+func (m kept) Has(key string) bool                                { return m[key] != nil }
+func (m kept) Keeps(bool) bool                                    { return true }
+func (m kept) Load(_ context.Context, key string) (*Stats, error) { s := *m[key]; return &s, nil }
+func (m kept) Save(_ context.Context, key string, s *Stats) error {
 	of := *s
 	of.Gram.Data = slices.Clone(s.Gram.Data)
 	m[key] = &of
@@ -279,25 +279,25 @@ func (m memory) Save(_ context.Context, key string, s *Stats) error {
 
 // countedMemory counts what is saved and read.
 type countedMemory struct {
-	memory
+	kept
 	saved, loaded int
 }
 
 func (m *countedMemory) Load(ctx context.Context, key string) (*Stats, error) {
 	m.loaded++
-	return m.memory.Load(ctx, key)
+	return m.kept.Load(ctx, key)
 }
 
 func (m *countedMemory) Save(ctx context.Context, key string, s *Stats) error {
 	m.saved++
-	return m.memory.Save(ctx, key, s)
+	return m.kept.Save(ctx, key, s)
 }
 
 // In parallel mode a second pass, of another method, finds all statistics and runs nothing of the
 // model: it has no weights here.
 func TestParallelPassFindsAllStatistics(t *testing.T) {
 	m, list := tiny(t, 3), sequences(3, 12)
-	store := &countedMemory{memory: memory{}}
+	store := &countedMemory{kept: kept{}}
 	var first, second []*Stats
 	runWith(t, m, list, Settings{Parallel: true, Store: store}, shrink(&first, nil))
 	if store.saved != 8 || store.loaded != 0 {
@@ -323,7 +323,7 @@ func TestParallelPassFindsAllStatistics(t *testing.T) {
 func TestSequentialPassFindsWhatLiesBeforeTheDifference(t *testing.T) {
 	for _, target := range []float64{0, 0.5} {
 		m, list := tiny(t, 4), sequences(4, 12)
-		store := &countedMemory{memory: memory{}}
+		store := &countedMemory{kept: kept{}}
 		all := func(model.LinearLayer) bool { return true }
 		settings := func(from string) Settings {
 			return Settings{Target: target, Store: store, Describe: func(l model.LinearLayer) string {
