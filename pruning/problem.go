@@ -198,15 +198,17 @@ func (q *problem) solve(support []int) (matrix.Dense, error) {
 		return w, nil
 	}
 	h, x := matrix.NewDense(len(c), len(c), nil), matrix.NewDense(len(c), q.p, nil)
-	for a, i := range c {
-		row, all := h.Row(a), q.h.Row(i)
-		for b, j := range c[a:] {
-			row[a+b] = all[j]
+	parallel.Range(len(c), rowsOfTask, func(lo, hi int) {
+		for a := lo; a < hi; a++ {
+			row, all := h.Row(a), q.h.Row(c[a])
+			for b, j := range c[a:] {
+				row[a+b] = all[j]
+			}
+			if q.group == 1 {
+				copy(x.Row(a), q.g.Row(c[a]))
+			}
 		}
-		if q.group == 1 {
-			copy(x.Row(a), q.g.Row(i))
-		}
-	}
+	})
 	if q.group > 1 {
 		rows := matrix.NewDense(len(c), q.d, nil)
 		for a, i := range c {
@@ -219,9 +221,11 @@ func (q *problem) solve(support []int) (matrix.Dense, error) {
 	}
 	matrix.SolveUpperTransposed(q.ctx, h, x)
 	matrix.SolveUpper(q.ctx, h, x)
-	for a, i := range c {
-		copy(w.Row(i), x.Row(a))
-	}
+	parallel.Range(len(c), rowsOfTask, func(lo, hi int) {
+		for a := lo; a < hi; a++ {
+			copy(w.Row(c[a]), x.Row(a))
+		}
+	})
 	return w, q.ctx.Err()
 }
 
@@ -236,10 +240,12 @@ func (q *problem) singular() error {
 // restrict is the dense weight with all groups outside support set to zero: pruning without an
 // update.
 func (q *problem) restrict(support []int) matrix.Dense {
-	w := matrix.NewDense(q.d, q.p, nil)
-	for _, i := range q.channels(support) {
-		copy(w.Row(i), q.w.Row(i))
-	}
+	w, c := matrix.NewDense(q.d, q.p, nil), q.channels(support)
+	parallel.Range(len(c), rowsOfTask, func(lo, hi int) {
+		for _, i := range c[lo:hi] {
+			copy(w.Row(i), q.w.Row(i))
+		}
+	})
 	return w
 }
 
@@ -270,12 +276,18 @@ func (q *problem) optimalError(w matrix.Dense, support []int) Error {
 // change is W − w, and ‖w‖².
 func (q *problem) change(w matrix.Dense) (delta matrix.Dense, squares float64) {
 	delta = matrix.NewDense(q.d, q.p, nil)
-	for i := range q.d {
-		row, before := delta.Row(i), q.w.Row(i)
-		for j, v := range w.Row(i) {
-			row[j] = v - before[j]
+	of := make([]float64, q.d) // rows
+	parallel.Range(q.d, rowsOfTask, func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			row, before := delta.Row(i), q.w.Row(i)
+			for j, v := range w.Row(i) {
+				row[j] = v - before[j]
+			}
+			of[i] = matrix.Dot(before, before)
 		}
-		squares += matrix.Dot(before, before)
+	})
+	for _, s := range of {
+		squares += s
 	}
 	return delta, squares
 }

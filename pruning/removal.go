@@ -106,8 +106,6 @@ func (r *removal) remove(q, k int) {
 	t, d := r.t, r.t.d
 	r.inside = slices.DeleteFunc(r.inside, func(i int) bool { return i == q })
 	row, factor, raw := r.rows.Row(k), r.factors.Row(k), r.products.Row(k)
-	symmetricRow(row, t.matrix(), q)
-	copy(row[d:], t.row(q)[d:])
 	before := make([]float64, k) // factors of q
 	for j := range before {
 		before[j] = r.factors.Row(j)[q]
@@ -117,6 +115,7 @@ func (r *removal) remove(q, k int) {
 		copy(raw, r.start.Row(place))
 	}
 	parallel.Range(len(row), removalColumns, func(lo, hi int) {
+		symmetricPart(row[lo:hi], t.matrix(), q, lo)
 		matrix.Subtract(row[lo:hi], before, r.rows.Block(0, lo, k, hi-lo))
 		if hi = min(hi, d); seen && lo < hi {
 			matrix.Subtract(raw[lo:hi], before, r.products.Block(0, lo, k, hi-lo))
@@ -148,4 +147,4 @@ func (r *removal) remove(q, k int) {
 }
 
 // removalColumns is the number of columns that a thread updates at once after a choice.
-const removalColumns = 2048
+const removalColumns = 1024

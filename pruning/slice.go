@@ -2,6 +2,7 @@ package pruning
 
 import (
 	"slimlab/kernels/matrix"
+	"slimlab/kernels/parallel"
 	"slimlab/model"
 	"slimlab/model/weight"
 )
@@ -24,25 +25,32 @@ func keepRows(l model.Linear, rows []int) model.Linear {
 // keepColumns deletes all input channels of a linear layer but the given ones.
 func keepColumns(l model.Linear, columns []int) model.Linear {
 	out, in := l.Weight.Shape()
-	w := l.Weight.Float32()
-	data := make([]float32, 0, out*len(columns))
-	for o := range out {
-		for _, c := range columns {
-			data = append(data, w[o*in+c])
+	w, n := l.Weight.Float32(), len(columns)
+	data := make([]float32, out*n)
+	parallel.Range(out, rowsOfTask, func(lo, hi int) {
+		for o := lo; o < hi; o++ {
+			row := w[o*in : (o+1)*in]
+			for at, c := range columns {
+				data[o*n+at] = row[c]
+			}
 		}
-	}
+	})
 	return model.Linear{Weight: weight.NewDense(data, out, len(columns)), Bias: l.Bias}
 }
 
 // updatedColumns is keepColumns with new values from w [in, out].
 func updatedColumns(l model.Linear, columns []int, w matrix.Dense) model.Linear {
 	out, _ := l.Weight.Shape()
-	data := make([]float32, 0, out*len(columns))
-	for o := range out {
-		for _, c := range columns {
-			data = append(data, float32(w.Row(c)[o]))
+	n := len(columns)
+	data := make([]float32, out*n)
+	// a thread reads whole rows of w, and of few, since it writes as far apart
+	parallel.Range(n, rowsOfTask, func(lo, hi int) {
+		for at := lo; at < hi; at++ {
+			for o, v := range w.Row(columns[at]) {
+				data[o*n+at] = float32(v)
+			}
 		}
-	}
+	})
 	return model.Linear{Weight: weight.NewDense(data, out, len(columns)), Bias: l.Bias}
 }
 

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"slimlab/kernels/matrix"
+	"slimlab/kernels/memory"
 	"slimlab/kernels/parallel"
 )
 
@@ -44,7 +45,7 @@ func (q *problem) emptyTableau() *tableau {
 	if q.group > 1 {
 		t.m = matrix.NewDense(q.d, q.d, nil)
 	}
-	t.t = make([]float64, q.d*t.width())
+	t.t = memory.Aligned[float64](q.d * t.width())
 	return t
 }
 
@@ -102,21 +103,33 @@ func (t *tableau) row(i int) []float64 {
 
 // symmetricRow writes row i of a matrix whose upper triangle counts to row, its part left of the
 // diagonal from the column above it.
-func symmetricRow(row []float64, m matrix.Dense, i int) {
-	copy(row[i:], m.Row(i)[i:])
-	for r := range i {
-		row[r] = m.Data[r*m.RowStride+i]
+func symmetricRow(row []float64, m matrix.Dense, i int) { symmetricPart(row, m, i, 0) }
+
+// symmetricPart is symmetricRow for the elements from first on, as many as part has.
+func symmetricPart(part []float64, m matrix.Dense, i, first int) {
+	above := min(max(i-first, 0), len(part))
+	for r := range above {
+		part[r] = m.Data[(first+r)*m.RowStride+i]
 	}
+	copy(part[above:], m.Row(i)[first+above:])
 }
 
 // setSymmetricRows is the way back: rows of m become those of rows.
 func setSymmetricRows(m matrix.Dense, indices []int, rows matrix.Dense) {
 	for a, i := range indices {
 		copy(m.Row(i)[i:], rows.Row(a)[i:])
-		for r, v := range rows.Row(a)[:i] {
-			m.Data[r*m.RowStride+i] = v
-		}
 	}
+	// the columns above them, row by row of m
+	parallel.Range(m.Rows, rowsOfTask, func(lo, hi int) {
+		for r := lo; r < hi; r++ {
+			row := m.Row(r)
+			for a, i := range indices {
+				if i > r {
+					row[i] = rows.Row(a)[r]
+				}
+			}
+		}
+	})
 }
 
 // mirror copies what is above the diagonal of m to below it.

@@ -130,19 +130,40 @@ func (s *sums) block(x, dense []float32) {
 		kernels.AddCrossGram(s.crossProducts, x, dense, rows, n)
 	}
 	parallel.Range(n, 64, func(first, last int) {
-		for i := range rows {
-			for j := first; j < last; j++ {
-				v := float64(x[i*n+j])
-				a := math.Abs(v)
-				s.sum[j] += v
-				s.sumAbs[j] += a
-				s.maxAbs[j] = max(s.maxAbs[j], a)
-			}
-		}
+		s.magnitudes(x, rows, first, last)
 	})
 	s.tokens += rows
 	if s.summed += rows; s.summed >= sumRows {
 		s.widen()
+	}
+}
+
+// magnitudes adds rows of channels first…last-1 of x to their sums, each in the order of the rows;
+// four rows at a time, since the sums go to memory and back.
+func (s *sums) magnitudes(x []float32, rows, first, last int) {
+	n := s.width
+	sum, sumAbs, maxAbs := s.sum[first:last], s.sumAbs[first:last], s.maxAbs[first:last]
+	for i := 0; i < rows; i += 4 {
+		if i+4 > rows {
+			for ; i < rows; i++ {
+				for j, v := range x[i*n+first : i*n+last] {
+					sum[j] += float64(v)
+					sumAbs[j] += math.Abs(float64(v))
+					maxAbs[j] = max(maxAbs[j], math.Abs(float64(v)))
+				}
+			}
+			return
+		}
+		x0, x1, x2, x3 := x[i*n+first:i*n+last], x[(i+1)*n+first:(i+1)*n+last], x[(i+2)*n+first:(i+2)*n+last], x[(i+3)*n+first:(i+3)*n+last]
+		for j, v := range x0 {
+			v0, v1, v2, v3 := float64(v), float64(x1[j]), float64(x2[j]), float64(x3[j])
+			a0, a1, a2, a3 := math.Abs(v0), math.Abs(v1), math.Abs(v2), math.Abs(v3)
+			sum[j] = sum[j] + v0 + v1 + v2 + v3
+			sumAbs[j] = sumAbs[j] + a0 + a1 + a2 + a3
+			if most := max(max(a0, a1), max(a2, a3)); !(most <= maxAbs[j]) { // NaN stays
+				maxAbs[j] = most
+			}
+		}
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"math"
 	"slices"
 
+	"slimlab/kernels/memory"
+	"slimlab/kernels/parallel"
 	"slimlab/model"
 )
 
@@ -121,6 +123,7 @@ func (s *streams) advance(ctx context.Context, h half, stayed []int) error {
 // project moves all streams through the last linear layer of a half.
 func (s *streams) project(ctx context.Context, h half, inputs [][]float32, stayed []int) error {
 	next := 0
+	var selection []float32
 	for i, b := range s.batches {
 		for _, p := range pieces(b, h.part) {
 			if err := ctx.Err(); err != nil {
@@ -130,7 +133,9 @@ func (s *streams) project(ctx context.Context, h half, inputs [][]float32, staye
 			input := inputs[next]
 			s.spare = append(s.spare, input)
 			if stayed != nil {
-				input = selected(input, rows, stayed)
+				selection = memory.Grown(selection, rows*len(stayed))
+				selectColumns(selection, input, rows, stayed)
+				input = selection
 			}
 			next++
 			s.model.Project(h.layer, sites[h.part][1], s.x[i][p.from*s.model.Hidden:p.to*s.model.Hidden], input, rows)
@@ -150,16 +155,17 @@ func (s *streams) memory() []float32 {
 	return x
 }
 
-// selected is some columns of x, which has rows, in its memory. Columns are in ascending order.
-func selected(x []float32, rows int, columns []int) []float32 {
-	width, at := len(x)/rows, 0
-	for row := range rows {
-		for _, j := range columns {
-			x[at] = x[row*width+j]
-			at++
+// selectColumns writes some columns of x, which has rows, to y [rows, columns].
+func selectColumns(y, x []float32, rows int, columns []int) {
+	width, n := len(x)/rows, len(columns)
+	parallel.Range(rows, 16, func(lo, hi int) {
+		for row := lo; row < hi; row++ {
+			from, to := x[row*width:(row+1)*width], y[row*n:(row+1)*n]
+			for at, j := range columns {
+				to[at] = from[j]
+			}
 		}
-	}
-	return x[:at]
+	})
 }
 
 // clone is the same streams on their way through another model.
