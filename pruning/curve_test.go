@@ -83,3 +83,21 @@ func TestNoCurveOfClasses(t *testing.T) {
 		t.Errorf("curve %v", c.curve)
 	}
 }
+
+// TestOptimalErrorIsTheError: of the weight that solves a support, the rows that left give the
+// error of all.
+func TestOptimalErrorIsTheError(t *testing.T) {
+	for seed := range uint64(60) {
+		rng := rand.New(rand.NewPCG(seed, 7))
+		group := 1 + int(seed%3)
+		q := instance(rng, 12*group, 5, group, 0.01)
+		for keep := 1; keep <= q.groups(); keep++ {
+			support := q.random(keep, rng)
+			w := must2(q.solve(support))(t)
+			got, want := q.optimalError(w, support), q.relativeError(w)
+			if math.Abs(got.Damped-want.Damped) > 1e-12+1e-9*want.Damped || math.Abs(got.Undamped-want.Undamped) > 1e-12+1e-9*want.Undamped {
+				t.Errorf("seed %d, %d groups of %d, support %v: error %v, by all rows %v", seed, q.groups(), group, support, got, want)
+			}
+		}
+	}
+}

@@ -56,7 +56,7 @@ const defaultLocalSearch = 30
 
 // pruneVersion is that of the code below and of package pruning: raise it when they compute other
 // weights.
-const pruneVersion = 8
+const pruneVersion = 9
 
 // aboutMethods describes the methods.
 func aboutMethods() map[string]string {
