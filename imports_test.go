@@ -51,7 +51,7 @@ var allowed = map[string][]string{
 	"model":                 {"model/weight", "kernels"},
 	"model/weight":          {"kernels", "kernels/parallel"},
 	"model/chat":            {"model/tokenizer"},
-	"model/calibrate":       {"model", "model/weight", "kernels", "kernels/matrix", "kernels/parallel"},
+	"model/calibrate":       {"model", "model/weight", "kernels", "kernels/matrix", "kernels/memory", "kernels/parallel"},
 	"model/checkpoint":      {"model", "model/weight", "model/tokenizer", "model/checkpoint/gguf", "model/checkpoint/safetensors", "kernels/parallel"},
 	"model/checkpoint/gguf": {},
 	"model/tokenizer":       {},

@@ -4,7 +4,6 @@ import (
 	"math"
 
 	"slimlab/kernels/matrix"
-	"slimlab/kernels/memory"
 	"slimlab/kernels/parallel"
 )
 
@@ -45,7 +44,7 @@ func (q *problem) emptyTableau() *tableau {
 	if q.group > 1 {
 		t.m = matrix.NewDense(q.d, q.d, nil)
 	}
-	t.t = memory.Aligned[float64](q.d * t.width())
+	t.t = matrix.NewDense(q.d, t.width(), nil).Data
 	return t
 }
 
