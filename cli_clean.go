@@ -13,8 +13,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"slimlab/internal/nearest"
+	"slimlab/internal/plural"
 	"slimlab/lab/home"
-	"slimlab/lab/report"
 	"slimlab/lab/store"
 )
 
@@ -147,7 +147,7 @@ func (p *program) clean(keep home.Keep, dryRun bool) (*cleaning, error) {
 		bytes += e.Bytes
 	}
 	if len(reasons) > 0 && !dryRun {
-		fmt.Fprintf(p.stderr, "removing %d folders, %s; --dry-run only lists them\n", len(reasons), bytesText(bytes))
+		fmt.Fprintf(p.stderr, "removing %s, %s; --dry-run only lists them\n", plural.Of(len(reasons), "folder"), bytesText(bytes))
 	}
 	for _, e := range entries {
 		reason, remove := reasons[e.Name]
@@ -195,10 +195,10 @@ func (p *program) cleanStatistics(c *cleaning, keepAll bool, since time.Time, dr
 		of.Bytes += s.Bytes
 	}
 	if left > 0 {
-		c.Notes = append(c.Notes, fmt.Sprintf("kept statistics of %s, %s", report.Plural(left, "input"), bytesText(leftBytes)))
+		c.Notes = append(c.Notes, fmt.Sprintf("kept statistics of %s, %s", plural.Of(left, "input"), bytesText(leftBytes)))
 	}
 	if removed > 0 {
-		of.Title = "of " + report.Plural(removed, "input")
+		of.Title = "of " + plural.Of(removed, "input")
 		c.Removed = append(c.Removed, of)
 		c.RemovedBytes += of.Bytes
 	}
@@ -230,6 +230,6 @@ func (c *cleaning) text() string {
 	for _, note := range c.Notes {
 		text += note + "\n"
 	}
-	return text + fmt.Sprintf("%s %d folders, %s; kept %d, %s, and the logs of %d runs\n",
-		verb, len(c.Removed), bytesText(c.RemovedBytes), c.Kept, bytesText(c.KeptBytes), c.Runs)
+	return text + fmt.Sprintf("%s %s, %s; kept %d, %s, and the logs of %s\n",
+		verb, plural.Of(len(c.Removed), "folder"), bytesText(c.RemovedBytes), c.Kept, bytesText(c.KeptBytes), plural.Of(c.Runs, "run"))
 }

@@ -247,7 +247,7 @@ func TestCleanStatistics(t *testing.T) {
 		left int
 		want string
 	}{
-		{[]string{"--dry-run"}, 3, "would remove 1 folders, " + all},
+		{[]string{"--dry-run"}, 3, "would remove 1 folder, " + all},
 		{[]string{"--keep-statistics"}, 3, "kept statistics of 3 inputs, " + all},
 		{[]string{"--keep-statistics", "--older", "1d"}, 3, "kept statistics of 3 inputs, " + all},
 		{[]string{"--older", "1d"}, 2, "kept statistics of 2 inputs, "},

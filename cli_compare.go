@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"slimlab/internal/nearest"
+	"slimlab/internal/plural"
 	"slimlab/lab"
 	"slimlab/lab/report"
 	"slimlab/lab/run"
@@ -180,7 +181,7 @@ func (p *program) gate(c *report.Runs, damaged error) error {
 			of = fmt.Sprintf("%s %s: ", report.RunMark(i), against.New.Run)
 		}
 		if list := against.Worse(); len(list) > 0 {
-			figures := report.Plural(len(list), "figure") + " are"
+			figures := plural.Of(len(list), "figure") + " are"
 			if len(list) == 1 {
 				figures = "1 figure is"
 			}
@@ -193,7 +194,7 @@ func (p *program) gate(c *report.Runs, damaged error) error {
 		case against.Unfinished[1] != "":
 			lacks = append(lacks, fmt.Sprintf("%scompared is only what was measured: %s", of, against.Unfinished[1]))
 		case len(against.Lost) > 0:
-			lacks = append(lacks, fmt.Sprintf("%sthe new run has not measured %s of the base: %s", of, report.Plural(len(against.Lost), "row"), against.LostText()))
+			lacks = append(lacks, fmt.Sprintf("%sthe new run has not measured %s of the base: %s", of, plural.Of(len(against.Lost), "row"), against.LostText()))
 		}
 	}
 	fails := func(code int, texts []string) error { return failure{code, errors.New(strings.Join(texts, "; "))} }

@@ -20,6 +20,7 @@ import (
 	"slimlab/internal/atomicfile"
 	"slimlab/internal/await"
 	"slimlab/internal/nearest"
+	"slimlab/internal/plural"
 	"slimlab/lab/convert"
 	"slimlab/lab/datafile"
 	"slimlab/lab/home"
@@ -172,7 +173,7 @@ func (d *draft) records(ctx context.Context) (jsonl []byte, about string, notes 
 			d.data, utf8.RuneCountInString(text), len(strings.Fields(text)), prompts, starter.LeastRecords, 2*starter.LeastRecords)
 	}
 	d.made = "--data " + d.data
-	about = fmt.Sprintf("%d records of %s.", n, from)
+	about = fmt.Sprintf("%s of %s.", plural.Of(n, "record"), from)
 	if d.data == "" {
 		about += " Replace it by texts like those that the model is for."
 	}

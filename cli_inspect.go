@@ -9,6 +9,7 @@ import (
 
 	"slimlab/internal/await"
 	"slimlab/internal/nearest"
+	"slimlab/internal/plural"
 	"slimlab/lab/convert"
 	"slimlab/lab/report"
 )
@@ -38,7 +39,7 @@ func inspectionText(in *convert.Inspection) string {
 	t := plainTable(2)
 	t.Add("family", in.Family)
 	if in.Hidden > 0 {
-		t.Add("shape", fmt.Sprintf("hidden %d, %d layers, head dim %d, vocabulary %d, %d positions", in.Hidden, in.Layers, in.HeadDim, in.Vocabulary, in.Positions))
+		t.Add("shape", fmt.Sprintf("hidden %d, %s, head dim %d, vocabulary %d, %s", in.Hidden, plural.Of(in.Layers, "layer"), in.HeadDim, in.Vocabulary, plural.Of(in.Positions, "position")))
 	}
 	for _, w := range in.Widths {
 		t.Add(w.Name(in.Layers), fmt.Sprintf("%d query heads, %d KV heads, %d MLP neurons", w.Heads, w.KVHeads, w.MLP))
@@ -70,7 +71,7 @@ func inspectionText(in *convert.Inspection) string {
 	if in.GGUF == nil {
 		return in.Name + "\n" + t.Text()
 	}
-	t.Add("GGUF", fmt.Sprintf("version %d, architecture %s, %d metadata keys, %d tensors", in.GGUF.Version, cmp.Or(in.GGUF.Architecture, "not given"), len(in.GGUF.Metadata), len(in.GGUF.Tensors)))
+	t.Add("GGUF", fmt.Sprintf("version %d, architecture %s, %s, %s", in.GGUF.Version, cmp.Or(in.GGUF.Architecture, "not given"), plural.Of(len(in.GGUF.Metadata), "metadata key"), plural.Of(len(in.GGUF.Tensors), "tensor")))
 	for _, use := range in.GGUF.Types {
 		t.Add("  "+use.Type, fmt.Sprintf("%s in tensors: %d; %s", bytesText(use.Bytes), use.Tensors, use.Use))
 	}

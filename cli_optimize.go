@@ -14,6 +14,7 @@ import (
 
 	"slimlab/internal/filelock"
 	"slimlab/internal/nearest"
+	"slimlab/internal/plural"
 	"slimlab/lab"
 	"slimlab/lab/optimize"
 	"slimlab/lab/report"
@@ -452,7 +453,7 @@ func (r searchResult) text() string {
 		}
 	}
 	if ratio, n := r.Additivity(); n > 0 {
-		text += fmt.Sprintf("true KL is on average %.2f times the sum of what the layers lose alone, over %d candidates\n", ratio, n)
+		text += fmt.Sprintf("true KL is on average %.2f times the sum of what the layers lose alone, over %s\n", ratio, plural.Of(n, "candidate"))
 	}
 	if i := r.shown(); i >= 0 {
 		text += r.predictions(r.Points[i])

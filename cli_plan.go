@@ -9,8 +9,8 @@ import (
 
 	"slimlab/internal/await"
 	"slimlab/internal/nearest"
+	"slimlab/internal/plural"
 	"slimlab/internal/visible"
-	"slimlab/lab/report"
 	"slimlab/lab/run"
 	"slimlab/lab/scenario"
 	"slimlab/scenarios"
@@ -121,7 +121,7 @@ func (s checkedStep) text() string {
 	if s.Trials == 0 {
 		return s.State
 	}
-	return fmt.Sprintf("%s: a search of %s", s.State, report.Plural(s.Trials, "training"))
+	return fmt.Sprintf("%s: a search of %s", s.State, plural.Of(s.Trials, "training"))
 }
 
 func newCheckedCell(c run.PlannedCell) checkedCell {

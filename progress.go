@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"slimlab/internal/plural"
 	"slimlab/internal/visible"
 	"slimlab/lab"
 	"slimlab/lab/report"
@@ -49,7 +50,7 @@ func (p *progress) event(e lab.Event) {
 	switch e.Kind {
 	case lab.KindBegin:
 		p.run, p.forecast = e.Begin.Run, lab.NewForecast(e.Begin)
-		p.line(e.Time, fmt.Sprintf("%s: run %s, %d cells × %d steps", cmp.Or(e.Name, e.Begin.Scenario), e.Begin.Run, len(e.Begin.Cells), len(e.Begin.Rows)))
+		p.line(e.Time, fmt.Sprintf("%s: run %s, %s × %s", cmp.Or(e.Name, e.Begin.Scenario), e.Begin.Run, plural.Of(len(e.Begin.Cells), "cell"), plural.Of(len(e.Begin.Rows), "step")))
 	case lab.KindNote:
 		p.line(e.Time, fmt.Sprintf("%s: %s", e.Level, join(e.Cell, e.Text)))
 	case lab.KindRow:

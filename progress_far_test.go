@@ -28,7 +28,7 @@ func TestProgressSaysHowFar(t *testing.T) {
 		p.event(e)
 	}
 	want := []string{
-		"tiny: run r1, 3 cells × 1 steps",
+		"tiny: run r1, 3 cells × 1 step",
 		"0/3 cells, time left not known yet · seed=1 · student",
 		"seed=1 · done: 1/3 cells, ~3m 00s left",
 		"1/3 cells, ~2m 30s left · seed=2 · student 10/30",

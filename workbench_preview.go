@@ -6,6 +6,7 @@ import (
 	"math"
 	"strings"
 
+	"slimlab/internal/plural"
 	"slimlab/lab"
 	"slimlab/lab/home"
 	"slimlab/lab/report"
@@ -93,7 +94,7 @@ func (b *bench) forecast(begin *lab.Begin) string {
 	if left.AtLeast {
 		about = "at least "
 	}
-	return about + report.Clock(math.Ceil(left.Seconds)) + ", from " + report.Plural(left.Earlier, "earlier run") + " of it on this machine"
+	return about + report.Clock(math.Ceil(left.Seconds)) + ", from " + plural.Of(left.Earlier, "earlier run") + " of it on this machine"
 }
 
 // estimate says how long a run may take by what earlier runs of the scenario took; "" where there
@@ -120,7 +121,7 @@ func (b *bench) estimate(name, hash string, quick bool, p *tui.Preview) string {
 	}
 	share := float64(p.Build+p.Shared) / float64(max(1, p.Build+p.Shared+p.Cached))
 	all := perCell(longest) * float64(p.Cells)
-	grounds := fmt.Sprintf("the longest run took %s for %s", report.Duration(longest.Duration.Seconds()), report.Plural(longest.Cells, "cell"))
+	grounds := fmt.Sprintf("the longest run took %s for %s", report.Duration(longest.Duration.Seconds()), plural.Of(longest.Cells, "cell"))
 	if !same {
 		grounds += " with other settings"
 	}

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"slimlab/internal/plural"
 	"slimlab/model"
 	"slimlab/model/calibrate"
 )
@@ -91,11 +92,11 @@ func (b Budget) Check(c model.Config, align int) error {
 	}
 	switch {
 	case b.Importance != nil && len(b.Importance) != len(c.Layers):
-		return fmt.Errorf("found importance of %d layers, expected one for each of the model's %d", len(b.Importance), len(c.Layers))
+		return fmt.Errorf("found importance of %s, expected one for each of the model's %d", plural.Of(len(b.Importance), "layer"), len(c.Layers))
 	case b.Parameters < least:
-		return fmt.Errorf("the budget is %d parameters of %d, and with one unit of each layer there are %d: expected at least %.4g%%", b.Parameters, all, least, math.Ceil(100*share(least))/100)
+		return fmt.Errorf("the budget is %s of %d, and with one unit of each layer there are %d: expected at least %.4g%%", plural.Of(b.Parameters, "parameter"), all, least, math.Ceil(100*share(least))/100)
 	case b.Parameters >= all:
-		return fmt.Errorf("the budget is %d parameters, and there are %d: nothing would be removed, expected fewer", b.Parameters, all)
+		return fmt.Errorf("the budget is %s, and there are %d: nothing would be removed, expected fewer", plural.Of(b.Parameters, "parameter"), all)
 	}
 	return nil
 }

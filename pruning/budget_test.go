@@ -213,7 +213,7 @@ func TestBudgetRefusals(t *testing.T) {
 	}{
 		{Budget{MLP: true, Parameters: 2*8*96 - 1}, "with one unit of each layer there are 1536: expected at least 12.5%"},
 		{Budget{MLP: true, Parameters: 2 * 64 * 96}, "nothing would be removed"},
-		{Budget{MLP: true, Parameters: 6000, Importance: []float64{1}}, "importance of 1 layers, expected one for each of the model's 2"},
+		{Budget{MLP: true, Parameters: 6000, Importance: []float64{1}}, "importance of 1 layer, expected one for each of the model's 2"},
 		{Budget{MLP: true, Parameters: 2 * 8 * 96}, ""},
 	} {
 		pruned, _, err := inMemory(t.Context(), m, sequences(10, 50), Options{Method: Magnitude, Budget: &c.budget, Align: 8}, nil)

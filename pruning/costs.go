@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"slimlab/internal/plural"
 	"slimlab/model"
 )
 
@@ -143,7 +144,7 @@ func (b Budget) costs(c model.Config, halves []Half) (costs, error) {
 	if b.Time != nil {
 		return b.Time.costs(halves)
 	}
-	table := costs{of: parameterCosts(c), most: int64(b.Parameters), text: func(n int64) string { return fmt.Sprintf("%d parameters", n) }}
+	table := costs{of: parameterCosts(c), most: int64(b.Parameters), text: func(n int64) string { return plural.Of(n, "parameter") }}
 	for _, h := range halves {
 		table.before += table.of(h, h.Before)
 	}

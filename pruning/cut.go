@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"slimlab/internal/plural"
 	"slimlab/model"
 )
 
@@ -52,7 +53,7 @@ func (c Cut) Kept(width, align int, name string) (int, error) {
 // rounded up to a multiple of align; 0 is 1.
 func WidthsAfter(layers []model.LayerConfig, cuts []LayerCut, align int) ([]model.LayerConfig, error) {
 	if len(cuts) != len(layers) {
-		return nil, fmt.Errorf("found cuts for %d layers, expected one for each of the model's %d", len(cuts), len(layers))
+		return nil, fmt.Errorf("found cuts for %s, expected one for each of the model's %d", plural.Of(len(cuts), "layer"), len(layers))
 	}
 	after := slices.Clone(layers)
 	for i, l := range layers {

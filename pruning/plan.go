@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"slimlab/internal/nearest"
+	"slimlab/internal/plural"
 	"slimlab/model"
 )
 
@@ -173,7 +174,7 @@ func (w Wanted) planTime(c model.Config, size BudgetSize) (Planned, error) {
 		}
 	}
 	if !some {
-		return p, &CutError{"align", fmt.Sprintf("no layer has more than %d neurons, and all of them stay: expected a smaller align", p.Align)}
+		return p, &CutError{"align", fmt.Sprintf("no layer has more than %s, and all of them stay: expected a smaller align", plural.Of(p.Align, "neuron"))}
 	}
 	if err := p.Budget.Check(c, p.Align); err != nil {
 		return p, &CutError{"budget", err.Error()}
@@ -339,14 +340,14 @@ func (c Cut) checkAlign(layers []model.LayerConfig, align, group int) error {
 		if group > 1 && align%group == 0 {
 			of = group
 		}
-		return &CutError{"align", fmt.Sprintf("the %d neurons of layer 0 that are to stay are rounded up to all %d, %s", l.MLP-c.removed(l.MLP), l.MLP, expected(of))}
+		return &CutError{"align", fmt.Sprintf("the cut leaves %s of layer 0, which rounds up to all %d, %s", plural.Of(l.MLP-c.removed(l.MLP), "neuron"), l.MLP, expected(of))}
 	}
 	if group <= 1 {
 		return nil
 	}
 	for i, l := range layers {
 		if kept := min(l.MLP, l.MLP-c.removed(l.MLP)+c.roundedUp(l.MLP, align)); kept%group != 0 {
-			return &CutError{"align", fmt.Sprintf("layer %d keeps %d neurons, which groups of %d of a later quantization do not divide, %s", i, kept, group, expected(group))}
+			return &CutError{"align", fmt.Sprintf("layer %d keeps %s, which groups of %d of a later quantization do not divide, %s", i, plural.Of(kept, "neuron"), group, expected(group))}
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"slimlab/internal/plural"
 	"slimlab/kernels"
 	"slimlab/model"
 	"slimlab/model/calibrate"
@@ -84,7 +85,7 @@ func Prune(ctx context.Context, layers calibrate.Layers, calibration []calibrate
 		return nil, fmt.Errorf("pruning: %w", err)
 	}
 	if p.silent > 0 {
-		p.report.warn("%d channels of %d inputs are zero in all calibration tokens: nothing is lost with them", p.silent, p.silentInputs)
+		p.report.warn("%s of %s %s zero in all calibration tokens: nothing is lost with such", plural.Of(p.silent, "channel"), plural.Of(p.silentInputs, "input"), plural.Verb(p.silent))
 	}
 	p.report.Budget = budget
 	before := m.Config
@@ -242,8 +243,8 @@ func (p *pruner) Compress(ctx context.Context, s *calibrate.Stats, linears []mod
 		}
 	}
 	if s.Tokens < s.Width && p.Method.Updates() {
-		p.report.warn("layer %d, %s: %d calibration tokens for %d channels: only damping makes the solution unique",
-			s.Layer, h.part, s.Tokens, s.Width)
+		p.report.warn("layer %d, %s: %s for %s: only damping makes the solution unique",
+			s.Layer, h.part, plural.Of(s.Tokens, "calibration token"), plural.Of(s.Width, "channel"))
 	}
 	if n := s.Silent(); n > 0 {
 		p.silent, p.silentInputs = p.silent+n, p.silentInputs+1

@@ -429,7 +429,7 @@ func TestPruneErrors(t *testing.T) {
 		{"local search -2, align 0: found a negative value", context.Background(), plain, sequences(2, 50), Options{Method: OSSCAR, LocalSearch: -2}},
 		{"align -1: found a negative value", context.Background(), plain, sequences(2, 50), Options{Method: OSSCAR, Align: -1}},
 		{"model.layers.1.mlp.up_proj is w8a8 already, expected float32: prune before quantizing", context.Background(), quantized, sequences(2, 50), ok},
-		{"found cuts for 1 layers, expected one for each of the model's 2", context.Background(), plain, sequences(2, 50), Options{Method: OSSCAR, Cuts: ok.Cuts[:1]}},
+		{"found cuts for 1 layer, expected one for each of the model's 2", context.Background(), plain, sequences(2, 50), Options{Method: OSSCAR, Cuts: ok.Cuts[:1]}},
 		{"canceled", cancelled, plain, sequences(2, 50), ok},
 	} {
 		_, _, err := inMemory(c.ctx, c.model, c.list, c.o, nil)
@@ -480,7 +480,7 @@ func TestProgressAndWarnings(t *testing.T) {
 		t.Errorf("steps %+v", steps)
 	}
 	all := strings.Join(r.Warnings, "\n")
-	for _, want := range []string{"layer 1, mlp: 3 calibration tokens for 64 channels", "6 query heads, which do not divide the hidden size 32"} {
+	for _, want := range []string{"layer 1, mlp: 3 calibration tokens for 64 channels", "layer 0 keeps 6 query heads, and the hidden size 32 is no multiple of that"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("no warning of %q in:\n%s", want, all)
 		}

@@ -3,6 +3,7 @@ package pruning
 import (
 	"fmt"
 
+	"slimlab/internal/plural"
 	"slimlab/model"
 	"slimlab/model/calibrate/refine"
 )
@@ -119,7 +120,7 @@ func (o *CutReport) count(before, after model.Config) {
 	}
 	for i, l := range after.Layers {
 		if after.Architecture == "LlamaForCausalLM" && after.Hidden%l.Heads != 0 {
-			o.warn("layer %d keeps %d query heads, which do not divide the hidden size %d: transformers refuses such a Llama", i, l.Heads, after.Hidden)
+			o.warn("layer %d keeps %s, and the hidden size %d is no multiple of that: transformers refuses such a Llama", i, plural.Of(l.Heads, "query head"), after.Hidden)
 			break
 		}
 	}

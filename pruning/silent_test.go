@@ -19,7 +19,7 @@ func TestSilentChannels(t *testing.T) {
 	m.Changed()
 	for _, method := range []Method{OSSCAR, "norm-activation"} {
 		_, r := prune(t, m, Options{Method: method, Cuts: cuts(Cut{Count: 3}, Cut{})})
-		if want := "3 channels of 1 inputs are zero in all calibration tokens"; !strings.Contains(strings.Join(r.Warnings, "\n"), want) {
+		if want := "3 channels of 1 input are zero in all calibration tokens"; !strings.Contains(strings.Join(r.Warnings, "\n"), want) {
 			t.Errorf("%s: warnings %q, expected %q", method, r.Warnings, want)
 		}
 		if r.Layers[0].Updated.Undamped > 1e-12 {

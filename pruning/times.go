@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"slimlab/internal/plural"
 	"slimlab/model"
 )
 
@@ -97,8 +98,8 @@ func (t *TimeReport) Lines() []string {
 	if t.Uniform > 0 {
 		equal = fmt.Sprintf("; with equal shares %.4g ms", t.Uniform)
 	}
-	lines := []string{fmt.Sprintf("products of %d tokens in %s, by the times of each width on %s: %.4g ms as the model was, %.4g ms with the widths that were chosen, for a budget of %.4g ms%s; the measurements of a width differ by %.2g%%",
-		t.Rows, t.Format, t.Machine, t.Before, t.Kept, t.Most, equal, 100*t.Spread)}
+	lines := []string{fmt.Sprintf("products of %s in %s, by the times of each width on %s: %.4g ms as the model was, %.4g ms with the widths that were chosen, for a budget of %.4g ms%s; the measurements of a width differ by %.2g%%",
+		plural.Of(t.Rows, "token"), t.Format, t.Machine, t.Before, t.Kept, t.Most, equal, 100*t.Spread)}
 	if t.Spread > doubtful {
 		lines = append(lines, fmt.Sprintf("times that differ by more than %.0f%% tell near widths apart by chance: measure on a machine that does nothing else", 100*doubtful))
 	}
@@ -176,7 +177,7 @@ func (t *Times) of(h Half, kept int) (nanoseconds int64, ok bool) {
 // Fits reports times that are not those of a budget for a model: of other widths or rows.
 func (b Budget) Fits(c model.Config, align int, t *Times) error {
 	if t.Rows != b.Time.Rows {
-		return fmt.Errorf("times are of %d rows, expected %d", t.Rows, b.Time.Rows)
+		return fmt.Errorf("times are of %s, expected %d", plural.Of(t.Rows, "row"), b.Time.Rows)
 	}
 	for _, h := range b.Halves(c, align) {
 		for _, kept := range append([]int{h.Before}, h.Widths...) {

@@ -152,7 +152,7 @@ func TestTimeRefusals(t *testing.T) {
 		t.Errorf("times of other widths: %v", err)
 	}
 	b.Time.Rows = 2
-	if err := b.Fits(shape, 8, b.Time.Times); err == nil || !strings.Contains(err.Error(), "of 1 rows, expected 2") {
+	if err := b.Fits(shape, 8, b.Time.Times); err == nil || !strings.Contains(err.Error(), "of 1 row, expected 2") {
 		t.Errorf("times of other rows: %v", err)
 	}
 }

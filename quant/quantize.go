@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"slimlab/internal/plural"
 	"slimlab/kernels"
 	"slimlab/model"
 	"slimlab/model/calibrate"
@@ -92,16 +93,16 @@ type counts struct {
 
 func (c counts) notes() (notes []string) {
 	if c.silent > 0 {
-		notes = append(notes, fmt.Sprintf("%d channels of %d inputs are zero in all calibration tokens: their weights are rounded to nearest", c.silent, c.inputs))
+		notes = append(notes, fmt.Sprintf("%s of %s %s zero in all calibration tokens: weights of such are rounded to nearest", plural.Of(c.silent, "channel"), plural.Of(c.inputs, "input"), plural.Verb(c.silent)))
 	}
 	if c.zeros > 0 {
-		notes = append(notes, fmt.Sprintf("%d groups of weights are all zero: their scale is 1", c.zeros))
+		notes = append(notes, fmt.Sprintf("%s of weights %s all zero: the scale of such is 1", plural.Of(c.zeros, "group"), plural.Verb(c.zeros)))
 	}
 	if c.groups > 0 {
-		notes = append(notes, fmt.Sprintf("range %s is narrower than the weights in %d of %d groups, whose largest are clamped", MSE, c.narrower, c.groups))
+		notes = append(notes, fmt.Sprintf("range %s is narrower than the weights in %d of %s, whose largest are clamped", MSE, c.narrower, plural.Of(c.groups, "group")))
 	}
 	if c.outliers > 0 {
-		notes = append(notes, fmt.Sprintf("%d of %d weights (%.2f%%) have a number of 16 bits beside their codes, %.2f bits a weight: no other engine reads them", c.outliers, c.weights, 100*float64(c.outliers)/float64(c.weights), 8*float64(c.outlierBytes)/float64(c.weights)))
+		notes = append(notes, fmt.Sprintf("%d of %s (%.2f%%) have a number of 16 bits beside their codes, %.2f bits a weight: no other engine reads them", c.outliers, plural.Of(c.weights, "weight"), 100*float64(c.outliers)/float64(c.weights), 8*float64(c.outlierBytes)/float64(c.weights)))
 	}
 	return notes
 }
@@ -201,7 +202,7 @@ func (q *quantizer) Compress(ctx context.Context, s *calibrate.Stats, linears []
 	}
 	for _, l := range linears {
 		if q.schemes[l.Name].Calibrated() && s.Tokens < s.Width {
-			q.warn(s, fmt.Sprintf("%d calibration tokens for %d channels: only damping makes the solution unique", s.Tokens, s.Width))
+			q.warn(s, fmt.Sprintf("%s for %s: only damping makes the solution unique", plural.Of(s.Tokens, "calibration token"), plural.Of(s.Width, "channel")))
 		}
 		r, err := q.quantize(ctx, l, moments)
 		if err != nil {

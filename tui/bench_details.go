@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"slimlab/internal/plural"
 	"slimlab/lab"
 	"slimlab/lab/report"
 	"slimlab/tui/text"
@@ -48,9 +49,9 @@ func (b *benchScreen) scenarioDetails(c *ScenarioInfo, width int) []string {
 		p.say(text.Wrap(text.Clean("from the log of "+strings.TrimPrefix(c.ID, RunScenario(""))+": no file here has it"), width)...)
 	}
 	p.say("")
-	work := report.Plural(c.Seeds, "seed")
+	work := plural.Of(c.Seeds, "seed")
 	if len(c.Sweep) > 0 {
-		work = fmt.Sprintf("%s: %s × %s", report.Plural(c.Cells, "cell"), report.Plural(c.Cells/max(1, c.Seeds), "sweep point"), work)
+		work = fmt.Sprintf("%s: %s × %s", plural.Of(c.Cells, "cell"), plural.Of(c.Cells/max(1, c.Seeds), "sweep point"), work)
 	}
 	p.say(text.Cut(work+" in the full run", width))
 	if r := b.lastRun(c.Name); r != nil {
@@ -66,7 +67,7 @@ func (b *benchScreen) scenarioDetails(c *ScenarioInfo, width int) []string {
 	} else {
 		p.say(text.Cut("never run here; r runs it, Q runs its quick version", width))
 	}
-	p.heading(fmt.Sprintf("pipeline: %s, a row each", report.Plural(len(c.Steps), "step")))
+	p.heading(fmt.Sprintf("pipeline: %s, a row each", plural.Of(len(c.Steps), "step")))
 	p.list(func(i int) string { return fmt.Sprintf("%2d ", i+1) }, c.Steps)
 	if len(c.Sweep) > 0 {
 		p.heading("sweep")
@@ -134,7 +135,7 @@ func (b *benchScreen) runDetails(r *RunInfo, width int) []string {
 	case b.running() && b.live.id == r.ID:
 		hint = "It is live: enter watches it."
 	case len(b.compared()) > 1:
-		hint = fmt.Sprintf("c compares %s; ", report.Plural(len(b.compared()), "run")) + hint
+		hint = fmt.Sprintf("c compares %s; ", plural.Of(len(b.compared()), "run")) + hint
 	default:
 		hint += " space marks it (•): marked runs are compared with c. b pins it (◆) as the baseline of all screens."
 	}

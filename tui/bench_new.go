@@ -6,7 +6,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
-	"slimlab/lab/report"
+	"slimlab/internal/plural"
 	"slimlab/tui/text"
 )
 
@@ -155,7 +155,7 @@ func (f *compressForm) View(width, _ int) []string {
 	case f.writing:
 		p.say("writing and checking …")
 	default:
-		p.say(text.Wrap(fmt.Sprintf("%s × %s. A ratio is the share of MLP neurons that is removed; 0 and none change nothing. The scenario is a file with comments, which you can edit (E).", report.Plural(len(f.words(0)), "ratio"), report.Plural(len(f.words(1)), "scheme")), p.width)...)
+		p.say(text.Wrap(fmt.Sprintf("%s × %s. A ratio is the share of MLP neurons that is removed; 0 and none change nothing. The scenario is a file with comments, which you can edit (E).", plural.Of(len(f.words(0)), "ratio"), plural.Of(len(f.words(1)), "scheme")), p.width)...)
 	}
 	lines := []string{" " + f.theme.head.On("Compress a model, 3 of 3: which points?"), ""}
 	for _, line := range p.lines {

@@ -5,7 +5,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
-	"slimlab/lab/report"
+	"slimlab/internal/plural"
 	"slimlab/tui/text"
 )
 
@@ -122,7 +122,7 @@ func (b *benchScreen) detailsSeen(width, height int) []string {
 		b.scroll = min(b.scroll, over)
 		rest := over - b.scroll
 		details = details[b.scroll:][:height-1]
-		more := fmt.Sprintf("… %s below: J scrolls, K back", report.Plural(rest, "more line"))
+		more := fmt.Sprintf("… %s below: J scrolls, K back", plural.Of(rest, "more line"))
 		if rest == 0 {
 			more = "… the end: K scrolls back"
 		}

@@ -3,6 +3,7 @@ package tui
 import (
 	"fmt"
 
+	"slimlab/internal/plural"
 	"slimlab/lab/report"
 	"slimlab/tui/text"
 )
@@ -18,9 +19,9 @@ func (s *sheet) plan(p *page) {
 	if s.answer != s.asked {
 		p.say("  checking … (below: before the change)")
 	}
-	work := report.Plural(v.Cells, "cell")
+	work := plural.Of(v.Cells, "cell")
 	if v.Points > 1 {
-		work += fmt.Sprintf(": %s × %s", report.Plural(v.Points, "sweep point"), report.Plural(v.Seeds, "seed"))
+		work += fmt.Sprintf(": %s × %s", plural.Of(v.Points, "sweep point"), plural.Of(v.Seeds, "seed"))
 	}
 	row := func(name, value string) {
 		p.list(func(int) string { return "  " + text.Fit(name, 9) }, []string{text.Clean(value)})

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"slimlab/lab/report"
+	"slimlab/internal/plural"
 	"slimlab/tui/text"
 )
 
@@ -60,7 +60,7 @@ func (s *sheet) inSight(lines []string, cursor, room int) []string {
 		return lines[from:]
 	}
 	last := from + room - 1
-	more := report.Plural(len(lines)-last, "more line") + ": pgdn, pgup scroll"
+	more := plural.Of(len(lines)-last, "more line") + ": pgdn, pgup scroll"
 	return append(slices.Clone(lines[from:last]), s.theme.dim.On("… "+more))
 }
 

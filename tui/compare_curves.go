@@ -8,6 +8,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
+	"slimlab/internal/plural"
 	"slimlab/lab"
 	"slimlab/lab/report"
 	"slimlab/tui/chart"
@@ -89,7 +90,7 @@ func (c *compareScreen) chooseCurve() {
 	p := &picker{workbench: c.workbench, title: "Curve of all sides"}
 	names, sides := c.seriesNames()
 	for _, name := range names {
-		p.entries = append(p.entries, entry{text.Clean(name), fmt.Sprintf("of %d of %s", sides[name], report.Plural(len(c.sides), "side")), func() tea.Cmd {
+		p.entries = append(p.entries, entry{text.Clean(name), fmt.Sprintf("of %d of %s", sides[name], plural.Of(len(c.sides), "side")), func() tea.Cmd {
 			c.chart.series = name
 			return nil
 		}})

@@ -7,6 +7,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
+	"slimlab/internal/plural"
 	"slimlab/lab/report"
 	"slimlab/tui/grid"
 	"slimlab/tui/text"
@@ -166,7 +167,7 @@ func (c *compareScreen) judgements() string {
 		}
 	}
 	if n := len(c.result.Settings); n > 0 {
-		parts = append([]string{report.Plural(n, "setting") + " " + map[bool]string{true: "differs", false: "differ"}[n == 1]}, parts...)
+		parts = append([]string{plural.Of(n, "setting") + " " + map[bool]string{true: "differs", false: "differ"}[n == 1]}, parts...)
 	}
 	return strings.Join(parts, "   ")
 }

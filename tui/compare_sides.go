@@ -7,6 +7,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
+	"slimlab/internal/plural"
 	"slimlab/lab"
 	"slimlab/lab/report"
 	"slimlab/lab/sweep"
@@ -54,7 +55,7 @@ func (w *workbench) compareRuns(ids []string, base int) tea.Cmd {
 
 // compare compares sides with the one at base; those without a view are read.
 func (w *workbench) compare(sides []side, base int) tea.Cmd {
-	w.say("comparing %s …", report.Plural(len(sides), "side"))
+	w.say("comparing %s …", plural.Of(len(sides), "side"))
 	return func() tea.Msg {
 		for i := range sides {
 			s := &sides[i]

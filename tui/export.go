@@ -10,6 +10,7 @@ import (
 	"github.com/aymanbagabas/go-osc52/v2"
 	tea "github.com/charmbracelet/bubbletea"
 
+	"slimlab/internal/plural"
 	"slimlab/lab/report"
 	"slimlab/tui/text"
 )
@@ -60,7 +61,7 @@ type exported struct {
 
 // repeated says whether an export in a format has the rows that are folded on the screen.
 func (e *exported) repeated(format string) string {
-	switch rows := report.Plural(e.folded, "repeated row"); {
+	switch rows := plural.Of(e.folded, "repeated row"); {
 	case e.folded == 0:
 		return ""
 	case format == "csv" || format == "json":
@@ -165,10 +166,10 @@ func (r *runScreen) exported(shown report.Shown) (of exported) {
 			r.say("marked rows are not exported alone: no filter tells their values from others'")
 			return
 		}
-		of.marked, of.rows = report.Plural(len(marked), "marked row"), shown
+		of.marked, of.rows = plural.Of(len(marked), "marked row"), shown
 		of.rows.Where = line
 		if n := len(r.marks) - len(marked); n > 0 {
-			of.hidden = report.Plural(n, "further marked row") + " not shown"
+			of.hidden = plural.Of(n, "further marked row") + " not shown"
 		}
 		if of.folded > 0 {
 			of.folded = 0

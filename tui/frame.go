@@ -6,6 +6,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
+	"slimlab/internal/plural"
 	"slimlab/lab"
 	"slimlab/lab/report"
 	"slimlab/tui/text"
@@ -86,7 +87,7 @@ func (m *model) lines() []string {
 		body = append(body, "")
 	}
 	if lost := len(body) - height; lost > 0 { // the run sheet in a small window
-		body[height-1] = m.theme.warning.On(fmt.Sprintf("… %s more: a higher window shows them", report.Plural(lost+1, "line")))
+		body[height-1] = m.theme.warning.On(fmt.Sprintf("… %s more: a higher window shows them", plural.Of(lost+1, "line")))
 	}
 	for i := range m.regions {
 		m.regions[i].y += above
@@ -158,7 +159,7 @@ func (m *model) footer() string {
 	}
 	right := ""
 	if n := m.errorCount(); n > 0 {
-		right = fmt.Sprintf("! %s ", report.Plural(n, "problem"))
+		right = fmt.Sprintf("! %s ", plural.Of(n, "problem"))
 	}
 	m.takesMouse(region{x: m.width - text.Width(right), y: m.height - 1, width: text.Width(right), height: 1, click: clicked(m.showErrors)})
 	groups, last := m.keyGroups(), []binding{{footer: "? help", do: act(m.help)}}

@@ -11,6 +11,7 @@ import (
 	"github.com/charmbracelet/lipgloss"
 	"github.com/muesli/termenv"
 
+	"slimlab/internal/plural"
 	"slimlab/lab"
 	"slimlab/lab/report"
 	"slimlab/lab/sweep"
@@ -236,7 +237,7 @@ func TestMeanUnderTheCursor(t *testing.T) {
 			mean := one.Totals[m]
 			r.groups.Row = i
 			said := r.explainGroup()
-			if want := fmt.Sprintf("over %d of %s", mean.N, report.Plural(len(one.Rows), "row")); !strings.Contains(said, want) || strings.Contains(said, "not measured") || strings.Contains(said, "(low ") != (mean.N > 1) {
+			if want := fmt.Sprintf("over %d of %s", mean.N, plural.Of(len(one.Rows), "row")); !strings.Contains(said, want) || strings.Contains(said, "not measured") || strings.Contains(said, "(low ") != (mean.N > 1) {
 				t.Errorf("%s of %v: %q, expected %q in it", metric.Key, one.Values, said, want)
 			}
 			if bold := r.groupCell(columns, i, r.groups.Column).Paint == r.theme.bold; bold != (metric.Better != lab.Neither && worth(metric, mean.Value) == best) {

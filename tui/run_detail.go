@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 
+	"slimlab/internal/plural"
 	"slimlab/lab"
 	"slimlab/lab/report"
 	"slimlab/tui/grid"
@@ -20,7 +21,7 @@ func (r *runScreen) detailLines(t *table, width, height int) []string {
 	row := &t.view.Rows[r.order[r.grid.Row]]
 	glyph, word, paint := r.rowState(t.view, row)
 	title := " " + r.theme.head.On(text.Clean(row.Label())) + "  " + paint.On(glyph+" "+word) +
-		r.theme.dim.On(fmt.Sprintf("  row %d of %d, %s", r.grid.Row+1, len(r.order), report.Plural(row.Of, "seed")))
+		r.theme.dim.On(fmt.Sprintf("  row %d of %d, %s", r.grid.Row+1, len(r.order), plural.Of(row.Of, "seed")))
 	const above = 2 // the status line, and the title
 	lines, height := []string{title}, height-1
 	if width < besideMeasures {
@@ -65,7 +66,7 @@ func (r *runScreen) scrolled(body []string, at region) []string {
 		return nil
 	}
 	seen := append([]string(nil), body[r.scroll:][:at.height-1]...)
-	return append(seen, r.theme.dim.On(text.Cut(fmt.Sprintf("… %s: J, K scroll", report.Plural(over-r.scroll, "more line")), at.width-4)))
+	return append(seen, r.theme.dim.On(text.Cut(fmt.Sprintf("… %s: J, K scroll", plural.Of(over-r.scroll, "more line")), at.width-4)))
 }
 
 func (r *runScreen) scrollPage(lines int) { r.scroll = max(0, r.scroll+lines) }

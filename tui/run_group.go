@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"slimlab/internal/plural"
 	"slimlab/lab"
 	"slimlab/lab/report"
 	"slimlab/lab/sweep"
@@ -300,5 +301,5 @@ func (r *runScreen) explainGroup() string {
 	if total.N > 1 && a != sweep.Count {
 		said += fmt.Sprintf(" (low %s, high %s)", scale.Format(total.Low), scale.Format(total.High))
 	}
-	return fmt.Sprintf("%s over %d of %s · %s", said, total.N, report.Plural(len(one.Rows), "row"), sweep.SpreadMeaning)
+	return fmt.Sprintf("%s over %d of %s · %s", said, total.N, plural.Of(len(one.Rows), "row"), sweep.SpreadMeaning)
 }

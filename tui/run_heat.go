@@ -7,6 +7,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
+	"slimlab/internal/plural"
 	"slimlab/lab"
 	"slimlab/lab/report"
 	"slimlab/lab/sweep"
@@ -209,7 +210,7 @@ func (r *runScreen) underPivot(t *table, c *pivotChart, width int) string {
 	case len(one.Rows) == 0:
 		parts = append(parts, "no row here")
 	case n == 0:
-		parts = append(parts, report.Plural(len(one.Rows), "row")+", not measured")
+		parts = append(parts, plural.Of(len(one.Rows), "row")+", not measured")
 	default:
 		parts = append(parts, totalText(t, &one.Total, p.Metric, p.Aggregate, scale)...)
 	}

@@ -8,6 +8,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
+	"slimlab/internal/plural"
 	"slimlab/lab"
 	"slimlab/lab/report"
 	"slimlab/lab/sweep"
@@ -286,7 +287,7 @@ func sided(m lab.Metric, log bool) string {
 // given.
 func (r *runScreen) paretoLegend(t *table, c *paretoChart, width int) []string {
 	best, unsure, dominated := c.best, c.unsure, c.dominated
-	parts := []string{fmt.Sprintf("front of %d of %s", best, report.Plural(len(c.front.Points), "row"))}
+	parts := []string{fmt.Sprintf("front of %d of %s", best, plural.Of(len(c.front.Points), "row"))}
 	switch {
 	case r.pareto.alone && dominated > 0:
 		parts = append(parts, fmt.Sprintf("%d dominated hidden (d)", dominated))

@@ -7,6 +7,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
+	"slimlab/internal/plural"
 	"slimlab/lab"
 	"slimlab/lab/report"
 	"slimlab/lab/sweep"
@@ -43,7 +44,7 @@ func (r *runScreen) question(t *table) (q sweep.Question, err error) {
 	}
 	q, ok := t.sweep.PivotOf(metric)
 	if !ok {
-		return q, fmt.Errorf("a heat map needs two axes, of which the step is one: this run has %s", report.Plural(len(t.sweep.PivotAxes()), "axis"))
+		return q, fmt.Errorf("a heat map needs two axes, of which the step is one: this run has %s", plural.Of(len(t.sweep.PivotAxes()), "axis"))
 	}
 	known := func(key string) bool { return slices.Contains(t.sweep.PivotAxes(), key) }
 	if known(v.down) && known(v.across) && v.down != v.across {

@@ -8,8 +8,8 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
+	"slimlab/internal/plural"
 	"slimlab/lab"
-	"slimlab/lab/report"
 	"slimlab/tui/text"
 )
 
@@ -240,7 +240,7 @@ func (p *samplesPane) heading(v *lab.View, list []written, width int) string {
 		}
 	}
 	head := " " + p.theme.head.On("samples of "+text.Cut(name, max(10, width/2)))
-	about := "  " + report.Plural(len(list), "sample")
+	about := "  " + plural.Of(len(list), "sample")
 	if p.by != "" {
 		about += " by the " + string(p.by)
 	}
@@ -353,7 +353,7 @@ func (p *samplesPane) scrolled(body []string, width, room int) []string {
 		lines = append(lines, "  "+line)
 	}
 	if more := len(body) - p.scroll - len(lines); more > 0 && len(lines) > 0 {
-		lines[len(lines)-1] = "  " + p.theme.dim.On(text.Cut(fmt.Sprintf("… %s: J, K scroll", report.Plural(more+1, "more line")), width-4))
+		lines[len(lines)-1] = "  " + p.theme.dim.On(text.Cut(fmt.Sprintf("… %s: J, K scroll", plural.Of(more+1, "more line")), width-4))
 	}
 	return lines
 }
@@ -365,9 +365,9 @@ func (p *samplesPane) about(v *lab.View, s *written) string {
 	if len(v.Cells) > 1 {
 		where += " of " + text.Cut(text.Clean(s.of.cell), 30)
 	}
-	end := "ended after " + report.Plural(s.Tokens, "token")
+	end := "ended after " + plural.Of(s.Tokens, "token")
 	if !s.Ended {
-		end = "no end within " + report.Plural(s.Tokens, "token")
+		end = "no end within " + plural.Of(s.Tokens, "token")
 	}
 	return fmt.Sprintf("%s, step %d, %s, %s", where, s.Step, who, end)
 }
@@ -393,10 +393,10 @@ func (p *samplesPane) textLines(s *written, width int) []string {
 	}
 	prompt, answer := strings.TrimSpace(s.Prompt), s.Answer
 	if s.PromptCut > 0 {
-		prompt = fmt.Sprintf("(%s before) %s%s", report.Plural(s.PromptCut, "character"), text.Ellipsis, prompt)
+		prompt = fmt.Sprintf("(%s before) %s%s", plural.Of(s.PromptCut, "character"), text.Ellipsis, prompt)
 	}
 	if s.AnswerCut > 0 {
-		answer = fmt.Sprintf("%s%s (%s more)", answer, text.Ellipsis, report.Plural(s.AnswerCut, "character"))
+		answer = fmt.Sprintf("%s%s (%s more)", answer, text.Ellipsis, plural.Of(s.AnswerCut, "character"))
 	}
 	if s.Answer == "" {
 		answer = "(nothing: it ends at once)"

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"slimlab/internal/plural"
 	"slimlab/lab"
 	"slimlab/lab/report"
 	"slimlab/tui/text"
@@ -43,15 +44,15 @@ func (r *runScreen) statusLine(v *lab.View, width int) string {
 	}
 	switch {
 	case r.grouping():
-		parts = append(parts, fmt.Sprintf("%s of %s (g)", report.Plural(len(r.means.Groups), "group"), report.Plural(len(r.order), "row")))
+		parts = append(parts, fmt.Sprintf("%s of %s (g)", plural.Of(len(r.means.Groups), "group"), plural.Of(len(r.order), "row")))
 	case r.within != nil:
-		parts = append(parts, fmt.Sprintf("group %s: %s (esc back)", r.groupName(r.within), report.Plural(len(r.order), "row")))
+		parts = append(parts, fmt.Sprintf("group %s: %s (esc back)", r.groupName(r.within), plural.Of(len(r.order), "row")))
 	}
 	if f := r.line.String(); f != "" && !r.typing() {
 		parts = append(parts, fmt.Sprintf("filter %q: %d of %d rows", f, len(r.order), len(r.last.sweep.Rows)))
 	}
 	if n := r.last.sweep.Folded(); n > 0 {
-		parts = append(parts, report.Plural(n, "repeated row")+" folded (a)")
+		parts = append(parts, plural.Of(n, "repeated row")+" folded (a)")
 	}
 	line := " " + r.theme.bold.On(name) + "  " + paint.On(glyph+" "+state.String()) + "  " + strings.Join(parts, " · ")
 	mode := r.mode(v, s, true)

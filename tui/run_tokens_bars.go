@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"slimlab/lab/report"
+	"slimlab/internal/plural"
 	"slimlab/lab/tokenview"
 	"slimlab/tui/text"
 )
@@ -46,7 +46,7 @@ func (p *tokensPane) distributionLines(e *tokenview.Example, width, height int) 
 	head := fmt.Sprintf(" %s  token %d of %d  KL %s  rank %d by p, %d by q",
 		p.theme.bold.On(quoted(t.Text)), p.token+1, len(e.Answers()), tokenview.Nats(t.At.KL), t.At.TeacherRank, t.At.StudentRank)
 	if less := len(all) - len(shown); less > 0 {
-		head += p.theme.dim.On("  " + report.Plural(less, "more token") + " not shown")
+		head += p.theme.dim.On("  " + plural.Of(less, "more token") + " not shown")
 	}
 	lines := []string{text.Fit(head, width)}
 	names := 6

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"slimlab/internal/await"
+	"slimlab/internal/plural"
 	"slimlab/lab/task"
 	"slimlab/model"
 	"slimlab/model/calibrate"
@@ -57,7 +58,7 @@ const maxSamples = 1_000_000
 // check reports sequences that a model of a shape cannot read.
 func (c Calibration) check(shape model.Config) error {
 	if c.given() && (c.Samples < 1 || c.Samples > maxSamples || c.Length < 1 || c.Length > shape.MaxPositions) {
-		return fmt.Errorf("calibration: --samples %d, --length %d: expected 1 to %d sequences of 1 to %d tokens, the model's positions", c.Samples, c.Length, maxSamples, shape.MaxPositions)
+		return fmt.Errorf("calibration: --samples %d, --length %d: expected 1 to %d sequences of 1 to %s, the model's positions", c.Samples, c.Length, maxSamples, plural.Of(shape.MaxPositions, "token"))
 	}
 	return nil
 }
@@ -70,7 +71,7 @@ func (c Calibration) String() string {
 	if c.Random {
 		source = "random tokens"
 	}
-	return fmt.Sprintf("%d × %d tokens of %s, seed %d", c.Samples, c.Length, source, c.Seed)
+	return fmt.Sprintf("%d × %s of %s, seed %d", c.Samples, plural.Of(c.Length, "token"), source, c.Seed)
 }
 
 // read reads the file, once: it may be a pipe.
@@ -149,7 +150,7 @@ func (c *Calibration) tokens(ctx context.Context, from *checkpoint.Checkpoint) (
 		return nil, err
 	}
 	if len(ids) < c.Length {
-		return nil, fmt.Errorf("%s has %d tokens, expected at least the %d of a sequence: give a longer text, or --length %d", c.File, len(ids), c.Length, max(1, len(ids)))
+		return nil, fmt.Errorf("%s has %s, expected at least the %d of a sequence: give a longer text, or --length %d", c.File, plural.Of(len(ids), "token"), c.Length, max(1, len(ids)))
 	}
 	if err := t.CheckIDs(ids, from.Config().Vocab); err != nil {
 		return nil, fmt.Errorf("%s: %w", c.File, err)

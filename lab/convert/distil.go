@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"slimlab/internal/await"
+	"slimlab/internal/plural"
 	"slimlab/kd"
 	"slimlab/kernels"
 	"slimlab/lab/datafile"
@@ -161,7 +162,7 @@ func (d Distillation) train(ctx context.Context, source *checkpoint.Checkpoint, 
 	if d.Length == 0 {
 		d.Length = min(defaultExample, positions)
 		if positions < defaultExample {
-			r.Notes = append(r.Notes, fmt.Sprintf("sequences have at most --length %d tokens, the positions of the models", positions))
+			r.Notes = append(r.Notes, fmt.Sprintf("sequences have at most --length %s, the positions of the models", plural.Of(positions, "token")))
 		}
 	}
 	if d.Length < 2 || d.Length > positions {
@@ -346,8 +347,8 @@ func (d Distillation) recordExamples(ctx context.Context, t *tokenizer.Tokenizer
 		for _, one := range records.Validation(d.Validation) {
 			e.validation = append(e.validation, kd.Example{Tokens: one.Tokens, Answer: one.Answer, Weights: one.Weights})
 		}
-		e.notes = append(e.notes, fmt.Sprintf("%s: %d records are kept from training, by a hash of each prompt, and %d of them are measured (--validation %d); --validation 0 trains on all",
-			file.Name(), records.Kept(), len(e.validation), d.Validation))
+		e.notes = append(e.notes, fmt.Sprintf("%s: %s %s kept from training, by a hash of each prompt, %d of which are measured (--validation %d); --validation 0 trains on all",
+			file.Name(), plural.Of(records.Kept(), "record"), plural.Verb(records.Kept()), len(e.validation), d.Validation))
 	}
 	e.batches = func(_ context.Context, step int) ([]kd.Example, error) {
 		batch := make([]kd.Example, d.Batch)
@@ -378,15 +379,15 @@ func (d Distillation) textExamples(ctx context.Context, t *tokenizer.Tokenizer, 
 	}
 	held := d.Validation * d.Length
 	if len(ids) < held+d.Length {
-		return nil, fmt.Errorf("%s has %d tokens, expected at least %d: %d for validation and one sequence to learn from; give a longer text, a shorter --length or a smaller --validation", file.Name(), len(ids), held+d.Length, held)
+		return nil, fmt.Errorf("%s has %s, expected at least %d: %d for validation and one sequence to learn from; give a longer text, a shorter --length or a smaller --validation", file.Name(), plural.Of(len(ids), "token"), held+d.Length, held)
 	}
 	places := len(ids) - held - d.Length + 1
-	e := &examples{notes: append(file.Notes(), fmt.Sprintf("%s: a text of %d tokens, every one of which is learned", file.Name(), len(ids)))}
+	e := &examples{notes: append(file.Notes(), fmt.Sprintf("%s: a text of %s, every one of which is learned", file.Name(), plural.Of(len(ids), "token")))}
 	if note := t.MissingIn(text); note != "" {
 		e.notes = append(e.notes, file.Name()+": "+note)
 	}
 	if held > 0 {
-		e.notes = append(e.notes, fmt.Sprintf("%s: the last %d tokens are kept from training and measured (--validation %d sequences of --length %d)", file.Name(), held, d.Validation, d.Length))
+		e.notes = append(e.notes, fmt.Sprintf("%s: the last %s %s kept from training and measured (--validation: %s of --length %d)", file.Name(), plural.Of(held, "token"), plural.Verb(held), plural.Of(d.Validation, "sequence"), d.Length))
 	}
 	for i := range d.Validation {
 		at := len(ids) - held + i*d.Length

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"slimlab/internal/nearest"
+	"slimlab/internal/plural"
 	"slimlab/kernels"
 	"slimlab/lab/recipe"
 	"slimlab/model"
@@ -89,11 +90,11 @@ func (g *Gathering) notes() []string {
 	case g.kept == nil || g.kept.Read() == 0 && g.kept.Written() == 0:
 		return nil
 	case g.kept.Written() == 0:
-		return []string{fmt.Sprintf("statistics of %d inputs were read from %s, none were gathered", g.kept.Read(), g.Folder)}
+		return []string{fmt.Sprintf("statistics of %s were read from %s, none were gathered", plural.Of(g.kept.Read(), "input"), g.Folder)}
 	case g.kept.Read() == 0:
-		return []string{fmt.Sprintf("statistics of %d inputs were kept in %s", g.kept.Written(), g.Folder)}
+		return []string{fmt.Sprintf("statistics of %s were kept in %s", plural.Of(g.kept.Written(), "input"), g.Folder)}
 	}
-	return []string{fmt.Sprintf("statistics of %d inputs were read from %s, those of %d more were kept there", g.kept.Read(), g.Folder, g.kept.Written())}
+	return []string{fmt.Sprintf("statistics of %s were read from %s, those of %d more were kept there", plural.Of(g.kept.Read(), "input"), g.Folder, g.kept.Written())}
 }
 
 // disk bounds the bytes that the statistics of the inputs which a method reads take on disk.

@@ -130,7 +130,7 @@ func TestKeptStatisticsChangeNoByte(t *testing.T) {
 	// The sequential order finds the first inputs, which nothing was done before, and with the
 	// default folder keeps no others.
 	one, r := run("prune", "25%", Gathering{Folder: kept})
-	if !strings.Contains(note(r), "statistics of 1 inputs were read from") {
+	if !strings.Contains(note(r), "statistics of 1 input were read from") {
 		t.Errorf("sequential: %q", note(r))
 	}
 	after, _ := statistics.List(kept)

@@ -35,7 +35,7 @@ func TestImpossibleCuts(t *testing.T) {
 		{single, "", "1", 0, "--heads: layer 0 has one of its KV groups alone", "--mlp"},
 		{layers, "", "5%", 0, "--heads: rounds to none of the 4 KV groups: expected a number of them, or 12.5% or more", "--mlp"},
 		{layers, "", "12.5%", 0, "", ""},
-		{layers, "1", "", 64, "--align: the 383 neurons of layer 0 that are to stay are rounded up to all 384, expected 1", "--heads"},
+		{layers, "1", "", 64, "--align: the cut leaves 383 neurons of layer 0, which rounds up to all 384, expected 1", "--heads"},
 		{layers, "0.0001", "", 0, "--mlp: rounds to none of the 384 neurons", "--heads"},
 	} {
 		p := Pruning{Options: pruning.Options{Align: c.align}}
@@ -77,7 +77,7 @@ func TestBudgetsInWords(t *testing.T) {
 		{Cuts{Budget: "1ms"}, "96", "--align: no layer has more than 96 neurons"},
 		{Cuts{Budget: "1ms", Widths: "uniform"}, "auto", "--budget: is of uniform widths"},
 		{Cuts{QueryHeads: "1", Widths: "budget"}, "auto", "--query-heads: is beside widths by a budget"},
-		{Cuts{MLP: "1"}, "128", "--align: the 95 neurons of layer 0 that are to stay are rounded up to all 96, expected 1"},
+		{Cuts{MLP: "1"}, "128", "--align: the cut leaves 95 neurons of layer 0, which rounds up to all 96, expected 1"},
 		{Cuts{MLP: "1"}, "0", `--align: found "0"`},
 		{Cuts{}, "auto", "nothing is to be removed"},
 	} {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"slimlab/internal/plural"
 	"slimlab/model/checkpoint"
 	"slimlab/model/checkpoint/engines"
 	"slimlab/pruning"
@@ -126,9 +127,9 @@ type DistillationReport struct {
 func distillationLines(r *DistillationReport) []string {
 	var lines []string
 	if r.Before != nil {
-		lines = append(lines, fmt.Sprintf("before: cross-entropy of %d held-out sequences %.4f nats a token", r.HeldOut, *r.Before))
+		lines = append(lines, fmt.Sprintf("before: cross-entropy of %s %.4f nats a token", plural.Of(r.HeldOut, "held-out sequence"), *r.Before))
 	}
-	lines = append(lines, fmt.Sprintf("%s: %d steps, %d tokens; last loss %.4f", r.Objective, r.Steps, r.Tokens, r.Loss))
+	lines = append(lines, fmt.Sprintf("%s: %s, %s; last loss %.4f", r.Objective, plural.Of(r.Steps, "step"), plural.Of(r.Tokens, "token"), r.Loss))
 	if r.After != nil {
 		lines = append(lines, fmt.Sprintf("after: cross-entropy of the held-out sequences %.4f nats a token", *r.After))
 	}

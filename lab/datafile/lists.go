@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"slimlab/internal/await"
+	"slimlab/internal/plural"
 )
 
 // purpose is what the lists of a file are for.
@@ -136,7 +137,7 @@ func (f *File) choose(found []member) (member, error) {
 	if records, err := fromServer(list); err != nil {
 		return records, err
 	}
-	note := fmt.Sprintf("read as the list %q of one JSON object, %s", list.key, counted(list.size))
+	note := fmt.Sprintf("read as the list %q of one JSON object, %s", list.key, plural.Of(list.size, "record"))
 	if rest := slices.DeleteFunc(slices.Clone(found), func(m member) bool { return m.at == list.at }); len(rest) > 0 {
 		note += "; left out: " + sizes(rest, false)
 	}
@@ -153,18 +154,11 @@ func fromServer(list member) (member, error) {
 	return list, nil
 }
 
-func counted(n int) string {
-	if n == 1 {
-		return "1 record"
-	}
-	return fmt.Sprintf("%d records", n)
-}
-
 // sizes lists the names of lists and how many records they have.
 func sizes(all []member, and bool) string {
 	parts := make([]string, len(all))
 	for i, m := range all {
-		parts[i] = fmt.Sprintf("%q (%s)", m.key, counted(m.size))
+		parts[i] = fmt.Sprintf("%q (%s)", m.key, plural.Of(m.size, "record"))
 	}
 	if last := len(parts) - 1; and && last > 0 {
 		return strings.Join(parts[:last], ", ") + " and " + parts[last]

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"slimlab/internal/plural"
 	"slimlab/kernels"
 	"slimlab/kernels/machine"
 	"slimlab/kernels/parallel"
@@ -146,7 +147,7 @@ func (e *examination) family(ctx context.Context, f family) error {
 				return err
 			}
 			if expected := c.operations / e.peak(c.arithmetic, threads); expected > e.tooLong().Seconds() {
-				e.report.LeftOut = append(e.report.LeftOut, fmt.Sprintf("%s %s × %d on %s: it would take %.1f s a call at best", c.name, c.shape, c.rows, threadsText(threads), expected))
+				e.report.LeftOut = append(e.report.LeftOut, fmt.Sprintf("%s %s × %d on %s: it would take %.1f s a call at best", c.name, c.shape, c.rows, plural.Of(threads, "thread"), expected))
 				continue
 			}
 			restore := parallel.SetThreads(threads)
@@ -182,11 +183,4 @@ func (e *examination) peak(format string, threads int) float64 {
 		return p.All.Median
 	}
 	return p.One.Median
-}
-
-func threadsText(n int) string {
-	if n == 1 {
-		return "1 thread"
-	}
-	return fmt.Sprintf("%d threads", n)
 }

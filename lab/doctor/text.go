@@ -8,6 +8,7 @@ import (
 
 	"slimlab/internal/jsondoc"
 	"slimlab/internal/nearest"
+	"slimlab/internal/plural"
 	"slimlab/internal/texttable"
 	"slimlab/lab"
 	"slimlab/lab/home"
@@ -77,11 +78,11 @@ func homeText(d *home.Disk) string {
 	}
 	statistics := ""
 	if d.Statistics > 0 {
-		statistics = fmt.Sprintf(", statistics of %s (%s of a model and a calibration text) of %s", report.Plural(d.Statistics, "input"), report.Plural(d.StatisticsSets, "pair"), size(d.StatisticsBytes))
+		statistics = fmt.Sprintf(", statistics of %s (%s of a model and a calibration text) of %s", plural.Of(d.Statistics, "input"), plural.Of(d.StatisticsSets, "pair"), size(d.StatisticsBytes))
 	}
 	return fmt.Sprintf("\nhome %s: %s of %s, %s of %s, %s of %s%s; free %s\n", d.Folder,
-		report.Plural(d.Runs, "run"), size(d.RunBytes), report.Plural(d.Artifacts, "artifact"), size(d.ArtifactBytes),
-		report.Plural(d.Evaluations, "evaluation"), size(d.EvaluationBytes), statistics, free)
+		plural.Of(d.Runs, "run"), size(d.RunBytes), plural.Of(d.Artifacts, "artifact"), size(d.ArtifactBytes),
+		plural.Of(d.Evaluations, "evaluation"), size(d.EvaluationBytes), statistics, free)
 }
 
 func (m *Machine) text(b *strings.Builder) {
@@ -125,9 +126,9 @@ func (s *MachineState) text(b *strings.Builder) {
 }
 
 func peakTable(peaks []Peak, threads int) *texttable.Table {
-	t := texttable.New(2, "peak", "of", threadsText(1), "")
+	t := texttable.New(2, "peak", "of", plural.Of(1, "thread"), "")
 	if threads > 1 {
-		t = texttable.New(2, "peak", "of", threadsText(1), "", threadsText(threads), "", "")
+		t = texttable.New(2, "peak", "of", plural.Of(1, "thread"), "", plural.Of(threads, "thread"), "", "")
 	}
 	for _, p := range peaks {
 		row := []string{p.Name, p.Means, rateText(p.One.Median, p.Unit), spread(p.One, p.Unit)}
@@ -146,7 +147,7 @@ func kernelTable(kernels []Kernel, threads int) *texttable.Table {
 		counts = []int{1, threads}
 	}
 	for _, n := range counts {
-		head = append(head, threadsText(n), "", "limit", "share")
+		head = append(head, plural.Of(n, "thread"), "", "limit", "share")
 	}
 	t := texttable.New(3, head...)
 	for _, k := range kernels {
@@ -213,7 +214,7 @@ func (m *ModelSpeed) text(b *strings.Builder, threads int) {
 	if m.Head != m.Format {
 		weights += ", head in " + m.Head
 	}
-	fmt.Fprintf(b, "%s in %s · keys and values in %s, %s a token · %.4gM parameters, %.4g MB · %s\n\n", m.Shape, weights, m.Cache, report.Format(lab.Bytes, float64(m.CacheBytes)), float64(m.Parameters)/1e6, float64(m.Bytes)/1e6, threadsText(threads))
+	fmt.Fprintf(b, "%s in %s · keys and values in %s, %s a token · %.4gM parameters, %.4g MB · %s\n\n", m.Shape, weights, m.Cache, report.Format(lab.Bytes, float64(m.CacheBytes)), float64(m.Parameters)/1e6, float64(m.Bytes)/1e6, plural.Of(threads, "thread"))
 	t := texttable.New(1, "test", "tokens/s", "median", "min", "max", "n", "bytes/token", "", "limit", "share")
 	for _, test := range m.Tests {
 		rate := rateText(test.Operations*test.Rate.Median, operationsPerSecond)

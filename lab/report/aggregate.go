@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"slimlab/internal/plural"
 	"slimlab/lab"
 	"slimlab/lab/sweep"
 )
@@ -33,7 +34,7 @@ func AggregateOf(a sweep.Aggregate, n int) string {
 	if what == "" {
 		what = "the " + a.String()
 	}
-	return what + " of up to " + Plural(n, "row")
+	return what + " of up to " + plural.Of(n, "row")
 }
 
 // Range writes the lowest and the highest value, as written after their mean: "0.812–0.840".

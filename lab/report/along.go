@@ -11,6 +11,7 @@ import (
 
 	"slimlab/internal/jsondoc"
 	"slimlab/internal/nearest"
+	"slimlab/internal/plural"
 	"slimlab/internal/texttable"
 	"slimlab/lab"
 	"slimlab/lab/sweep"
@@ -169,10 +170,10 @@ func (a *Along) Notes(t *sweep.Table) []string {
 		notes = append(notes, note)
 	}
 	if a.Apart > 0 {
-		notes = append(notes, Plural(a.Apart, "row")+" left out: the same at every "+t.Axes[a.Axis].Key)
+		notes = append(notes, plural.Of(a.Apart, "row")+" left out: the same at every "+t.Axes[a.Axis].Key)
 	}
 	if a.Lack > 0 {
-		notes = append(notes, Plural(a.Lack, "row")+" without "+a.Metric.Label)
+		notes = append(notes, plural.Of(a.Lack, "row")+" without "+a.Metric.Label)
 	}
 	return notes
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"slimlab/internal/plural"
 	"slimlab/lab"
 	"slimlab/lab/stat"
 	"slimlab/lab/sweep"
@@ -110,7 +111,7 @@ type Comparison struct {
 
 // unfinished says why a run may lack rows; "" where it was done.
 func unfinished(v *lab.View) string {
-	done := fmt.Sprintf("with %d of %s done", v.Count(lab.Done), Plural(len(v.Cells), "cell"))
+	done := fmt.Sprintf("with %d of %s done", v.Count(lab.Done), plural.Of(len(v.Cells), "cell"))
 	switch v.State {
 	case lab.Done:
 		return ""

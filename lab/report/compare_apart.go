@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"slimlab/internal/plural"
 	"slimlab/lab/sweep"
 )
 
@@ -25,7 +26,7 @@ func (a Apart) String() string {
 	case a.Rows == a.Of:
 		text = fmt.Sprintf("all %d rows of %s", a.Of, a.Step)
 	default:
-		text = fmt.Sprintf("%d of %s of %s", a.Rows, Plural(a.Of, "row"), a.Step)
+		text = fmt.Sprintf("%d of %s of %s", a.Rows, plural.Of(a.Of, "row"), a.Step)
 	}
 	if a.Where != "" {
 		text += " (" + a.Where + ")"

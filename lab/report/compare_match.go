@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"slimlab/internal/plural"
 	"slimlab/lab"
 	"slimlab/lab/sweep"
 )
@@ -129,7 +130,7 @@ func foldedNote(base, next *sweep.Table) string {
 	case a == 0 && b == 0:
 		return ""
 	case a == b:
-		return Plural(a, "repeated row") + " folded in each run" + why
+		return plural.Of(a, "repeated row") + " folded in each run" + why
 	default:
 		return fmt.Sprintf("repeated rows folded, %d of the base and %d of the new run%s", a, b, why)
 	}

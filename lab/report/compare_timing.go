@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"slimlab/internal/plural"
 	"slimlab/lab"
 	"slimlab/lab/stat"
 )
@@ -82,7 +83,7 @@ func (of *pair) timings(one *Change) string {
 	case one.Metric.Section != lab.Serving && !of.model:
 		return "not judged: the scenarios differ, and the models are trained by other settings"
 	case few < testSeeds:
-		return fmt.Sprintf("not judged: the scenarios differ, and %s are too few for a test, which needs %d", Plural(few, "seed"), testSeeds)
+		return fmt.Sprintf("not judged: the scenarios differ, and %s are too few for a test, which needs %d", plural.Of(few, "seed"), testSeeds)
 	case !steady(of.base, one.Base) || !steady(of.next, one.New):
 		return "not judged: the scenarios differ, and the machine was not seen to be steady throughout"
 	}

@@ -9,6 +9,7 @@ import (
 
 	"slimlab/internal/jsondoc"
 	"slimlab/internal/nearest"
+	"slimlab/internal/plural"
 	"slimlab/internal/texttable"
 	"slimlab/internal/visible"
 	"slimlab/lab"
@@ -177,7 +178,7 @@ func (c *Comparison) text(w io.Writer) error {
 	}
 	if c.Comparable {
 		b.WriteString(c.table(of, func(s string) string { return s }).Text())
-		fmt.Fprintf(&b, "%s: %s\n", Plural(len(c.Changes), "figure"), c.verdicts())
+		fmt.Fprintf(&b, "%s: %s\n", plural.Of(len(c.Changes), "figure"), c.verdicts())
 	}
 	for i, note := range notes {
 		fmt.Fprintf(&b, "%s %s\n", marks([]int{i + 1}), visible.Line(note))
@@ -200,7 +201,7 @@ func (c *Comparison) markdown(w io.Writer) error {
 	notes, of := c.footnotes()
 	if c.Comparable {
 		b.WriteString(c.table(of, texttable.Escape).Markdown())
-		fmt.Fprintf(&b, "\n%s: %s\n", Plural(len(c.Changes), "figure"), texttable.Escape(c.verdicts()))
+		fmt.Fprintf(&b, "\n%s: %s\n", plural.Of(len(c.Changes), "figure"), texttable.Escape(c.verdicts()))
 	}
 	markdownList(&b, "", notes, func(i int, note string) string { return marks([]int{i + 1}) + " " + texttable.Escape(note) })
 	_, err := io.WriteString(w, visible.Text(b.String()))

@@ -8,6 +8,7 @@ import (
 
 	"slimlab/internal/jsondoc"
 	"slimlab/internal/nearest"
+	"slimlab/internal/plural"
 	"slimlab/internal/texttable"
 	"slimlab/internal/visible"
 	"slimlab/lab"
@@ -57,7 +58,7 @@ func WriteFront(format string, w io.Writer, t *sweep.Table, f *sweep.Front) erro
 
 // FrontTitle says what a front is of and how many rows are on it.
 func FrontTitle(f *sweep.Front) string {
-	return fmt.Sprintf("Pareto front of %s and %s: %d of %s", directed(f.X), directed(f.Y), f.Best(), Plural(len(f.Points), "row"))
+	return fmt.Sprintf("Pareto front of %s and %s: %d of %s", directed(f.X), directed(f.Y), f.Best(), plural.Of(len(f.Points), "row"))
 }
 
 // directed is a metric's label and which values are better.
@@ -90,7 +91,7 @@ func RepeatedPoints(n int) string {
 	if n == 1 {
 		return "1 row equals another in both: counted once"
 	}
-	return Plural(n, "row") + " equal others in both: counted once"
+	return plural.Of(n, "row") + " equal others in both: counted once"
 }
 
 // Lacking says how many rows are no points, for they lack a metric: "3 rows lack tok/s".
@@ -105,7 +106,7 @@ func Lacking(f *sweep.Front) []string {
 			if one.rows == 1 {
 				verb = " lacks "
 			}
-			parts = append(parts, Plural(one.rows, "row")+verb+one.metric.Label)
+			parts = append(parts, plural.Of(one.rows, "row")+verb+one.metric.Label)
 		}
 	}
 	return parts
@@ -129,7 +130,7 @@ func frontNotes(f *sweep.Front) []string {
 		notes = append(notes, "overlaps: another row is better, but an interval of the two overlaps")
 	}
 	if dominated > 0 {
-		notes = append(notes, Plural(dominated, "dominated row")+" not listed; csv and json list all")
+		notes = append(notes, plural.Of(dominated, "dominated row")+" not listed; csv and json list all")
 	}
 	return append(notes, Lacking(f)...)
 }
@@ -139,7 +140,7 @@ func chosenNote(t *sweep.Table) []string {
 	if t.Left == 0 {
 		return nil
 	}
-	return []string{fmt.Sprintf("%s left out: not %s", Plural(t.Left, "row"), t.Where)}
+	return []string{fmt.Sprintf("%s left out: not %s", plural.Of(t.Left, "row"), t.Where)}
 }
 
 // pointLabels are a row's step and its values on the axes.

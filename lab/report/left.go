@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"slimlab/internal/plural"
 	"slimlab/lab"
 )
 
@@ -23,7 +24,7 @@ func Left(l lab.Left) string {
 	seconds := Clock(math.Ceil(l.Seconds))
 	from := ""
 	if l.Earlier > 0 {
-		from = ", from " + Plural(l.Earlier, "earlier run")
+		from = ", from " + plural.Of(l.Earlier, "earlier run")
 	}
 	switch {
 	case l.AtLeast && l.Seconds < 1:
@@ -42,13 +43,13 @@ func Progress(v *lab.View) string {
 		for i := range v.Rows {
 			measured += v.Rows[i].Done
 		}
-		return fmt.Sprintf("%d/%s", measured, Plural(len(v.Rows), "step"))
+		return fmt.Sprintf("%d/%s", measured, plural.Of(len(v.Rows), "step"))
 	}
 	over := len(v.Cells)
 	for _, s := range []lab.State{lab.Waiting, lab.Running, lab.NotRun, lab.Unknown} {
 		over -= v.Count(s)
 	}
-	return fmt.Sprintf("%d/%s", over, Plural(len(v.Cells), "cell"))
+	return fmt.Sprintf("%d/%s", over, plural.Of(len(v.Cells), "cell"))
 }
 
 // HowFar says how far a running run is: "3/24 cells, ~3m 10s left".

@@ -12,6 +12,7 @@ import (
 
 	"slimlab/internal/jsondoc"
 	"slimlab/internal/nearest"
+	"slimlab/internal/plural"
 	"slimlab/internal/texttable"
 	"slimlab/internal/visible"
 	"slimlab/lab"
@@ -252,7 +253,7 @@ func writeMatrix(w io.Writer, format string, v *lab.View, one *cellMatrix) error
 		notes = append(notes, kind.Name+": "+kind.About)
 	}
 	if n := notFinite(m.Values); n > 0 {
-		notes = append(notes, Plural(n, "value")+" not finite")
+		notes = append(notes, plural.Of(n, "value")+" not finite")
 	}
 	return writeChartText(w, format, title, func(escape func(string) string) *texttable.Table { return matrixTable(kind, m.Matrix, escape) }, notes)
 }
@@ -375,7 +376,7 @@ func matrixLines(v *lab.View) []string {
 		for i := range v.Cells {
 			if m := v.Cells[i].Matrix(id); m != nil {
 				cells++
-				size = cmp.Or(size, fmt.Sprintf("%s × %s", Plural(m.Rows, "row"), Plural(m.Columns, "column")))
+				size = cmp.Or(size, fmt.Sprintf("%s × %s", plural.Of(m.Rows, "row"), plural.Of(m.Columns, "column")))
 			}
 		}
 		line := visible.Line(id.String()) + "  " + size

@@ -9,6 +9,7 @@ import (
 
 	"slimlab/internal/jsondoc"
 	"slimlab/internal/nearest"
+	"slimlab/internal/plural"
 	"slimlab/internal/texttable"
 	"slimlab/lab/sweep"
 )
@@ -50,7 +51,7 @@ func PivotNotes(p *sweep.Pivot) []string {
 		notes = append(notes, "a cell is "+AggregateOf(p.Aggregate, n))
 	}
 	if p.Apart > 0 {
-		notes = append(notes, Plural(p.Apart, "row")+" in no cell: the same at every "+p.Down+" or "+p.Across)
+		notes = append(notes, plural.Of(p.Apart, "row")+" in no cell: the same at every "+p.Down+" or "+p.Across)
 	}
 	if spread := p.High - p.Low; p.Aggregate != sweep.Count && spread > 0 && spread < p.HalfWidth {
 		scale := PivotScale(p)

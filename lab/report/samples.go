@@ -7,6 +7,7 @@ import (
 
 	"slimlab/internal/jsondoc"
 	"slimlab/internal/nearest"
+	"slimlab/internal/plural"
 	"slimlab/internal/visible"
 	"slimlab/lab"
 )
@@ -68,7 +69,7 @@ func samplesText(v *lab.View) string {
 				}
 				b.WriteString("\n")
 				if j == 0 && c.Forgotten > 0 {
-					fmt.Fprintf(&b, "  %s are not shown\n", Plural(c.Forgotten, "earlier sample"))
+					fmt.Fprintf(&b, "  %s are not shown\n", plural.Of(c.Forgotten, "earlier sample"))
 				}
 			}
 			writeSample(&b, &s)
@@ -89,13 +90,13 @@ func writeSample(b *strings.Builder, s *lab.SampleView) {
 	if s.By == lab.ByBoth {
 		by = "student and teacher"
 	}
-	fmt.Fprintf(b, "  step %d, %s, %s, %s\n", s.Step, by, Plural(s.Tokens, "token"), end)
+	fmt.Fprintf(b, "  step %d, %s, %s, %s\n", s.Step, by, plural.Of(s.Tokens, "token"), end)
 	prompt, answer := visible.Line(strings.TrimSpace(s.Prompt)), visible.Line(s.Answer)
 	if s.PromptCut > 0 {
-		prompt = fmt.Sprintf("(%s before) … %s", Plural(s.PromptCut, "character"), prompt)
+		prompt = fmt.Sprintf("(%s before) … %s", plural.Of(s.PromptCut, "character"), prompt)
 	}
 	if s.AnswerCut > 0 {
-		answer += fmt.Sprintf(" … (%s more)", Plural(s.AnswerCut, "character"))
+		answer += fmt.Sprintf(" … (%s more)", plural.Of(s.AnswerCut, "character"))
 	}
 	if s.Answer == "" {
 		answer = "(nothing: it ends at once)"

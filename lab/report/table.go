@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"slimlab/internal/plural"
 	"slimlab/internal/visible"
 	"slimlab/lab"
 	"slimlab/lab/sweep"
@@ -105,10 +106,10 @@ func (t *table) deltas(m lab.Metric, of *sweep.Table, against *Against) {
 func hidden(of *sweep.Table) []string {
 	var lines []string
 	if of.Where != "" {
-		lines = append(lines, fmt.Sprintf("%d of %s: where %s", len(of.Rows), Plural(len(of.Rows)+of.Left, "row"), of.Where))
+		lines = append(lines, fmt.Sprintf("%d of %s: where %s", len(of.Rows), plural.Of(len(of.Rows)+of.Left, "row"), of.Where))
 	}
 	if n := of.Folded(); n > 0 {
-		lines = append(lines, Plural(n, "repeated row")+" folded: a step stands once for all values of an axis that changes nothing in it, with that axis blank")
+		lines = append(lines, plural.Of(n, "repeated row")+" folded: a step stands once for all values of an axis that changes nothing in it, with that axis blank")
 	}
 	return lines
 }
@@ -168,7 +169,7 @@ func subtitle(v *lab.View) string {
 		parts = append(parts, fmt.Sprintf("%d of %d cells", done, len(v.Cells)))
 	}
 	if seeds := seedCount(v); seeds > 0 {
-		parts = append(parts, Plural(seeds, "seed"))
+		parts = append(parts, plural.Of(seeds, "seed"))
 	}
 	if v.Begin.Quick {
 		parts = append(parts, "quick")
@@ -205,14 +206,6 @@ func seedCount(v *lab.View) int {
 	return len(seeds)
 }
 
-// Plural writes a number of things: "1 seed", "3 seeds".
-func Plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return strconv.Itoa(n) + " " + what + "s"
-}
-
 // troubles lists what a reader must not miss: failed cells, a line for each cause, else the run's
 // own error; then warnings and errors.
 func troubles(v *lab.View) []string {
@@ -245,7 +238,7 @@ func troubles(v *lab.View) []string {
 		lines = append(lines, n.Level.String()+": "+n.Text+where(cells[n], len(v.Cells)))
 	}
 	if v.Dropped > 0 {
-		lines = append(lines, Plural(v.Dropped, "further note")+" in the log")
+		lines = append(lines, plural.Of(v.Dropped, "further note")+" in the log")
 	}
 	return lines
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"slimlab/internal/plural"
 	"slimlab/kd"
 	"slimlab/kd/teachercache"
 	"slimlab/lab"
@@ -185,7 +186,7 @@ func (t *training) noteDraws(s teachercache.Spec) {
 	text := fmt.Sprintf("%s: its divergence is an estimate from draws, %d a token: it may be below 0, and falls below the KL divergence as the student learns these draws; metric kl has no such error", t.step.Name, s.Draws)
 	level, do := lab.Info, ""
 	if s.Draws < fewDraws {
-		level, do = lab.Warning, fmt.Sprintf("%d draws or more", fewDraws)
+		level, do = lab.Warning, plural.Of(fewDraws, "draw")+" or more"
 	}
 	if s.Power > 1 {
 		level = lab.Warning
@@ -224,8 +225,8 @@ func (t *training) prepareCache(ctx context.Context) error {
 		state = "from an earlier run"
 	}
 	f := &c.facts
-	t.run.noteOnce(lab.Info, fmt.Sprintf("%s: %s: %d distributions of %d examples, %.4g bytes each, %s in all; %s of their entropy of %.4g nats is kept; %s",
-		t.stage, c.title, f.Rows, f.Examples, f.bytesPerToken(), report.Bytes(f.Bytes), percent(f.EntropyKept/max(f.Entropy, 1e-300)), f.Entropy, state))
+	t.run.noteOnce(lab.Info, fmt.Sprintf("%s: %s: %s of %s, %.4g bytes each, %s in all; %s of their entropy of %.4g nats is kept; %s",
+		t.stage, c.title, plural.Of(f.Rows, "distribution"), plural.Of(f.Examples, "example"), f.bytesPerToken(), report.Bytes(f.Bytes), percent(f.EntropyKept/max(f.Entropy, 1e-300)), f.Entropy, state))
 	return nil
 }
 
@@ -274,7 +275,7 @@ func (t *training) buildCache(ctx context.Context, dir string) error {
 		}
 		t.sayOutages()
 		if built.Resumed > 0 {
-			t.run.note(t.cell.ID, lab.Info, fmt.Sprintf("%s: %s: goes on after %d of %d examples, which an unfinished build had left", t.stage, c.title, built.Resumed, built.Examples))
+			t.run.note(t.cell.ID, lab.Info, fmt.Sprintf("%s: %s: goes on after %d of %s, which an unfinished build had left", t.stage, c.title, built.Resumed, plural.Of(built.Examples, "example")))
 		}
 	}
 	rows, err := teachercache.Open(name)
@@ -373,9 +374,9 @@ func (t *training) room(c *rowCache, n teachercache.Count, already, free int64) 
 	}
 	different := ""
 	if n.Examples < c.examples {
-		different = fmt.Sprintf(" (%d different ones with answers)", n.Examples)
+		different = fmt.Sprintf(" (%s with answers)", plural.Of(n.Examples, "different one"))
 	}
-	t.run.noteOnce(lab.Info, fmt.Sprintf("%s: %s: of %d examples%s, %d distributions, at most %s", t.stage, c.title, c.examples, different, n.Rows, report.Bytes(upwards(most))))
+	t.run.noteOnce(lab.Info, fmt.Sprintf("%s: %s: of %s%s, %s, at most %s", t.stage, c.title, plural.Of(c.examples, "example"), different, plural.Of(n.Rows, "distribution"), report.Bytes(upwards(most))))
 	switch {
 	case free < 0:
 	case least-already > free:
@@ -387,8 +388,8 @@ func (t *training) room(c *rowCache, n teachercache.Count, already, free int64) 
 }
 
 func (t *training) noRoom(c *rowCache, takes string, free int64) error {
-	return fmt.Errorf("%s of %d examples take %s, and the home %s has %s free: expected another codec (top-k:12 takes about 40 bytes a token), fewer examples (data, steps), or a home on another disk (SLIMLAB_HOME)",
-		c.title, c.examples, takes, t.run.home.Folder, report.Bytes(free))
+	return fmt.Errorf("%s of %s take %s, and the home %s has %s free: expected another codec (top-k:12 takes about 40 bytes a token), fewer examples (data, steps), or a home on another disk (SLIMLAB_HOME)",
+		c.title, plural.Of(c.examples, "example"), takes, t.run.home.Folder, report.Bytes(free))
 }
 
 // upwards rounds a bound up to three digits, fewer than reports have, so that what is shown is one

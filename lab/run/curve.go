@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 
+	"slimlab/internal/plural"
 	"slimlab/kd"
 	"slimlab/lab"
 )
@@ -72,7 +73,7 @@ func (w *worker) showCurves(name, dir string) error {
 	}
 	for _, c := range facts.Curves {
 		if len(c.Steps) != len(c.Values) {
-			return fmt.Errorf("%s: curve %s has %d steps and %d values", dir, c.Name, len(c.Steps), len(c.Values))
+			return fmt.Errorf("%s: curve %s has %s and %s", dir, c.Name, plural.Of(len(c.Steps), "step"), plural.Of(len(c.Values), "value"))
 		}
 		for i, step := range c.Steps {
 			w.point(c.Name, step, float64(c.Values[i]))

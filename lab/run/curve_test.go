@@ -81,7 +81,7 @@ func TestModelWithoutCurves(t *testing.T) {
 	for _, c := range []struct{ facts, note, err string }{
 		{`{"tokens":9,"seconds":1,"loss":2,"run":"r1"}`, "first: no curve is shown: the model is of an earlier version, which kept none, and of run r1", ""},
 		{`{"tokens":9,"seconds":1,"loss":2}`, "first: no curve is shown: the model is of an earlier version, which kept none", ""},
-		{`{"curves":[{"name":"loss","steps":[1,2],"values":[0.5]}]}`, "", "curve loss has 2 steps and 1 values"},
+		{`{"curves":[{"name":"loss","steps":[1,2],"values":[0.5]}]}`, "", "curve loss has 2 steps and 1 value"},
 		{`{"curves":[{"name":"loss","steps":[1],"values":["half"]}]}`, "", "expected a number"},
 		{`{"curves":[{"name":"loss","steps":[1],"values":[{}]}]}`, "", "expected a number"},
 	} {

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"slimlab/internal/plural"
 	"slimlab/kd"
 	"slimlab/lab"
 	"slimlab/lab/recipe"
@@ -93,7 +94,7 @@ func (r *Run) newDataset(ctx context.Context, p *scenario.Point) (*dataset, erro
 		return nil, err
 	}
 	if tok != nil && p.Tokenizer.Vocab != usualVocab {
-		r.noteOnce(lab.Info, fmt.Sprintf("tokenizer.vocab is %d and not used: a loaded model brings a tokenizer of %d tokens", p.Tokenizer.Vocab, tok.Vocab()))
+		r.noteOnce(lab.Info, fmt.Sprintf("tokenizer.vocab is %d and not used: a loaded model brings a tokenizer of %s", p.Tokenizer.Vocab, plural.Of(tok.Vocab(), "token")))
 	}
 	d := &dataset{tokenizer: tok}
 	switch t := p.Task; {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"slimlab/internal/plural"
 	"slimlab/kd"
 	"slimlab/lab/scenario"
 )
@@ -103,7 +104,7 @@ func (d *Distil) Describe(from string) string {
 	case d.Teachers != "":
 		teacher = d.Teachers
 	}
-	return fmt.Sprintf("distil %s into %s by %s%s%s%s%s%s, %d steps of %d%s", teacher, d.student(from), d.Loss, d.Align.describe(), d.Hidden.describe(), d.Cache.describe(), d.Samples.describe(), d.describeThrough(), d.Steps, d.Batch, d.Search.describe())
+	return fmt.Sprintf("distil %s into %s by %s%s%s%s%s%s, %s of %d%s", teacher, d.student(from), d.Loss, d.Align.describe(), d.Hidden.describe(), d.Cache.describe(), d.Samples.describe(), d.describeThrough(), plural.Of(d.Steps, "step"), d.Batch, d.Search.describe())
 }
 
 func (d *Distil) objective() (kd.Objective, error) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"slimlab/internal/plural"
 	"slimlab/lab"
 	"slimlab/lab/eval"
 	"slimlab/lab/recipe"
@@ -92,7 +93,7 @@ func (w *worker) choices(ctx context.Context, row *measured) error {
 		return err
 	}
 	if of.Cut > 0 {
-		w.run.noteOnce(lab.Info, fmt.Sprintf("%s: %d of %d questions of %s are longer than the model's positions and lost their beginning", row.name, of.Cut, len(of.Right), q.Path))
+		w.run.noteOnce(lab.Info, fmt.Sprintf("%s: %d of %s of %s %s longer than the model's positions and cut at the beginning", row.name, of.Cut, plural.Of(len(of.Right), "question"), q.Path, plural.Verb(of.Cut)))
 	}
 	row.chose = of.Right
 	d := task.Decisions{Units: len(of.Right), Unit: "questions"}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	"slimlab/internal/plural"
 	"slimlab/lab"
 	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
@@ -142,7 +143,7 @@ func (m *artifactModel) checkFloat(what string) error {
 // tokenizer may have more tokens: it is a note of the model's.
 func (m *artifactModel) checkFit(d *dataset) error {
 	if d.longest > m.origin.MaxPositions {
-		return fmt.Errorf("model %s has %d positions, and the longest example of the data %d tokens, expected at most as many", m.name, m.origin.MaxPositions, d.longest)
+		return fmt.Errorf("model %s has %s, and the longest example of the data %s, expected at most as many", m.name, plural.Of(m.origin.MaxPositions, "position"), plural.Of(d.longest, "token"))
 	}
 	if int(d.highest) >= m.origin.Vocab {
 		return fmt.Errorf("model %s: the tokenizer does not fit: the data have token %d (%q), expected ids below %d, the rows of the model's embedding", m.name, d.highest, d.tokenizer.Token(d.highest), m.origin.Vocab)

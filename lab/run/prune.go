@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"slimlab/internal/plural"
 	"slimlab/lab"
 	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
@@ -84,7 +85,7 @@ func aboutMethods() map[string]string {
 // Describe says what the step does.
 func (p *Prune) Describe(from string) string {
 	if cut, err := pruning.ParseCut(p.Layers); err == nil && cut != (pruning.Cut{}) {
-		gone := fmt.Sprintf("%d layers", cut.Count)
+		gone := plural.Of(cut.Count, "layer")
 		if cut.Count == 0 {
 			gone = cut.Of("layers")
 		}
@@ -242,7 +243,7 @@ func alignOfLayers(layers []model.LayerConfig, group int) int {
 func (p *Prune) fitLayers(c model.Config, o *pruning.Options, group int) (pruning.Planned, error) {
 	list := listed(p.MLPLayers)
 	if len(list) != len(c.Layers) {
-		return pruning.Planned{}, keyError{"mlp_layers", fmt.Errorf("is %q, found %d amounts, expected one for each of %d layers", p.MLPLayers, len(list), len(c.Layers))}
+		return pruning.Planned{}, keyError{"mlp_layers", fmt.Errorf("is %q, found %s, expected one for each of %s", p.MLPLayers, plural.Of(len(list), "amount"), plural.Of(len(c.Layers), "layer"))}
 	}
 	if o.Align == 0 {
 		o.Align = alignOfLayers(c.Layers, group)
@@ -503,7 +504,7 @@ func (p *Prune) report(ctx context.Context, w *worker, name string, before model
 			return err
 		}
 	} else if b != nil {
-		w.run.note(w.cell.ID, lab.Info, fmt.Sprintf("%s: the sum of the layers' errors is %.4g by the widths that were chosen, %.4g by equal shares; %d of %d parameters stay", name, b.Error, b.Uniform, b.Kept, b.Parameters))
+		w.run.note(w.cell.ID, lab.Info, fmt.Sprintf("%s: the sum of the layers' errors is %.4g by the widths that were chosen, %.4g by equal shares; %d of %s stay", name, b.Error, b.Uniform, b.Kept, plural.Of(b.Parameters, "parameter")))
 	}
 	w.warnings(report.Warnings)
 	return nil

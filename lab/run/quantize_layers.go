@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"slimlab/internal/plural"
 	"slimlab/model"
 	"slimlab/quant"
 )
@@ -44,7 +45,7 @@ func (q *Quantize) planLayers(c model.Config, scheme quant.Scheme) (plan quant.P
 		return quant.Uniform(scheme), "", nil
 	}
 	if len(q.schemes) != len(c.Layers) {
-		return nil, "", keyError{"layers", fmt.Errorf("has %d schemes, expected one for each of %d layers", len(q.schemes), len(c.Layers))}
+		return nil, "", keyError{"layers", fmt.Errorf("has %s, expected one for each of %s", plural.Of(len(q.schemes), "scheme"), plural.Of(len(c.Layers), "layer"))}
 	}
 	frame, err := model.Skeleton(c)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"slimlab/internal/plural"
 	"slimlab/lab"
 	"slimlab/lab/scenario"
 	"slimlab/lab/task"
@@ -22,7 +23,7 @@ func (r *Run) openRatings(ctx context.Context, d *dataset, p *scenario.Point) er
 	}
 	cfg := task.RatingsConfig{Path: t.Path, Limit: t.Limit, MaxTokens: t.MaxTokens}
 	if positions > 0 && positions < cfg.MaxTokens {
-		r.noteOnce(lab.Info, fmt.Sprintf("ratings: max_tokens is %d, and the loaded models have %d positions: prompts have at most %d tokens", cfg.MaxTokens, positions, positions))
+		r.noteOnce(lab.Info, fmt.Sprintf("ratings: max_tokens is %d, and the loaded models have %s: prompts have at most %s", cfg.MaxTokens, plural.Of(positions, "position"), plural.Of(positions, "token")))
 		cfg.MaxTokens = positions
 	}
 	table, err := task.ReadRatings(ctx, cfg)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"slimlab/internal/plural"
 	"slimlab/kd"
 	"slimlab/lab"
 	"slimlab/lab/recipe"
@@ -152,12 +153,12 @@ func (s *trainingState) read(dir string) (facts stateFacts, err error) {
 	}
 	for _, c := range facts.Curves {
 		if len(c.Steps) != len(c.Values) {
-			return facts, fmt.Errorf("curve %s has %d steps and %d values", c.Name, len(c.Steps), len(c.Values))
+			return facts, fmt.Errorf("curve %s has %s and %s", c.Name, plural.Of(len(c.Steps), "step"), plural.Of(len(c.Values), "value"))
 		}
 	}
 	switch {
 	case s.trial && facts.Validated != s.validated:
-		return facts, fmt.Errorf("its validation loss is over %d examples, expected %d", facts.Validated, s.validated)
+		return facts, fmt.Errorf("its validation loss is over %s, expected %d", plural.Of(facts.Validated, "example"), s.validated)
 	case facts.Diverged != "":
 		return facts, divergedError(facts.Diverged)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"slimlab/internal/plural"
 	"slimlab/kd"
 	"slimlab/lab"
 	"slimlab/lab/rollout"
@@ -207,11 +208,11 @@ func (w *worker) sayTime(s *rollout.Sampler, spent kd.Spent, seconds float64) {
 		return
 	}
 	share := func(part float64) string { return percent(part / max(seconds, 1e-9)) }
-	text := fmt.Sprintf("%s: %d answers sampled, %s of them ended, %.1f tokens each (%d to %d), %s written before; %.0f tokens/s; time: sampling %s, teacher %s",
-		w.stage, stats.Samples, percent(stats.EndRate()), stats.Length(), stats.Shortest, stats.Longest,
+	text := fmt.Sprintf("%s: %s sampled, %s of them ended, %.1f tokens each (%d to %d), %s written before; %.0f tokens/s; time: sampling %s, teacher %s",
+		w.stage, plural.Of(stats.Samples, "answer"), percent(stats.EndRate()), stats.Length(), stats.Shortest, stats.Longest,
 		percent(float64(stats.Duplicates)/float64(max(1, stats.Samples))), stats.TokensPerSecond(), share(spent.Batches.Seconds()), share(spent.Teacher.Seconds()))
 	if stats.NoRoom > 0 {
-		text += fmt.Sprintf("; %d prompts left no room for an answer: theirs are the data's", stats.NoRoom)
+		text += fmt.Sprintf("; %s left no room for an answer: the data's stands", plural.Of(stats.NoRoom, "prompt"))
 	}
 	w.run.note(w.cell.ID, lab.Info, text)
 }

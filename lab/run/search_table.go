@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"slimlab/internal/plural"
 	"slimlab/lab"
 	"slimlab/lab/recipe"
 )
@@ -105,14 +106,14 @@ func (x *search) say(dir string) error {
 	for i, t := range s.Trials {
 		switch t.State {
 		case "diverged":
-			texts[i] = fmt.Sprintf("%s diverged after %d steps", t.Settings, t.Steps)
+			texts[i] = fmt.Sprintf("%s diverged after %s", t.Settings, plural.Of(t.Steps, "step"))
 		case "left out":
 			texts[i] = t.Settings + " left out"
 		default:
-			texts[i] = fmt.Sprintf("%s %.4f after %d steps", t.Settings, float64(t.Validation), t.Steps)
+			texts[i] = fmt.Sprintf("%s %.4f after %s", t.Settings, float64(t.Validation), plural.Of(t.Steps, "step"))
 		}
 	}
-	note(lab.Info, fmt.Sprintf("chosen %s, by the validation loss over %d examples of %d trials (%s): %s", s.Trials[0].Settings, s.Examples, len(s.Trials), s.Method, strings.Join(texts, "; ")))
+	note(lab.Info, fmt.Sprintf("chosen %s, by the validation loss over %s of %s (%s): %s", s.Trials[0].Settings, plural.Of(s.Examples, "example"), plural.Of(len(s.Trials), "trial"), s.Method, strings.Join(texts, "; ")))
 	for _, edge := range s.Edges {
 		note(lab.Warning, edge+": the best may lie beyond it")
 	}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"slimlab/internal/plural"
 	"slimlab/lab"
 	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
@@ -61,7 +62,7 @@ func (w *worker) search(ctx context.Context, s scenario.Step, work trainingWork,
 		x.trials = append(x.trials, t)
 	}
 	if n := x.keys.size(x.axes); len(x.trials) < n {
-		w.run.noteOnce(lab.Info, fmt.Sprintf("%s: the search draws %d combinations and not %d: there are no more with three digits", s.Name, len(x.trials), n))
+		w.run.noteOnce(lab.Info, fmt.Sprintf("%s: the search draws %s and not %d: there are no more with three digits", s.Name, plural.Of(len(x.trials), "combination"), n))
 	}
 	if err := x.budget(); err != nil {
 		return nil, err
@@ -132,7 +133,7 @@ func (x *search) budget() error {
 		return keyError{"search.steps", fmt.Errorf("is %d, into which %s fits and no other trial: there is nothing to choose, expected at least the %d that two of them take, or no search", x.keys.Steps, kept[0].settings, x.costOfTwo(kept[0], left))}
 	}
 	if len(left) > 0 {
-		x.run.noteOnce(lab.Warning, fmt.Sprintf("%s: the search leaves out %d of %d trials, which do not fit into its %d steps: %s", x.step.Name, len(left), len(x.trials), x.keys.Steps, namesOf(left)))
+		x.run.noteOnce(lab.Warning, fmt.Sprintf("%s: the search leaves out %d of %s, which do not fit into its %s: %s", x.step.Name, len(left), plural.Of(len(x.trials), "trial"), plural.Of(x.keys.Steps, "step"), namesOf(left)))
 	}
 	x.trials = kept
 	for i, t := range kept {

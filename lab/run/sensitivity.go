@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"slimlab/internal/plural"
 	"slimlab/kernels"
 	"slimlab/lab"
 	"slimlab/lab/scenario"
@@ -228,7 +229,7 @@ func (s *Sensitivity) measure(ctx context.Context, w *worker, step scenario.Step
 	if err := readFacts(a.dir, &table); err != nil {
 		return err
 	}
-	w.run.noteOnce(lab.Info, fmt.Sprintf("%s: KL is the mean over %d predictions of validation answers, each layer changed alone; statistics are of %d calibration tokens", step.Name, table.Predictions, table.Tokens))
+	w.run.noteOnce(lab.Info, fmt.Sprintf("%s: KL is the mean over %s of validation answers, each layer changed alone; statistics are of %s", step.Name, plural.Of(table.Predictions, "prediction"), plural.Of(table.Tokens, "calibration token")))
 	w.matrix("KL", table.KL, table.Choices)
 	w.matrix("output error", table.Error, table.Choices)
 	bytes := make([][]float64, len(table.Bytes))

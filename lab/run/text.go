@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 
+	"slimlab/internal/plural"
 	"slimlab/lab"
 	"slimlab/lab/scenario"
 	"slimlab/lab/task"
@@ -23,7 +24,7 @@ func (r *Run) openText(ctx context.Context, d *dataset, p *scenario.Point) error
 	}
 	cfg := task.PassageConfig{Path: t.Path, Length: t.Length, Limit: t.Limit, Validation: t.Validation, Test: t.Test}
 	if positions > 0 && positions < cfg.Length {
-		r.noteOnce(lab.Info, fmt.Sprintf("text: length is %d, and the loaded models have %d positions: windows have %d tokens", cfg.Length, positions, positions))
+		r.noteOnce(lab.Info, fmt.Sprintf("text: length is %d, and the loaded models have %s: windows have %s", cfg.Length, plural.Of(positions, "position"), plural.Of(positions, "token")))
 		cfg.Length = positions
 	}
 	passage, err := task.ReadPassage(ctx, cfg)

@@ -76,7 +76,7 @@ func TestBudgetOfTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	const line = "fast: products of 512 tokens in float32, by the times of each width on here: 0.128 ms as the model was, 0.096 ms with the widths that were chosen, for a budget of 0.1 ms"
-	for _, want := range []string{line, "fast: measured one layer after another: 1 ms before (7.81 times the table's sum), 1 ms after (10.4 times)", "9216 parameters of the neurons stay"} {
+	for _, want := range []string{line, "fast: measured one layer after another: 1 ms before (7.81 times the table's sum), 1 ms after (10.4 times)", "of the neurons 9216 parameters stay"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no note %q in\n%s", want, text)
 		}

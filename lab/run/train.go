@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"slimlab/internal/nearest"
+	"slimlab/internal/plural"
 	"slimlab/kd"
 	"slimlab/lab/scenario"
 	"slimlab/lab/task"
@@ -127,7 +128,7 @@ func (t *Train) Describe(from string) string {
 	if !t.Labels.IsZero() {
 		on = "expected labels"
 	}
-	return fmt.Sprintf("train %s on %s%s, %d steps of %d%s", t.student(from), on, t.describeThrough(), t.Steps, t.Batch, t.Search.describe())
+	return fmt.Sprintf("train %s on %s%s, %s of %d%s", t.student(from), on, t.describeThrough(), plural.Of(t.Steps, "step"), t.Batch, t.Search.describe())
 }
 
 func (t *Training) describeThrough() string {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"slimlab/internal/plural"
 	"slimlab/kd"
 	"slimlab/kd/teachercache"
 	"slimlab/kernels"
@@ -346,8 +347,8 @@ func (t *training) runSteps(ctx context.Context, o *opened, until int) (facts tr
 	}
 	trainer.RestoreBest()
 	if result.Stopped {
-		t.run.note(t.cell.ID, lab.Info, fmt.Sprintf("%s: stopped after step %d of %d: no lower validation loss than %.4f, of step %d, in %d evaluations",
-			t.name(), result.Last.Step, config.Steps, result.BestValidation, result.BestStep, config.Patience))
+		t.run.note(t.cell.ID, lab.Info, fmt.Sprintf("%s: stopped after step %d of %d: no lower validation loss than %.4f, of step %d, in %s",
+			t.name(), result.Last.Step, config.Steps, result.BestValidation, result.BestStep, plural.Of(config.Patience, "evaluation")))
 	}
 	if sampler != nil {
 		t.sayTime(sampler, trainer.Spent(), (took - before).Seconds())
@@ -414,7 +415,7 @@ func (t *training) signal(ctx context.Context, trainer *kd.Trainer, config kd.Tr
 	if err != nil {
 		return err
 	}
-	text := fmt.Sprintf("%s: first batch: %d examples of %d tokens, %d of them answers, each learned from the row before it (targets are shifted by 1)", t.stage, s.Examples, s.Tokens, s.Answers)
+	text := fmt.Sprintf("%s: first batch: %s of %s, %d of them answers, each learned from the row before it (targets are shifted by 1)", t.stage, plural.Of(s.Examples, "example"), plural.Of(s.Tokens, "token"), s.Answers)
 	if s.Masked > 0 {
 		text += fmt.Sprintf(", %d of these masked", s.Masked)
 	}
@@ -425,7 +426,7 @@ func (t *training) signal(ctx context.Context, trainer *kd.Trainer, config kd.Tr
 		text += fmt.Sprintf("; the student wrote %d of the answers", s.Sampled)
 	}
 	if t.data.eos >= 0 {
-		text += fmt.Sprintf("; %d answers end with %q", s.Ended, t.data.tokenizer.Token(t.data.eos))
+		text += fmt.Sprintf("; of %s the end is %q", plural.Of(s.Ended, "answer"), t.data.tokenizer.Token(t.data.eos))
 	}
 	of := "divergence"
 	if t.teaching != nil && t.teaching.cache != nil && t.teaching.cache.spec.Codec == teachercache.Sampled {

@@ -3,6 +3,7 @@ package calibrate
 import (
 	"fmt"
 
+	"slimlab/internal/plural"
 	"slimlab/model"
 )
 
@@ -38,5 +39,5 @@ func checkDistinct(sequences []Sequence) error {
 	if tokens < few {
 		return nil
 	}
-	return fmt.Errorf("calibration: its %d tokens are only %d different ones, expected a text: what is calibrated on them loses nothing on them, and all on another", Tokens(sequences), len(seen))
+	return fmt.Errorf("calibration: its %d tokens are only %s, expected a text: what is calibrated on them loses nothing on them, and all on another", Tokens(sequences), plural.Of(len(seen), "different one"))
 }

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"slimlab/internal/plural"
 	"slimlab/kernels/memory"
 	"slimlab/kernels/parallel"
 	"slimlab/model"
@@ -94,7 +95,7 @@ func checkSequence(m *model.Model, i int, s Sequence) error {
 		return fmt.Errorf("sequence %d is empty", i)
 	}
 	if len(s) > m.MaxPositions {
-		return fmt.Errorf("sequence %d has %d tokens, the model takes at most %d", i, len(s), m.MaxPositions)
+		return fmt.Errorf("sequence %d has %s, the model takes at most %d", i, plural.Of(len(s), "token"), m.MaxPositions)
 	}
 	for at, token := range s {
 		if token < 0 || int(token) >= m.Vocab {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 
+	"slimlab/internal/plural"
 	"slimlab/kernels"
 	"slimlab/model"
 	"slimlab/model/calibrate"
@@ -64,7 +65,7 @@ func (s Smooth) Summary(folds []Fold) string {
 			scaled, strength = scaled+1, strength+f.Strength
 		}
 	}
-	text := fmt.Sprintf("%s at %d of %d inputs", s.Describe(), scaled, len(folds))
+	text := fmt.Sprintf("%s at %d of %s", s.Describe(), scaled, plural.Of(len(folds), "input"))
 	if scaled > 0 && s.kind != fixed {
 		text += fmt.Sprintf(" (mean %s %.2g)", map[string]string{auto: "α", awq: "r"}[s.kind], strength/float64(scaled))
 	}
