@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,23 +69,24 @@ func (o *Options) compression(ctx context.Context, verb string, version int, fro
 // fileOfModel begins the roles of the source's files among the inputs of a recipe.
 const fileOfModel = "model/"
 
-// changedInputs says in people's words which inputs differ. A model whose files are listed is not
-// reported a second time as a whole.
-func changedInputs(differences []string) []string {
+// changed says in people's words what the work of a folder was begun with and what is asked for
+// now, where they differ. A model whose files are listed is not reported a second time as a whole.
+func changed(differences []recipe.Difference) []string {
 	var lines []string
-	byFile := slices.ContainsFunc(differences, func(line string) bool { return strings.HasPrefix(line, "inputs."+fileOfModel) })
-	for _, line := range differences {
-		role, values, ok := strings.Cut(strings.TrimPrefix(line, "inputs."), ": ")
+	byFile := slices.ContainsFunc(differences, func(d recipe.Difference) bool { return strings.HasPrefix(d.Field, "inputs."+fileOfModel) })
+	for _, d := range differences {
+		role, input := strings.CutPrefix(d.Field, "inputs.")
+		name, was, is := strings.TrimPrefix(d.Field, "parameters."), cmp.Or(d.Found, "none"), cmp.Or(d.Expected, "none")
 		switch {
-		case !ok || !strings.HasPrefix(line, "inputs."):
-			lines = append(lines, line)
-		case role == "model" && byFile:
-		case strings.HasPrefix(values, "found none, "):
+		case input && role == "model" && byFile:
+		case input && d.Found == "":
 			lines = append(lines, "the "+inputName(role)+" is new: it was not there when the work began")
-		case strings.HasSuffix(values, ", expected none"):
+		case input && d.Expected == "":
 			lines = append(lines, "the "+inputName(role)+" is gone: it was there when the work began")
+		case input:
+			lines = append(lines, "the content of the "+inputName(role)+" has changed: "+was+" when the work began, now "+is)
 		default:
-			lines = append(lines, "the content of the "+inputName(role)+" has changed: "+values)
+			lines = append(lines, name+": begun with "+was+", now "+is)
 		}
 	}
 	return lines
@@ -111,5 +113,5 @@ func explain(err error, expected recipe.Recipe) error {
 	if bad != nil {
 		return fmt.Errorf("%s was begun by another version of slimlab, whose layers cannot be continued: remove the folder", unfinished.Folder)
 	}
-	return fmt.Errorf("%s holds the unfinished work of another command (%s): put back what it was begun with to finish it, or remove the folder", unfinished.Folder, strings.Join(changedInputs(differences), "; "))
+	return fmt.Errorf("%s holds the unfinished work of another command (%s): give what it was begun with to finish it, or remove the folder to begin anew", unfinished.Folder, strings.Join(changed(differences), "; "))
 }

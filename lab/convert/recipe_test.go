@@ -60,15 +60,15 @@ func TestChangedInputsAreNotContinued(t *testing.T) {
 		{"weights", func(t *testing.T, from, text, _ string) (string, string) {
 			edit(t, filepath.Join(from, "model.safetensors"), last)
 			return from, text
-		}, "another command (the content of the model's model.safetensors has changed: found "},
+		}, "another command (the content of the model's model.safetensors has changed: "},
 		{"config", func(t *testing.T, from, text, _ string) (string, string) {
 			edit(t, filepath.Join(from, "config.json"), space)
 			return from, text
-		}, "another command (the content of the model's config.json has changed: found "},
+		}, "another command (the content of the model's config.json has changed: "},
 		{"tokenizer", func(t *testing.T, from, text, _ string) (string, string) {
 			edit(t, filepath.Join(from, "tokenizer.json"), space)
 			return from, text
-		}, "another command (the content of the model's tokenizer.json has changed: found "},
+		}, "another command (the content of the model's tokenizer.json has changed: "},
 		{"a new file", func(t *testing.T, from, text, _ string) (string, string) {
 			if err := os.WriteFile(filepath.Join(from, "chat_template.jinja"), []byte("x"), 0o644); err != nil {
 				t.Fatal(err)
@@ -84,13 +84,13 @@ func TestChangedInputsAreNotContinued(t *testing.T) {
 		{"calibration", func(t *testing.T, from, text, _ string) (string, string) {
 			edit(t, text, last)
 			return from, text
-		}, "another command (the content of the calibration text has changed: found "},
+		}, "another command (the content of the calibration text has changed: "},
 		{"version", func(t *testing.T, from, text, to string) (string, string) {
 			edit(t, filepath.Join(to+".partial", "slimlab-recipe.json"), func(text []byte) []byte {
 				return bytes.Replace(text, []byte(`"version":`), []byte(`"version":9`), 1)
 			})
 			return from, text
-		}, "another command (version: found 9"},
+		}, "another command (version: begun with 9"},
 		{"a recipe of old", func(t *testing.T, from, text, to string) (string, string) {
 			edit(t, filepath.Join(to+".partial", "slimlab-recipe.json"), func([]byte) []byte {
 				return []byte(`"quantize w4a16-gptq damping 0, 16 × 24 tokens of text.txt, seed 1, BF16, from /m/model.safetensors 123 456 "` + "\n")
@@ -179,16 +179,18 @@ func tensors(t *testing.T, folder string) string {
 
 // TestChangedInputsInWords: an input that has changed, is new or is gone.
 func TestChangedInputsInWords(t *testing.T) {
-	for line, want := range map[string]string{
-		`inputs.model/generation_config.json: found none, expected "ab"`: "the model's generation_config.json is new: it was not there when the work began",
-		`inputs.model/generation_config.json: found "ab", expected none`: "the model's generation_config.json is gone: it was there when the work began",
-		`inputs.model/config.json: found "ab", expected "cd"`:            `the content of the model's config.json has changed: found "ab", expected "cd"`,
-		`inputs.calibration: found none, expected "cd"`:                  "the calibration text is new: it was not there when the work began",
-		`inputs.adapter 1: found "ab", expected none`:                    "the adapter 1 is gone: it was there when the work began",
-		`parameters.seed: found 1, expected none`:                        "parameters.seed: found 1, expected none",
+	for want, d := range map[string]recipe.Difference{
+		"the model's generation_config.json is new: it was not there when the work began":        {Field: "inputs.model/generation_config.json", Expected: `"ab"`},
+		"the model's generation_config.json is gone: it was there when the work began":           {Field: "inputs.model/generation_config.json", Found: `"ab"`},
+		`the content of the model's config.json has changed: "ab" when the work began, now "cd"`: {Field: "inputs.model/config.json", Found: `"ab"`, Expected: `"cd"`},
+		"the calibration text is new: it was not there when the work began":                      {Field: "inputs.calibration", Expected: `"cd"`},
+		"the adapter 1 is gone: it was there when the work began":                                {Field: "inputs.adapter 1", Found: `"ab"`},
+		"seed: begun with 1, now none":                                                           {Field: "parameters.seed", Found: "1"},
+		"calibration.samples: begun with 8, now 9":                                               {Field: "parameters.calibration.samples", Found: "8", Expected: "9"},
+		"version: begun with 3, now 4":                                                           {Field: "version", Found: "3", Expected: "4"},
 	} {
-		if got := changedInputs([]string{line}); len(got) != 1 || got[0] != want {
-			t.Errorf("%s: got %q, want %q", line, got, want)
+		if got := changed([]recipe.Difference{d}); len(got) != 1 || got[0] != want {
+			t.Errorf("%+v: got %q, want %q", d, got, want)
 		}
 	}
 }

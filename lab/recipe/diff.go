@@ -8,9 +8,9 @@ import (
 	"slices"
 )
 
-// Diff compares a canonical text with that of another recipe, and says in a line for each field
-// that differs what was found and what was expected. found that is no canonical text is an error.
-func Diff(found []byte, expected Recipe) ([]string, error) {
+// Diff compares a canonical text with that of another recipe, and lists each field that differs,
+// with both values. found that is no canonical text is an error.
+func Diff(found []byte, expected Recipe) ([]Difference, error) {
 	a, err := decode(found)
 	if err != nil {
 		return nil, err
@@ -25,6 +25,12 @@ func Diff(found []byte, expected Recipe) ([]string, error) {
 	return diff("", a, b), nil
 }
 
+// Difference is a field that two recipes have with different values.
+type Difference struct {
+	Field           string // with those that it lies in: "inputs.model"
+	Found, Expected string // as people compare them; "" of a recipe that lacks the field
+}
+
 // decode keeps numbers as they are written: 1 and 1.0 are different values.
 func decode(text []byte) (values map[string]any, err error) {
 	d := json.NewDecoder(bytes.NewReader(text))
@@ -35,31 +41,31 @@ func decode(text []byte) (values map[string]any, err error) {
 	return values, nil
 }
 
-func diff(prefix string, a, b map[string]any) []string {
+func diff(prefix string, a, b map[string]any) []Difference {
 	names := map[string]bool{}
 	for _, m := range []map[string]any{a, b} {
 		for name := range m {
 			names[name] = true
 		}
 	}
-	var lines []string
+	var list []Difference
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		x, inA := a[name].(map[string]any)
 		y, inB := b[name].(map[string]any)
 		switch {
 		case inA && inB:
-			lines = append(lines, diff(prefix+name+".", x, y)...)
+			list = append(list, diff(prefix+name+".", x, y)...)
 		case text(a[name]) != text(b[name]):
-			lines = append(lines, fmt.Sprintf("%s%s: found %s, expected %s", prefix, name, text(a[name]), text(b[name])))
+			list = append(list, Difference{prefix + name, text(a[name]), text(b[name])})
 		}
 	}
-	return lines
+	return list
 }
 
 // text writes a value of decoded JSON as people compare it; long ones are cut.
 func text(value any) string {
 	if value == nil {
-		return "none"
+		return ""
 	}
 	data, _ := json.Marshal(value) // what was decoded can be encoded
 	if len(data) > 40 {

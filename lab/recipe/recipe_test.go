@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -148,10 +149,10 @@ func TestDiff(t *testing.T) {
 	other.Parameters = maps.Clone(other.Parameters)
 	other.Parameters["calibration"] = Values{"samples": 9, "of": []string{"a", "b"}}
 	delete(other.Inputs, "teacher")
-	lines, err := Diff(whole().Canonical(), other)
-	want := "inputs.teacher: found \"ab\", expected none\nparameters.calibration.samples: found 8, expected 9\nversion: found 3, expected 4"
-	if got := strings.Join(lines, "\n"); err != nil || got != want {
-		t.Errorf("found\n%s\nexpected\n%s\n%v", got, want, err)
+	got, err := Diff(whole().Canonical(), other)
+	want := []Difference{{"inputs.teacher", `"ab"`, ""}, {"parameters.calibration.samples", "8", "9"}, {"version", "3", "4"}}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("found %q, expected %q, %v", got, want, err)
 	}
 	if lines, err := Diff(whole().Canonical(), whole()); err != nil || len(lines) > 0 {
 		t.Errorf("equal recipes differ: %v, %v", lines, err)
