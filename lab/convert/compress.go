@@ -64,6 +64,11 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 	if err != nil {
 		return nil, err
 	}
+	if calibration.given() {
+		if err := gathering.checkFolder(); err != nil {
+			return nil, err
+		}
+	}
 	if err := source.CheckFinite(ctx, from); err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 
 	"slimlab/internal/nearest"
 	"slimlab/internal/plural"
+	"slimlab/internal/wrongfile"
 	"slimlab/kernels"
 	"slimlab/lab/recipe"
 	"slimlab/model"
@@ -59,6 +60,21 @@ func (g *Gathering) Set(mode, target, folder, byDefault string) error {
 		g.Folder = ""
 	default:
 		g.Folder, g.All = folder, true
+	}
+	return nil
+}
+
+// checkFolder refuses a folder that cannot be one, before anything is measured.
+func (g *Gathering) checkFolder() error {
+	if g.Folder == "" {
+		return nil
+	}
+	err := wrongfile.FolderPlace(g.Folder)
+	switch {
+	case err != nil && g.All:
+		return fmt.Errorf("--statistics %s: %w; or give none, which keeps no statistics", g.Folder, err)
+	case err != nil:
+		return fmt.Errorf("statistics cannot be kept: %w; give --statistics with another folder, or none", err)
 	}
 	return nil
 }

@@ -182,3 +182,24 @@ func TestSearchIsOfOSSCAR(t *testing.T) {
 		}
 	}
 }
+
+// TestStatisticsAtAFile: what is no folder is refused before the work, by the flag or without it.
+func TestStatisticsAtAFile(t *testing.T) {
+	from, text := source(t, checkpoint.BF16)
+	for want, g := range map[string]Gathering{
+		"--statistics " + text + ": " + text + " is a file, expected a folder, or the name of a new one; or give none":  {Folder: text, All: true},
+		"statistics cannot be kept: no folder " + filepath.Join(text, "below") + " can be made: " + text + " is a file": {Folder: filepath.Join(text, "below")},
+	} {
+		p := Pruning{Calibration: Calibration{File: text, Samples: 8, Length: 32, Seed: 3}, Gathering: g}
+		if err := p.Set("osscar", Cuts{MLP: "25%"}); err != nil {
+			t.Fatal(err)
+		}
+		to := filepath.Join(t.TempDir(), "out")
+		if _, err := Prune(t.Context(), from, to, p, Options{Open: open, Begin: func(MemoryEstimate, []Compatibility) { t.Error("the work began") }}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, expected %q", err, want)
+		}
+		if _, err := Prune(t.Context(), from, text, p, Options{Open: open}); err == nil || !strings.Contains(err.Error(), text+" is a file, expected a folder") {
+			t.Errorf("written to a file: %v", err)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"slimlab/internal/filelock"
+	"slimlab/internal/wrongfile"
 )
 
 // locked runs a conversion that alone writes the target to, a folder or file by how it is acquired.
@@ -42,6 +43,9 @@ func acquireFolder(to string) (*filelock.Target, error) {
 		return nil, fmt.Errorf("%s: a name that ends in %s is a file's, expected that of a folder; `slimlab export MODEL FILE.gguf --as gguf-q8_0` writes such a file", to, ending)
 	case ".safetensors", ".bin", ".pt", ".pth", ".onnx":
 		return nil, fmt.Errorf("%s: a name that ends in %s is a file's, expected that of a folder", to, ending)
+	}
+	if err := wrongfile.FolderPlace(to); err != nil {
+		return nil, err
 	}
 	return filelock.AcquireFolder(to)
 }

@@ -10,6 +10,7 @@ import (
 
 	"slimlab/internal/atomicfile"
 	"slimlab/internal/filelock"
+	"slimlab/internal/wrongfile"
 	"slimlab/lab/recipe"
 )
 
@@ -38,10 +39,8 @@ func (h *Home) CheckSave(folder string) error {
 	}
 	info, err := os.Stat(folder)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
+	case err != nil: // nothing is there
+		return wrongfile.FolderPlace(folder)
 	case !info.IsDir():
 		return fmt.Errorf("%s is a file, expected a new folder", folder)
 	}
