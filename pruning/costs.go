@@ -29,13 +29,16 @@ const ofTime = " of time"
 // that they take in bfloat16, such as 500MB, the time of their products, such as 1.5ms, or a share
 // of that time, such as 80% of time.
 func ParseBudget(text string) (BudgetSize, error) {
-	bad := fmt.Errorf("found %q, expected a share that stays, above 0 and below 1, such as 80%% or 0.8, bytes such as 500MB, a time such as 1.5ms, or a share of the time such as 80%% of time", text)
+	bad := &BudgetError{text, budgetHint(text) + "expected a share that stays, above 0 and below 1, such as 80% or 0.8, bytes such as 500MB (KB, MB or GB, of 1000), a time such as 1.5ms (us, ms or s), or a share of the time such as 80% of time"}
 	for _, unit := range []struct {
 		name string
 		size float64
 		most float64
 	}{{"KB", 1e3, 1e6}, {"MB", 1e6, 1e6}, {"GB", 1e9, 1e6}, {"us", 1e3, 1e9}, {"ms", 1e6, 1e6}, {"s", 1e9, 1e3}} {
 		number, ok := strings.CutSuffix(text, unit.name)
+		if n := len(text) - len(unit.name); !ok && unit.name[1:] == "B" && n > 0 && strings.EqualFold(text[n:], unit.name) {
+			number, ok = text[:n], true
+		}
 		if !ok {
 			continue
 		}
@@ -58,6 +61,32 @@ func ParseBudget(text string) (BudgetSize, error) {
 		return BudgetSize{ShareOfTime: cut.Ratio}, nil
 	}
 	return BudgetSize{Share: cut.Ratio}, nil
+}
+
+// BudgetError is the error of a text that is no budget.
+type BudgetError struct {
+	Text    string
+	Problem string // which goes on from the text
+}
+
+// Error says what was found and what was expected.
+func (e *BudgetError) Error() string { return fmt.Sprintf("found %q, %s", e.Text, e.Problem) }
+
+// budgetHint says what a text might mean and does not say; "" where there is nothing to say.
+func budgetHint(text string) string {
+	number := strings.TrimRight(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ")
+	unit := strings.TrimSpace(text[len(number):])
+	x, err := strconv.ParseFloat(number, 64)
+	switch {
+	case err != nil:
+	case unit == "" && x >= 1:
+		return "a number without a unit: "
+	case unit == "B":
+		return "in which B may be bytes or billions of parameters: "
+	case strings.EqualFold(unit, "k") || unit == "M" || unit == "G" || strings.HasPrefix(strings.ToLower(unit), "param"):
+		return "and a number of parameters is no budget; they take 2 bytes each: "
+	}
+	return ""
 }
 
 // Half is a half of a layer whose width a budget chooses.

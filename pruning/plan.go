@@ -127,7 +127,11 @@ func (w Wanted) Plan(c model.Config) (Planned, error) {
 			p.Budget.Parameters = int(size.Bytes / 2) // bfloat16
 		}
 		if err := p.Budget.Check(c, 1); err != nil {
-			return p, &CutError{"budget", err.Error()}
+			problem := err.Error()
+			if size.Bytes > 0 {
+				problem = fmt.Sprintf("%s are %s in bfloat16: %s", w.Budget, plural.Of(p.Budget.Parameters, "parameter"), problem)
+			}
+			return p, &CutError{"budget", problem}
 		}
 		cut = LayerCut{MLP: Cut{Ratio: 1 - float64(p.Budget.Parameters)/float64(all)}}
 	}

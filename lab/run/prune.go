@@ -151,9 +151,10 @@ func (p *Prune) Check(given func(key string) bool, bad func(key, with, format st
 	}
 	if p.Budget != "" {
 		size, err := pruning.ParseBudget(p.Budget)
+		var of *pruning.BudgetError
 		switch {
-		case err != nil:
-			bad("budget", "", "is %s, expected a share that stays, above 0 and below 1, such as 80%% or 0.8, bytes such as 500MB, a time such as 1.5ms, or a share of the time such as 80%% of time", p.Budget)
+		case errors.As(err, &of):
+			bad("budget", "", "is %s, %s", p.Budget, of.Problem)
 		case p.BudgetRows > 1 && !size.IsTime():
 			bad("budget_rows", "budget", "is %d, which is of a budget of time, and budget is %s: leave budget_rows out", p.BudgetRows, p.Budget)
 		}
