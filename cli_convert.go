@@ -253,6 +253,7 @@ func (p *program) pruneCommand() *cobra.Command {
 	addCalibration(cmd, &cut.Calibration)
 	addGathering(cmd, &gathering, &cut.Refine)
 	flags := cmd.Flags()
+	flags.Lookup("seed").Usage += ", and the units that methods random and random-ls keep"
 	flags.StringVar(&method, "method", "osscar", "pruning method: "+strings.Join(convert.Methods(), ", "))
 	flags.StringVar(&cuts.MLP, "mlp", "", "MLP neurons to remove from each layer: a share such as 20% or 0.2, or a number")
 	flags.StringVar(&cuts.Heads, "heads", "", "KV groups to remove from each layer, with their query heads: a share, or a number")

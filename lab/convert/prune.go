@@ -126,6 +126,9 @@ func Prune(ctx context.Context, from, to string, p Pruning, o Options) (*Result,
 	if err := errors.Join(p.Calibration.require("pruning"), p.check(), checkRefining(p.Refine, p.Calibration)); err != nil {
 		return nil, err
 	}
+	if p.Method.Draws() { // one seed for all that is drawn
+		p.Seed = p.Calibration.Seed
+	}
 	return locked(acquireFolder, to, func(to string) (*Result, error) { return compress(ctx, from, to, &p, o) })
 }
 

@@ -3,6 +3,7 @@ package convert
 import (
 	"context"
 	"errors"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -201,5 +202,32 @@ func TestPruneByGradients(t *testing.T) {
 		if !slices.Equal(loaded(t, to).Flat(), loaded(t, again).Flat()) {
 			t.Errorf("%s cuts another model after an interruption", method)
 		}
+	}
+}
+
+// TestSeedOfRandomUnits: the seed decides which units a random method keeps, and is of the text
+// alone for others.
+func TestSeedOfRandomUnits(t *testing.T) {
+	from, _ := source(t, checkpoint.BF16)
+	kept := func(method string, seed uint64) map[string][]byte {
+		t.Helper()
+		p := Pruning{Calibration: Calibration{Random: true, Samples: 2, Length: 32, Seed: seed}}
+		if err := p.Set(method, Cuts{MLP: "50%"}); err != nil {
+			t.Fatal(err)
+		}
+		to := filepath.Join(t.TempDir(), "out")
+		if _, err := Prune(t.Context(), from, to, p, Options{Open: open}); err != nil {
+			t.Fatal(err)
+		}
+		return files(t, to)
+	}
+	same := func(a, b map[string][]byte) bool {
+		return maps.EqualFunc(a, b, func(x, y []byte) bool { return string(x) == string(y) })
+	}
+	if same(kept("random", 1), kept("random", 2)) || !same(kept("random", 1), kept("random", 1)) {
+		t.Error("the seed does not decide what a random method keeps")
+	}
+	if !same(kept("magnitude", 1), kept("magnitude", 2)) {
+		t.Error("the seed changes what the norms of weights decide")
 	}
 }
