@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -201,5 +202,54 @@ func TestStatisticsAtAFile(t *testing.T) {
 		if _, err := Prune(t.Context(), from, text, p, Options{Open: open}); err == nil || !strings.Contains(err.Error(), text+" is a file, expected a folder") {
 			t.Errorf("written to a file: %v", err)
 		}
+	}
+}
+
+// TestAllDamagedStatistics: one message names every damaged file that the method reads, and what to
+// do; without them the run gathers their statistics again and makes the same model.
+func TestAllDamagedStatistics(t *testing.T) {
+	from, text := source(t, checkpoint.BF16)
+	dir := t.TempDir()
+	kept, to := filepath.Join(dir, "statistics"), filepath.Join(dir, "out")
+	run := func() (*Result, error) {
+		p := Pruning{Calibration: Calibration{File: text, Samples: 8, Length: 32, Seed: 3}, Gathering: Gathering{Parallel: true, Folder: kept, All: true}}
+		if err := p.Set("osscar", Cuts{MLP: "25%"}); err != nil {
+			t.Fatal(err)
+		}
+		return Prune(t.Context(), from, to, p, Options{Open: open})
+	}
+	if _, err := run(); err != nil {
+		t.Fatal(err)
+	}
+	whole := files(t, to)
+	list, err := statistics.List(kept)
+	if err != nil || len(list) != 3 {
+		t.Fatalf("%d files, %v", len(list), err)
+	}
+	for _, damaged := range [][]statistics.Entry{list, list[1:2]} {
+		for _, e := range damaged {
+			edit(t, e.Path, func(content []byte) []byte { content[len(content)/2] ^= 1; return content })
+		}
+		if err := os.RemoveAll(to); err != nil {
+			t.Fatal(err)
+		}
+		_, err := run()
+		for _, e := range list {
+			if is := slices.Contains(damaged, e); err == nil || is != (strings.Count(err.Error(), e.Path) == 1) || !strings.Contains(err.Error(), "are gathered again") {
+				t.Errorf("%d are damaged: error %v", len(damaged), err)
+			}
+		}
+		if want := "kept statistics: 3 files are damaged, of the first its checksum is "; len(damaged) > 1 && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("error %v, expected %q", err, want)
+		}
+		for _, e := range damaged {
+			if err := os.Remove(e.Path); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := run(); err != nil {
+			t.Fatal(err)
+		}
+		sameFiles(t, files(t, to), whole)
 	}
 }

@@ -3,7 +3,9 @@ package calibrate
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"strings"
 
 	"slimlab/model"
 )
@@ -13,7 +15,8 @@ import (
 type Store interface {
 	// Has reports whether statistics are kept, without reading them.
 	Has(key string) bool
-	// Load reads kept ones. That there are none, or that they are damaged, is an error.
+	// Load reads kept ones. That there are none is an error, and a *DamagedError that they are
+	// damaged.
 	Load(ctx context.Context, key string) (*Stats, error)
 	// Keeps reports whether statistics are to be saved: those of the model as it was, or those
 	// of one that was changed before.
@@ -21,6 +24,33 @@ type Store interface {
 	// Save keeps some.
 	Save(ctx context.Context, key string, s *Stats) error
 }
+
+// DamagedError is the error of kept statistics that are damaged.
+type DamagedError struct {
+	Files []string
+	first error // what is wrong with one of them
+}
+
+// Damaged is the error of one file.
+func Damaged(file string, err error) *DamagedError { return &DamagedError{[]string{file}, err} }
+
+// mostNamed bounds the files that one message names.
+const mostNamed = 32
+
+// Error names the files, and says what to do.
+func (e *DamagedError) Error() string {
+	if len(e.Files) == 1 {
+		return fmt.Sprintf("%s: %v: remove this file, and its statistics are gathered again", e.Files[0], e.first)
+	}
+	named, more := e.Files, ""
+	if len(named) > mostNamed {
+		named, more = named[:mostNamed], fmt.Sprintf(" and %d more, which the next run names", len(e.Files)-mostNamed)
+	}
+	return fmt.Sprintf("%d files are damaged, of the first %v: remove them, and their statistics are gathered again: %s%s", len(e.Files), e.first, strings.Join(named, " "), more)
+}
+
+// Unwrap returns what is wrong with one of them.
+func (e *DamagedError) Unwrap() error { return e.first }
 
 // plan says, before a pass, where its statistics come from.
 type plan struct {
@@ -100,6 +130,10 @@ func (p *pass[R]) stored(ctx context.Context, layer int, site model.Site) (*Stat
 		return nil, nil
 	}
 	s, err := p.options.Store.Load(ctx, at.key)
+	var damaged *DamagedError
+	if errors.As(err, &damaged) {
+		err = p.allDamaged(ctx, damaged)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("kept statistics: %w", err)
 	}
@@ -107,6 +141,33 @@ func (p *pass[R]) stored(ctx context.Context, layer int, site model.Site) (*Stat
 		return nil, fmt.Errorf("kept statistics are of %s, %d wide, expected %s, %d wide", s.Place(), s.Width, (&Stats{Layer: layer, Site: site}).Place(), width)
 	}
 	return s, nil
+}
+
+// allDamaged adds to the first damaged statistics all others that the pass is to read, so that one
+// message names them all.
+func (p *pass[R]) allDamaged(ctx context.Context, first *DamagedError) error {
+	all := &DamagedError{}
+	for _, sites := range p.plan.sites {
+		for _, at := range sites {
+			if !at.kept {
+				continue
+			}
+			_, err := p.options.Store.Load(ctx, at.key)
+			var damaged *DamagedError
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case errors.As(err, &damaged):
+				if all.Files = append(all.Files, damaged.Files...); all.first == nil {
+					all.first = damaged.first
+				}
+			}
+		}
+	}
+	if len(all.Files) == 0 { // which another process has written anew meanwhile
+		return first
+	}
+	return all
 }
 
 func (p *pass[R]) widthOf(layer int, site model.Site) int {

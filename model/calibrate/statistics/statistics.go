@@ -91,7 +91,7 @@ func (f *Folder) Load(ctx context.Context, key string) (*calibrate.Stats, error)
 		return nil, ctx.Err()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: remove this file, and its statistics are gathered again", name, err)
+		return nil, calibrate.Damaged(name, err)
 	}
 	f.read.Add(1)
 	return s, nil
