@@ -84,6 +84,12 @@ type TimeReport struct {
 	Passes *PassTimes `json:"passes,omitempty"`
 }
 
+// ChosenBy reports whether the report is by the times of a budget, for the model as it was.
+func (t *TimeReport) ChosenBy(b Budget, c model.Config, align int) (bool, error) {
+	table, err := b.costs(c, b.Halves(c, align))
+	return err == nil && t.Before == milliseconds(table.before) && t.Spread == b.Time.Times.Spread, err
+}
+
 // EqualShares says in words what the sum of errors is by equal shares.
 func (r *BudgetReport) EqualShares() string {
 	if r.Time != nil && r.Time.Uniform == 0 {

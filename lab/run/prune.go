@@ -309,10 +309,11 @@ func (p *Prune) plan(ctx context.Context, w *worker, s scenario.Step) (job, erro
 	of := w.data.recipe(s.Kind, pruneVersion)
 	of.Inputs["model"], of.Parameters = source.key, p.parameters(cut, options)
 	var before, prepare func() error
-	switch times := w.budgetTimes(s, source.shape, &options); {
+	times := w.budgetTimes(s, source.shape, &options)
+	switch {
 	case times != nil:
 		w.run.noteOnce(lab.Info, s.Name+": the widths are chosen when the step is done; until then the plan counts with those that the model has")
-		of.Parameters["machine"] = w.run.timer().Machine()
+		of.Parameters["machine"], of.Parameters["times"] = w.run.timer().Machine(), timesVersion
 		prepare = func() error { return times.measure(ctx) }
 		before = func() error { return times.early(ctx, of) }
 	case planned.Budget != nil:
@@ -332,7 +333,7 @@ func (p *Prune) plan(ctx context.Context, w *worker, s scenario.Step) (job, erro
 		before:  before,
 		prepare: prepare,
 		build:   func(dir string) error { return p.build(ctx, w, source, options, dir) },
-		report:  func(dir string) error { return p.report(ctx, w, s.Name, source.shape, options.Budget, dir) },
+		report:  func(dir string) error { return p.report(ctx, w, s.Name, source.shape, times, dir) },
 	}, nil
 }
 
@@ -489,7 +490,7 @@ func (p *Prune) build(ctx context.Context, w *worker, source *artifactModel, opt
 }
 
 // report states the cut relative to neurons, heads and all parameters, since papers use each.
-func (p *Prune) report(ctx context.Context, w *worker, name string, before model.Config, budget *pruning.Budget, dir string) error {
+func (p *Prune) report(ctx context.Context, w *worker, name string, before model.Config, times *widthTimes, dir string) error {
 	var report pruning.CutReport
 	if err := readFacts(dir, &report); err != nil {
 		return err
@@ -501,7 +502,7 @@ func (p *Prune) report(ctx context.Context, w *worker, name string, before model
 	w.run.note(w.cell.ID, lab.Info, fmt.Sprintf("%s: %s cut %.1f%% of MLP neurons, %s, %.1f%% of all parameters",
 		name, report.Method, report.Neurons.Cut(), heads, report.Parameters.Cut()))
 	if b := report.Budget; b != nil && b.Time != nil {
-		if err := w.reportTimes(ctx, name, before, budget, b); err != nil {
+		if err := errors.Join(times.noteEarlier(ctx, b.Time), w.reportTimes(ctx, name, before, times.options.Budget, b)); err != nil {
 			return err
 		}
 	} else if b != nil {

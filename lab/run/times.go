@@ -140,6 +140,33 @@ func (t *widthTimes) noteOthers() error {
 	return nil
 }
 
+// noteEarlier says where the widths of a model that is there were chosen by other times of this
+// machine than those that are kept now. A model's key has the machine, the kernels and the version
+// of the measurement, and not the times, which come out a little otherwise each time: a model would
+// be made anew whenever they are measured.
+func (t *widthTimes) noteEarlier(ctx context.Context, r *pruning.TimeReport) error {
+	run, b := t.worker.run, *t.options.Budget
+	dir, release, err := run.find(ctx, t.worker.timesRecipe(b.Timing(t.shape, t.options.Align)).Key(), "times of widths")
+	if errors.Is(err, store.ErrNotFound) { // the model's are the only ones
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer release()
+	var facts timesFacts
+	if err := readFacts(dir, &facts); err != nil {
+		return err
+	}
+	of := *b.Time
+	of.Times, b.Time = &facts.Times, &of
+	same, err := r.ChosenBy(b, t.shape, t.options.Align)
+	if err == nil && !same {
+		run.noteOnce(lab.Warning, fmt.Sprintf("%s: its widths were chosen before by other times of this machine than those that are kept now: slimlab run --fresh chooses them anew", t.step.Name))
+	}
+	return err
+}
+
 // passesFacts is the artifact of the products of a model before and after its widths were chosen.
 type passesFacts struct {
 	Passes pruning.PassTimes `json:"passes"`

@@ -19,6 +19,7 @@ import (
 type givenTimes struct {
 	machine string
 	tables  *int
+	slower  int64 // by this many times
 }
 
 func (g givenTimes) Machine() string { return g.machine }
@@ -29,7 +30,7 @@ func (g givenTimes) Table(_ context.Context, of pruning.Timing) (*pruning.Times,
 	for _, h := range of.Halves {
 		times := pruning.HalfTimes{Part: h.Part, Queries: h.Queries, Widths: h.Widths}
 		for _, kept := range h.Widths {
-			times.Nanoseconds = append(times.Nanoseconds, 1000*int64(kept))
+			times.Nanoseconds = append(times.Nanoseconds, 1000*(1+g.slower)*int64(kept))
 		}
 		t.Halves = append(t.Halves, times)
 	}
@@ -57,14 +58,14 @@ columns: [bytes]
 // budget that cannot be met ends the run before its first step.
 func TestBudgetOfTime(t *testing.T) {
 	h, from := newHome(t), fixedModel(t) // 2 layers of 64 neurons
-	tables := 0
+	tables, slower := 0, int64(0)
 	observe := func(context.Context) func() (doctor.MachineState, int) {
 		return func() (doctor.MachineState, int) { return doctor.MachineState{}, 0 }
 	}
 	notes := func(budget, machine string) (string, error) {
 		tables = 0
 		plan := parse(t, fmt.Sprintf(timed, from, budget), scenario.Options{})
-		out, err := work(t, h, plan, Options{Jobs: 1, Now: clock(), Observe: observe, Timer: givenTimes{machine, &tables}})
+		out, err := work(t, h, plan, Options{Jobs: 1, Now: clock(), Observe: observe, Timer: givenTimes{machine, &tables, slower}})
 		text := ""
 		for _, e := range out.Board.Snapshot().Notes {
 			text += e.Text + "\n"
@@ -116,5 +117,14 @@ func TestBudgetOfTime(t *testing.T) {
 	}
 	if text, err = notes("75% of time", "here"); err != nil || tables != 0 || !strings.Contains(text, "for a budget of 0.096 ms") {
 		t.Errorf("a share: %d tables, %v, notes\n%s", tables, err, text)
+	}
+	// another program measures its own times, and a model of earlier ones says so
+	h.Version, slower = "another", 1
+	const earlier = "fast: its widths were chosen before by other times of this machine"
+	if text, err = notes("50% of time", "here"); err != nil || tables != 1 || strings.Contains(text, earlier) {
+		t.Errorf("another program: %d tables, %v, notes\n%s", tables, err, text)
+	}
+	if text, err = notes("75% of time", "here"); err != nil || tables != 0 || !strings.Contains(text, earlier) {
+		t.Errorf("a model of earlier times: %d tables, %v, no note %q in\n%s", tables, err, earlier, text)
 	}
 }
