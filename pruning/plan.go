@@ -88,9 +88,9 @@ type Wanted struct {
 	// with BudgetWidths the budget of neurons, as ParseBudget reads it; "" is as much as LayerCut
 	// leaves, of what it cuts
 	Budget string
-	Rows   int // of a budget of time: see TimeBudget
-	Align  int // 0 is chosen
-	Group  int // of a later quantization, 0 is none
+	Rows   int   // of a budget of time: see TimeBudget
+	Align  int   // 0 is chosen
+	Groups []int // of each layer in later quantizations, 0 for none; nil is none
 }
 
 // Planned is what Wanted comes to for a model.
@@ -135,7 +135,7 @@ func (w Wanted) Plan(c model.Config) (Planned, error) {
 		}
 		cut = LayerCut{MLP: Cut{Ratio: 1 - float64(p.Budget.Parameters)/float64(all)}}
 	}
-	align, err := cut.Fit(c.Layers, w.Align, w.Group)
+	align, err := cut.Fit(c.Layers, w.Align, w.Groups)
 	var of *CutError
 	if errors.As(err, &of) && of.Key == "mlp" && w.Budget != "" {
 		err = &CutError{"budget", of.problem}
@@ -164,13 +164,13 @@ func (w Wanted) Plan(c model.Config) (Planned, error) {
 func (w Wanted) planTime(c model.Config, size BudgetSize) (Planned, error) {
 	p := Planned{Align: w.Align, Budget: &Budget{MLP: true, Time: &TimeBudget{Most: size.Time, Share: size.ShareOfTime, Rows: max(1, w.Rows)}}}
 	if p.Align == 0 {
-		p.Align = timeAlignment(c.Layers, w.Group)
+		p.Align = timeAlignment(c.Layers, CommonGroup(w.Groups...))
 	}
 	p.Layers = slices.Clone(c.Layers)
 	some := false
 	for i, l := range p.Layers {
-		if w.Group > 1 && (p.Align%w.Group != 0 || l.MLP < w.Group) {
-			return p, &CutError{"align", fmt.Sprintf("the widths of layer %d would not be multiples of the groups of %d of a later quantization: expected an align that is one", i, w.Group)}
+		if group := groupOf(w.Groups, i); group > 1 && (p.Align%group != 0 || l.MLP < group) {
+			return p, &CutError{"align", fmt.Sprintf("the widths of layer %d would not be multiples of the groups of %d of a later quantization: expected an align that is one", i, group)}
 		}
 		if l.MLP > p.Align {
 			p.Layers[i].MLP = l.MLP / p.Align * p.Align
@@ -222,10 +222,10 @@ func (c LayerCut) parts() []cutPart {
 }
 
 // Fit checks a cut of all layers before any work: each part that is asked for removes at least one
-// unit of some layer and leaves one of every layer, and the neurons that stay are a multiple of
-// group, where a later quantization has groups of so many; 0 is none. It returns the alignment,
-// which it chooses where align is 0: see alignment. An error is a *CutError.
-func (c LayerCut) Fit(layers []model.LayerConfig, align, group int) (int, error) {
+// unit of some layer and leaves one of every layer, and the neurons that stay of a layer are a
+// multiple of its group, where a later quantization has groups of so many; 0 is none. It returns
+// the alignment, which it chooses where align is 0: see alignment. An error is a *CutError.
+func (c LayerCut) Fit(layers []model.LayerConfig, align int, groups []int) (int, error) {
 	if c.Heads != (Cut{}) && c.QueryHeads != (Cut{}) {
 		return 0, &CutError{"query_heads", "is beside a cut of KV groups, which go with their query heads: expected one of them"}
 	}
@@ -238,9 +238,9 @@ func (c LayerCut) Fit(layers []model.LayerConfig, align, group int) (int, error)
 		return max(1, align), nil
 	}
 	if align == 0 {
-		align = c.MLP.alignment(layers, group)
+		align = c.MLP.alignment(layers, CommonGroup(groups...))
 	}
-	return align, c.MLP.checkAlign(layers, align, group)
+	return align, c.MLP.checkAlign(layers, align, groups)
 }
 
 // check reports a part that leaves nothing of a layer, or removes nothing of any.
@@ -319,9 +319,35 @@ func (c Cut) removesOfAll(layers []model.LayerConfig, align int) bool {
 	return true
 }
 
+// groupOf is the group of a layer.
+func groupOf(groups []int, layer int) int {
+	if layer >= len(groups) {
+		return 0
+	}
+	return groups[layer]
+}
+
+// CommonGroup is the least common multiple of groups, of which 0 is none.
+func CommonGroup(groups ...int) int {
+	common := 0
+	for _, group := range groups {
+		if common == 0 || group == 0 {
+			common = max(common, group)
+			continue
+		}
+		x, y := common, group
+		for y > 0 {
+			x, y = y, x%y
+		}
+		common = common / x * group
+	}
+	return common
+}
+
 // checkAlign reports an alignment that leaves nothing to remove of any layer, or widths that are no
-// multiple of group.
-func (c Cut) checkAlign(layers []model.LayerConfig, align, group int) error {
+// multiple of their layer's group.
+func (c Cut) checkAlign(layers []model.LayerConfig, align int, groups []int) error {
+	common := CommonGroup(groups...)
 	expected := func(of int) string {
 		var fit []string
 		for a := of; a <= max(of, alignments[0]); a *= 2 {
@@ -341,17 +367,18 @@ func (c Cut) checkAlign(layers []model.LayerConfig, align, group int) error {
 	}
 	if !some {
 		l, of := layers[0], 1
-		if group > 1 && align%group == 0 {
-			of = group
+		if common > 1 && align%common == 0 {
+			of = common
 		}
 		return &CutError{"align", fmt.Sprintf("the cut leaves %s of layer 0, which rounds up to all %d, %s", plural.Of(l.MLP-c.removed(l.MLP), "neuron"), l.MLP, expected(of))}
 	}
-	if group <= 1 {
-		return nil
-	}
 	for i, l := range layers {
+		group := groupOf(groups, i)
+		if group <= 1 {
+			continue
+		}
 		if kept := min(l.MLP, l.MLP-c.removed(l.MLP)+c.roundedUp(l.MLP, align)); kept%group != 0 {
-			return &CutError{"align", fmt.Sprintf("layer %d keeps %s, which groups of %d of a later quantization do not divide, %s", i, plural.Of(kept, "neuron"), group, expected(group))}
+			return &CutError{"align", fmt.Sprintf("layer %d keeps %s, which groups of %d of a later quantization do not divide, %s", i, plural.Of(kept, "neuron"), group, expected(common))}
 		}
 	}
 	return nil

@@ -63,7 +63,7 @@ func TestAlignmentThatIsChosen(t *testing.T) {
 		{4864, "20%", 32, 128}, {64, "25%", 8, 16}, {64, "30%", 8, 16}, {192, "50%", 24, 24}, {64, "8", 0, 8},
 	} {
 		cut := must2(ParseCut(c.cut))(t)
-		got, err := LayerCut{MLP: cut}.Fit(model.Uniform(2, 4, 4, c.width), 0, c.group)
+		got, err := LayerCut{MLP: cut}.Fit(model.Uniform(2, 4, 4, c.width), 0, []int{c.group, c.group})
 		if err != nil || got != c.want {
 			t.Errorf("%s of %d, groups of %d: %d, %v, expected %d", c.cut, c.width, c.group, got, err, c.want)
 		}
@@ -90,14 +90,17 @@ func TestFitHolds(t *testing.T) {
 			}
 			return Cut{Ratio: rng.Float64()}
 		}
-		cut, group := LayerCut{MLP: draw()}, []int{0, 0, 8, 24}[rng.IntN(4)]
+		cut, groups := LayerCut{MLP: draw()}, make([]int, len(layers))
+		for i := range groups {
+			groups[i] = []int{0, 0, 8, 24}[rng.IntN(4)]
+		}
 		if rng.IntN(2) == 0 {
 			cut.Heads = draw()
 		} else {
 			cut.QueryHeads = draw()
 		}
 		asked := []int{0, 1, 4, 16, 48, 128}[rng.IntN(6)]
-		align, err := cut.Fit(layers, asked, group)
+		align, err := cut.Fit(layers, asked, groups)
 		var of *CutError
 		if err != nil && !errors.As(err, &of) {
 			t.Fatal(err)
@@ -106,7 +109,7 @@ func TestFitHolds(t *testing.T) {
 			if _, list, ok := strings.Cut(err.Error(), ", expected "); ok && of.Key == "align" && !strings.HasPrefix(list, "a larger") {
 				for _, text := range strings.Split(list, ", ") {
 					advised++
-					if _, err := cut.Fit(layers, must2(ParseAlign(text))(t), group); err != nil && group == 0 {
+					if _, err := cut.Fit(layers, must2(ParseAlign(text))(t), groups); err != nil && CommonGroup(groups...) == 0 {
 						t.Fatalf("%+v of %+v: %v; %s gives %v", cut, layers, of, text, err)
 					}
 				}
@@ -121,8 +124,8 @@ func TestFitHolds(t *testing.T) {
 		var mlp, heads bool
 		for i, l := range after {
 			mlp, heads = mlp || l.MLP < layers[i].MLP, heads || l.Heads < layers[i].Heads
-			if l.MLP < layers[i].MLP && (l.MLP%align != 0 || group > 0 && l.MLP%group != 0) {
-				t.Fatalf("%+v of %+v, align %d, groups of %d: %d neurons stay", cut, layers, align, group, l.MLP)
+			if l.MLP < layers[i].MLP && (l.MLP%align != 0 || groups[i] > 0 && l.MLP%groups[i] != 0) {
+				t.Fatalf("%+v of %+v, align %d, groups of %d: %d neurons stay", cut, layers, align, groups[i], l.MLP)
 			}
 		}
 		if mlp != (cut.MLP != Cut{}) || heads != (cut.Heads != Cut{} || cut.QueryHeads != Cut{}) {
@@ -132,5 +135,32 @@ func TestFitHolds(t *testing.T) {
 	t.Logf("%d of 4000 fit, %d alignments were advised", fits, advised)
 	if fits < 400 || advised < 100 {
 		t.Error("too few to show anything")
+	}
+}
+
+// TestGroupsOfSomeLayers: an alignment is asked of the layers that have groups, and no other is.
+func TestGroupsOfSomeLayers(t *testing.T) {
+	layers := model.Uniform(3, 4, 4, 64)
+	for _, c := range []struct {
+		align  int
+		groups []int
+		want   string // "" fits
+	}{
+		{8, nil, ""}, {8, []int{0, 0, 0}, ""}, {0, []int{0, 24}, ""}, {8, []int{8, 0, 4}, ""},
+		{8, []int{0, 32, 0}, "layer 1 keeps 48 neurons, which groups of 32 of a later quantization do not divide"},
+		{8, []int{0, 16, 32}, "layer 2 keeps 48 neurons, which groups of 32"},
+	} {
+		align, err := LayerCut{MLP: Cut{Ratio: 0.3}}.Fit(layers, c.align, c.groups)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("align %d, groups %v: error %v, expected %q", c.align, c.groups, err, c.want)
+		}
+		if common := CommonGroup(c.groups...); err == nil && c.align == 0 && align%common != 0 {
+			t.Errorf("groups %v: align %d, expected a multiple of %d", c.groups, align, common)
+		}
+	}
+	for want, groups := range map[int][]int{0: {0, 0}, 24: {8, 0, 12}, 96: {32, 24}} {
+		if got := CommonGroup(groups...); got != want {
+			t.Errorf("%v: %d, expected %d", groups, got, want)
+		}
 	}
 }

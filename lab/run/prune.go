@@ -290,7 +290,7 @@ func (p *Prune) plan(ctx context.Context, w *worker, s scenario.Step) (job, erro
 	if layers, err := pruning.ParseCut(p.Layers); err != nil || layers != (pruning.Cut{}) {
 		return p.planDepth(ctx, w, s, source, layers)
 	}
-	planned, cut, err := p.fit(source.shape, &options, w.groupAfter(s.Name))
+	planned, cut, err := p.fit(source.shape, &options, w.groupsAfter(s.Name, len(source.shape.Layers)))
 	if err != nil {
 		return job{}, err
 	}
@@ -395,55 +395,49 @@ func (p *Prune) parameters(cut pruning.LayerCut, o pruning.Options) recipe.Value
 	return values
 }
 
-// groupAfter is the least common multiple of the groups in which later steps quantize the widths
-// that a step leaves; 0 where there are none.
-func (w *worker) groupAfter(step string) int {
-	group := 0
-	same := map[string]bool{step: true} // models of the same widths
+// groupsAfter is, for each of a model's layers, the least common multiple of the groups in which
+// later steps quantize the widths that a step leaves; 0 is none. Behind a removal of whole layers it
+// is not known which are which: all have what any has.
+func (w *worker) groupsAfter(step string, layers int) []int {
+	groups := make([]int, layers)
+	const same, fewer = 1, 2             // layers as they are, or some of them
+	widths := map[string]int{step: same} // models of the same widths
 	for _, s := range w.cell.Point.Steps {
-		if !same[s.From] {
+		from := widths[s.From]
+		if from == 0 {
 			continue
 		}
 		switch work := s.Work.(type) {
 		case *Quantize:
-			if of := work.scheme.Format.Group; of > 0 {
-				group = leastMultiple(group, of)
+			for i := range groups {
+				groups[i] = pruning.CommonGroup(append(work.groupsOf(i, from == same), groups[i])...)
 			}
 		case *Prune:
 			if cut, err := work.cut(); err == nil && cut.MLP == (pruning.Cut{}) && work.MLPLayers == "" && work.Budget == "" {
-				same[s.Name] = true
+				widths[s.Name] = from
+			}
+			if depth, err := pruning.ParseCut(work.Layers); err == nil && depth != (pruning.Cut{}) {
+				widths[s.Name] = fewer
 			}
 		default:
-			same[s.Name] = true
+			widths[s.Name] = from
 		}
 	}
-	return group
-}
-
-// leastMultiple is the least common multiple; of 0 and b it is b.
-func leastMultiple(a, b int) int {
-	if a == 0 {
-		return b
-	}
-	x, y := a, b
-	for y > 0 {
-		x, y = y, x%y
-	}
-	return a / x * b
+	return groups
 }
 
 // fit plans the cut of a model and completes the options. What cannot be is an error with the
 // values that would do.
-func (p *Prune) fit(c model.Config, o *pruning.Options, group int) (pruning.Planned, pruning.LayerCut, error) {
+func (p *Prune) fit(c model.Config, o *pruning.Options, groups []int) (pruning.Planned, pruning.LayerCut, error) {
 	cut, err := p.cut()
 	if err != nil {
 		return pruning.Planned{}, cut, err
 	}
 	if p.MLPLayers != "" {
-		planned, err := p.fitLayers(c, o, group)
+		planned, err := p.fitLayers(c, o, pruning.CommonGroup(groups...))
 		return planned, cut, err
 	}
-	planned, err := pruning.Wanted{LayerCut: cut, Widths: pruning.Widths(p.Widths), Budget: p.Budget, Rows: int(p.BudgetRows), Align: o.Align, Group: group}.Plan(c)
+	planned, err := pruning.Wanted{LayerCut: cut, Widths: pruning.Widths(p.Widths), Budget: p.Budget, Rows: int(p.BudgetRows), Align: o.Align, Groups: groups}.Plan(c)
 	var of *pruning.CutError
 	if errors.As(err, &of) {
 		values := map[string]string{"align": p.Align, "budget": cmp.Or(p.Budget, "that of the cut")}

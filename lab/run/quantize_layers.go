@@ -71,3 +71,21 @@ func (q *Quantize) planLayers(c model.Config, scheme quant.Scheme) (plan quant.P
 func (q *Quantize) calibratedLayers() bool {
 	return slices.ContainsFunc(q.schemes, quant.Scheme.Calibrated)
 }
+
+// groupsOf are the sizes of groups that the step says of a layer, or of all where it is not known
+// which layer it is; automatic ones fit the widths that they find.
+func (q *Quantize) groupsOf(layer int, known bool) []int {
+	switch {
+	case q.schemes == nil:
+		return []int{q.scheme.Format.Group}
+	case known && layer < len(q.schemes):
+		return []int{q.schemes[layer].Format.Group}
+	case known: // the step is refused
+		return nil
+	}
+	var all []int
+	for _, s := range q.schemes {
+		all = append(all, s.Format.Group)
+	}
+	return all
+}

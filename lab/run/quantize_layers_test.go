@@ -2,6 +2,7 @@ package run
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -70,6 +71,30 @@ func TestLayersAreChecked(t *testing.T) {
 		}
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %q", now, err, want)
+		}
+	}
+}
+
+// TestGroupsOfLaterLayers: a cut before a quantization of each layer by its own scheme has the
+// groups of those layers that have some.
+func TestGroupsOfLaterLayers(t *testing.T) {
+	h := copyHome(t, onlyTokenizer)
+	const quantized = "\n  - distil: { name: d, teacher: a, steps: 2 }\n  - quantize: { name: q, from: d, layers: "
+	for steps, want := range map[string]string{ // "" is none
+		"- prune: { name: p, mlp: 0.3, align: 8 }" + quantized + "w8a8 w4a16-rtn-g32 }":    "step p's align is 8: layer 1 keeps 72 neurons, which groups of 32 of a later quantization do not divide",
+		"- prune: { name: p, mlp: 0.3, align: 8 }" + quantized + "w8a8 w4a16-rtn-g8 }":     "",
+		"- prune: { name: p, mlp: 0.3, align: 8 }" + quantized + "w8a8 none }":             "",
+		"- prune: { name: p, mlp: 0.3 }" + quantized + "none w4a16-rtn-g16 }":              "",
+		"- prune: { name: p, mlp: 0.5 }" + quantized + "w4a16-rtn-g32 none }":              "",
+		"- prune: { name: p, mlp_layers: 0 30% }" + quantized + "none w4a16-rtn-g32 }":     "",
+		"- prune: { name: p, budget: 75%, align: 8 }" + quantized + "none w4a16-rtn-g32 }": "step p's align is 8",
+		// which of them stays is not known
+		"- prune: { name: p, mlp: 0.3, align: 8 }\n  - prune: { name: r, layers: 1 }\n  - quantize: { name: q, layers: w4a16-rtn-g32 }": "step p's align is 8: layer 0 keeps 72 neurons, which groups of 32",
+	} {
+		text := strings.Replace(fmt.Sprintf(shapes, 32, 4, 96, "  "+steps), "layers: 1", "layers: 2", 1)
+		_, _, err := Check(t.Context(), h, parse(t, text, scenario.Options{}))
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, expected %q", steps, err, want)
 		}
 	}
 }
