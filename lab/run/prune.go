@@ -1,11 +1,9 @@
 package run
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"slimlab/internal/plural"
@@ -228,41 +226,6 @@ func (p *Prune) checkLayers(given func(key string) bool, bad func(key, with, for
 	}
 }
 
-// alignOfLayers is the automatic alignment of amounts for each layer: the group of a later
-// quantization, or 32 where it divides all widths, else 8.
-func alignOfLayers(layers []model.LayerConfig, group int) int {
-	if group > 0 {
-		return group
-	}
-	if slices.ContainsFunc(layers, func(l model.LayerConfig) bool { return l.MLP%32 != 0 }) {
-		return 8
-	}
-	return 32
-}
-
-// fitLayers is fit of amounts for each layer.
-func (p *Prune) fitLayers(c model.Config, o *pruning.Options, group int) (pruning.Planned, error) {
-	list := listed(p.MLPLayers)
-	if len(list) != len(c.Layers) {
-		return pruning.Planned{}, keyError{"mlp_layers", fmt.Errorf("is %q, found %s, expected one for each of %s", p.MLPLayers, plural.Of(len(list), "amount"), plural.Of(len(c.Layers), "layer"))}
-	}
-	if o.Align == 0 {
-		o.Align = alignOfLayers(c.Layers, group)
-	}
-	for _, text := range list {
-		cut, err := pruning.ParseCut(text)
-		if err != nil {
-			return pruning.Planned{}, keyError{"mlp_layers", err}
-		}
-		o.Cuts = append(o.Cuts, pruning.LayerCut{MLP: cut})
-	}
-	layers, err := pruning.WidthsAfter(c.Layers, o.Cuts, o.Align)
-	if err != nil {
-		return pruning.Planned{}, keyError{"mlp_layers", fmt.Errorf("is %q: %w", p.MLPLayers, err)}
-	}
-	return pruning.Planned{Align: o.Align, Cuts: o.Cuts, Layers: layers}, nil
-}
-
 // cut is what is removed from every layer. The keys have been checked.
 func (p *Prune) cut() (pruning.LayerCut, error) {
 	var cut pruning.LayerCut
@@ -393,64 +356,6 @@ func (p *Prune) parameters(cut pruning.LayerCut, o pruning.Options) recipe.Value
 		}
 	}
 	return values
-}
-
-// groupsAfter is, for each of a model's layers, the least common multiple of the groups in which
-// later steps quantize the widths that a step leaves; 0 is none. Behind a removal of whole layers it
-// is not known which are which: all have what any has.
-func (w *worker) groupsAfter(step string, layers int) []int {
-	groups := make([]int, layers)
-	const same, fewer = 1, 2             // layers as they are, or some of them
-	widths := map[string]int{step: same} // models of the same widths
-	for _, s := range w.cell.Point.Steps {
-		from := widths[s.From]
-		if from == 0 {
-			continue
-		}
-		switch work := s.Work.(type) {
-		case *Quantize:
-			for i := range groups {
-				groups[i] = pruning.CommonGroup(append(work.groupsOf(i, from == same), groups[i])...)
-			}
-		case *Prune:
-			if cut, err := work.cut(); err == nil && cut.MLP == (pruning.Cut{}) && work.MLPLayers == "" && work.Budget == "" {
-				widths[s.Name] = from
-			}
-			if depth, err := pruning.ParseCut(work.Layers); err == nil && depth != (pruning.Cut{}) {
-				widths[s.Name] = fewer
-			}
-		default:
-			widths[s.Name] = from
-		}
-	}
-	return groups
-}
-
-// fit plans the cut of a model and completes the options. What cannot be is an error with the
-// values that would do.
-func (p *Prune) fit(c model.Config, o *pruning.Options, groups []int) (pruning.Planned, pruning.LayerCut, error) {
-	cut, err := p.cut()
-	if err != nil {
-		return pruning.Planned{}, cut, err
-	}
-	if p.MLPLayers != "" {
-		planned, err := p.fitLayers(c, o, pruning.CommonGroup(groups...))
-		return planned, cut, err
-	}
-	planned, err := pruning.Wanted{LayerCut: cut, Widths: pruning.Widths(p.Widths), Budget: p.Budget, Rows: int(p.BudgetRows), Align: o.Align, Groups: groups}.Plan(c)
-	var of *pruning.CutError
-	if errors.As(err, &of) {
-		values := map[string]string{"align": p.Align, "budget": cmp.Or(p.Budget, "that of the cut")}
-		for _, t := range p.texts() {
-			values[t.key] = t.text
-		}
-		err = keyError{of.Key, fmt.Errorf("is %s: %w", values[of.Key], err)}
-	}
-	if p.Budget != "" {
-		cut = pruning.LayerCut{MLP: pruning.Cut{Ratio: 1}} // of neurons, how much is in the plan
-	}
-	o.Align, o.Cuts, o.Budget = planned.Align, planned.Cuts, planned.Budget
-	return planned, cut, err
 }
 
 // withLayers is a shape with other layers.
