@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"reflect"
+	"slices"
 	"sync/atomic"
 
 	"slimlab/model"
@@ -89,3 +91,34 @@ func (c *CountedContext) Err() error {
 // Recomputing is a method that is not known to be a calibrate.Keeper: a pass computes the inputs of
 // the last site of a half once more for the move through it.
 type Recomputing[R any] struct{ calibrate.Method[R] }
+
+// SameKept reports whether inputs that are kept from their gathering to the move through their half
+// give the logits and reports of those that are computed again. begin makes the method of a model's
+// copy with its settings.
+func SameKept[R any](ctx context.Context, m *model.Model, list []calibrate.Sequence, begin func(*model.Model) (calibrate.Method[R], calibrate.Settings, error)) (bool, error) {
+	var before []float32
+	var reported []R
+	for _, again := range []bool{false, true} {
+		layers, err := calibrate.NewInMemory(m)
+		if err != nil {
+			return false, err
+		}
+		method, settings, err := begin(layers.Model())
+		if err != nil {
+			return false, err
+		}
+		if again {
+			method = Recomputing[R]{Method: method}
+		}
+		reports, err := calibrate.Run(ctx, layers, list, calibrate.Options[R]{Settings: settings}, method)
+		if err != nil {
+			return false, err
+		}
+		got := Logits(layers.Compressed())
+		if again {
+			return slices.Equal(before, got) && reflect.DeepEqual(reported, reports), nil
+		}
+		before, reported = got, reports
+	}
+	return false, nil
+}
