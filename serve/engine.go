@@ -9,6 +9,8 @@ import (
 
 	"github.com/sourcegraph/conc"
 	"github.com/sourcegraph/conc/panics"
+
+	"slimlab/serve/pages"
 )
 
 // Engine serves requests on one executor. It is safe for concurrent use.
@@ -119,7 +121,7 @@ func (e *Engine) DoAll(ctx context.Context, requests []Request) ([]Result, error
 		done[i] = make(chan outcome, 1)
 		var hashes []uint64
 		if e.shares {
-			hashes = pageHashes(r.Prompt, e.shape.PageSize)
+			hashes = pages.Hashes("", r.Prompt, e.shape.PageSize)
 		}
 		sequences[i] = newSequence(ctx, r, hashes, done[i])
 	}

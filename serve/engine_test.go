@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"slimlab/serve/pages"
 )
 
 func TestMain(m *testing.M) {
@@ -105,7 +107,7 @@ func TestCounters(t *testing.T) {
 	for _, r := range []Request{
 		{Prompt: ids(1, 8), MaxTokens: 3}, {Prompt: ids(20, 25), MaxTokens: 3, Stop: []int32{stop}}, {Prompt: join(ids(1, 8), []int32{9}), Labels: []int32{1}},
 	} {
-		c.submit(newSequence(t.Context(), r, pageHashes(r.Prompt, 4), done))
+		c.submit(newSequence(t.Context(), r, pages.Hashes("", r.Prompt, 4), done))
 	}
 	for step, want := range []Stats{
 		{Waiting: 3, FreePages: 100},

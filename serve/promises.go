@@ -1,10 +1,6 @@
 package serve
 
-import (
-	"encoding/binary"
-	"fmt"
-	"hash/maphash"
-)
+import "fmt"
 
 // promises counts, for each page of a prompt that is about to be computed, the running requests
 // that will share it when they have done so. A waiting request follows them: it waits for the pages
@@ -13,48 +9,34 @@ import (
 // A page is known by a hash of the prompt up to its end; two that are mistaken for each other cost
 // a request a wait, never an answer. Hashes are made once, at submission. In a step a request that
 // waits costs one look-up, of the last page that it waits for; only when that promise is kept or
-// broken is its prompt compared with the cache again, page by page. So a step costs as many
-// look-ups as requests wait, and a request its prompt once for each request that it follows,
-// however many are running.
+// broken is its prompt compared with the cache again. So a step costs as many look-ups as requests
+// wait, and a request its prompt once for each request that it follows, however many are running.
 type promises struct {
 	count   map[uint64]int // by hash; promises of none are absent
-	lookups int            // in count or the cache, since the start
+	lookups int            // in count, since the start
 }
 
-var hashSeed = maphash.MakeSeed()
+// usable are the hashes of the pages that q can share. The last token is computed in any case: its
+// page is of no use unless it is before the end.
+func (q *sequence) usable(pageSize int) []uint64 {
+	return q.hashes[:min(len(q.hashes), (len(q.Prompt)-1)/pageSize)]
+}
 
-// pageHashes returns the hash of tokens up to the end of each whole page.
-func pageHashes(tokens []int32, pageSize int) []uint64 {
-	var h maphash.Hash
-	h.SetSeed(hashSeed)
-	hashes := make([]uint64, len(tokens)/pageSize)
-	page := make([]byte, 0, 4*pageSize)
-	for i := range hashes {
-		page = page[:0]
-		for _, t := range tokens[i*pageSize : (i+1)*pageSize] {
-			page = binary.LittleEndian.AppendUint32(page, uint32(t))
-		}
-		h.Write(page)
-		hashes[i] = h.Sum64()
-	}
-	return hashes
+// stillFollows reports whether the pages that q waits for are still promised.
+func (p *promises) stillFollows(q *sequence) bool {
+	return q.awaited > 0 && p.promised(q, q.awaited)
 }
 
 // follows reports whether a running request is computing pages of q's prompt that the cache does
 // not hold: then q waits for them. It changes nothing but q's note of what it waits for.
 func (s *scheduler) follows(q *sequence) bool {
-	if len(q.hashes) == 0 {
-		return false
-	}
-	if q.awaited > 0 && s.promised(q, q.awaited) {
+	if s.stillFollows(q) {
 		return true
 	}
-	// The last token is computed in any case: its page is of no use unless it is before the end.
-	usable := (len(q.Prompt) - 1) / s.pages.Size()
-	held := s.pages.Held(q.Prompt[:usable*s.pages.Size()])
-	s.lookups += held + 1
+	usable := q.usable(s.pages.Size())
+	held := s.pages.Held(usable)
 	q.awaited = held
-	for q.awaited < usable && s.promised(q, q.awaited+1) {
+	for q.awaited < len(usable) && s.promised(q, q.awaited+1) {
 		q.awaited++
 	}
 	if q.awaited == held {

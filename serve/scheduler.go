@@ -23,7 +23,11 @@ type part struct {
 const window = 512
 
 func newScheduler(o Options, s Shape) *scheduler {
-	return &scheduler{options: o, pages: pages.New(s.Pages, s.PageSize, o.PrefixCache), promises: promises{count: map[uint64]int{}}}
+	cache := pages.New(s.Pages, s.PageSize)
+	if o.PrefixCache {
+		cache = pages.NewShared(s.Pages, s.PageSize, pages.LRU)
+	}
+	return &scheduler{options: o, pages: cache, promises: promises{count: map[uint64]int{}}}
 }
 
 func (s *scheduler) submit(q *sequence) { s.waiting = append(s.waiting, q) }
@@ -78,7 +82,7 @@ func (s *scheduler) plan() []part {
 // nothing changed, when there is no room now.
 func (s *scheduler) admit(q *sequence) bool {
 	// At least one token is computed, or there would be no logits to answer with.
-	lease, ok := s.pages.Admit(q.Prompt[:len(q.Prompt)-1], s.pages.For(q.reserve()))
+	lease, ok := s.pages.Admit("", q.Prompt[:len(q.Prompt)-1], s.pages.For(q.reserve()))
 	if !ok {
 		return false
 	}

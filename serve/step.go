@@ -178,6 +178,7 @@ func (c *core) finish(q *sequence, why Finish, err error) {
 func (c *core) now() Stats {
 	s := c.stats
 	s.Waiting, s.Running = len(c.scheduler.waiting), len(c.scheduler.running)
-	s.FreePages, s.TreePages, s.EvictedPages = c.scheduler.pages.Counts()
+	n := c.scheduler.pages.Counts()
+	s.FreePages, s.TreePages, s.EvictedPages = n.Free, n.Tree, n.Evicted
 	return s
 }

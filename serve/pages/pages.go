@@ -1,14 +1,16 @@
 // Package pages accounts for the pages of a KV cache: which are free, which belong to one request,
 // and which hold a prefix that requests share.
 //
-// A request is admitted with all the pages that it can come to need, so that it never has to stop
-// for want of one. What it has computed it commits page by page; committed pages belong to a radix
-// tree of prefixes, from where later requests take them. Pages that no request uses stay in the
-// tree until room is needed: then the least recently used prefixes are evicted, from their ends.
+// A request is admitted with pages for what is known of it, and its lease grows by more where it
+// needs them. What it has computed it commits page by page; committed pages belong to a radix tree
+// of prefixes, one for each namespace, from where later requests of the namespace take them. Pages
+// that no request uses stay in the tree until room is needed: then prefixes are evicted in the
+// order of an Eviction, from their ends.
 //
-// The package promises that a page is in one place at any time, that the pages of an admitted
-// request are never taken from it, and that a call that reports false has changed nothing. It knows
-// page numbers and token ids, not what is in the pages. It is not safe for concurrent use.
+// The package promises that a page is in one place at any time, that the pages of a lease are never
+// taken from it, that no prefix is shared across namespaces, and that a call that reports false has
+// changed nothing. It knows page numbers and token ids, not what is in the pages. It is not safe
+// for concurrent use.
 package pages
 
 import "fmt"
@@ -21,16 +23,20 @@ type Pages struct {
 	evicted     int
 }
 
-// New accounts for count free pages of size tokens. With share, committed prefixes are kept and
-// shared.
-func New(count, size int, share bool) *Pages {
+// New accounts for count free pages of size tokens, none of which is shared.
+func New(count, size int) *Pages {
 	p := &Pages{size: size, count: count}
 	for page := count - 1; page >= 0; page-- {
 		p.free = append(p.free, int32(page))
 	}
-	if share {
-		p.tree = newRadix(size)
-	}
+	return p
+}
+
+// NewShared is New with a tree, in which committed prefixes are kept and shared until they are
+// evicted. The eviction must be one of Evictions.
+func NewShared(count, size int, e Eviction) *Pages {
+	p := New(count, size)
+	p.tree = newRadix(size, e)
 	return p
 }
 
@@ -38,7 +44,7 @@ func New(count, size int, share bool) *Pages {
 type Lease struct {
 	Table  []int32 // page numbers by position: first the tree's, then the request's own
 	Shared int     // leading pages that belong to the tree
-	end    *node   // where the shared prefix ends in the tree; locked
+	end    *node   // where the shared prefix ends in the tree, locked; nil where nothing is shared
 }
 
 // Size is the number of tokens of a page.
@@ -47,48 +53,75 @@ func (p *Pages) Size() int { return p.size }
 // For is the number of pages that so many tokens take.
 func (p *Pages) For(tokens int) int { return (tokens + p.size - 1) / p.size }
 
-// Shares reports whether committed prefixes are kept and shared.
-func (p *Pages) Shares() bool { return p.tree != nil }
-
-// Held counts the leading whole pages of tokens that the tree holds. It changes nothing.
-func (p *Pages) Held(tokens []int32) int {
+// Held counts the leading pages of a prefix, given by its Hashes, that the tree holds.
+func (p *Pages) Held(hashes []uint64) int {
 	if p.tree == nil {
 		return 0
 	}
-	held, _ := p.tree.peek(tokens)
-	return held
+	return p.tree.held(hashes)
 }
 
 // Admit leases need pages, of which as many as possible hold the beginning of prefix already. It
 // reports false, and changes nothing, when there is no room.
-func (p *Pages) Admit(prefix []int32, need int) (l Lease, ok bool) {
-	room := len(p.free)
-	if p.tree != nil {
-		held, unlocked := p.tree.peek(prefix)
-		// What this request locks cannot be evicted for it.
-		room += held + p.tree.evictable - unlocked
+func (p *Pages) Admit(namespace string, prefix []int32, need int) (l Lease, ok bool) {
+	if p.tree == nil {
+		return p.AdmitAlone(need)
 	}
-	if need > room {
+	held, unlocked := p.tree.peek(namespace, prefix)
+	// What this request locks cannot be evicted for it.
+	if need > len(p.free)+held+p.tree.evictable-unlocked {
 		return Lease{}, false
 	}
-	if p.tree != nil {
-		l.Table, l.end = p.tree.match(prefix)
-		l.Shared = len(l.Table)
-		p.tree.lock(l.end)
-		p.evict(need - l.Shared - len(p.free))
+	l.Table, l.end = p.tree.acquire(namespace, prefix)
+	l.Shared = len(l.Table)
+	p.take(&l, need)
+	return l, true
+}
+
+// AdmitAlone is Admit for a request that shares nothing: it takes no pages of the tree and commits
+// none.
+func (p *Pages) AdmitAlone(need int) (l Lease, ok bool) { return l, p.Grow(&l, need) }
+
+// Grow extends a lease to need pages, where it has fewer. It reports false, and changes nothing,
+// when there is no room.
+func (p *Pages) Grow(l *Lease, need int) bool {
+	if need-len(l.Table) > p.room() {
+		return false
 	}
-	cut := len(p.free) - (need - l.Shared)
+	p.take(l, need)
+	return true
+}
+
+// room counts the pages that are free or can be.
+func (p *Pages) room() int {
+	if p.tree == nil {
+		return len(p.free)
+	}
+	return len(p.free) + p.tree.evictable
+}
+
+// take moves free pages into a lease until it has need, for which there must be room.
+func (p *Pages) take(l *Lease, need int) {
+	more := need - len(l.Table)
+	if more <= 0 {
+		return
+	}
+	if more > len(p.free) {
+		freed := p.tree.evict(more - len(p.free))
+		p.evicted += len(freed)
+		p.free = append(p.free, freed...)
+	}
+	cut := len(p.free) - more
 	l.Table = append(l.Table, p.free[cut:]...)
 	p.free = p.free[:cut]
-	return l, true
 }
 
 // Commit gives the whole pages of tokens, which the request has computed, to the tree, so that
 // others can use them at once. Where another request was faster, the lease gives up its duplicates
-// and goes on with the tree's pages.
+// and goes on with the tree's pages. A lease that shares nothing commits nothing.
 func (p *Pages) Commit(l *Lease, tokens []int32) {
 	full := len(tokens) / p.size
-	if p.tree == nil || full <= l.Shared {
+	if l.end == nil || full <= l.Shared {
 		return
 	}
 	at, own := p.tree.insert(l.end, tokens[l.Shared*p.size:full*p.size], l.Table[l.Shared:full])
@@ -114,21 +147,21 @@ func (p *Pages) Flush() {
 	}
 }
 
-func (p *Pages) evict(want int) {
-	if want > 0 {
-		freed := p.tree.evict(want)
-		p.evicted += len(freed)
-		p.free = append(p.free, freed...)
-	}
+// Counts are the pages by their place, and those that were evicted so far to make room.
+type Counts struct {
+	Free, Tree, Private int // Private are those of leases alone
+	Locked              int // of Tree, those that leases share
+	Evicted             int
 }
 
-// Counts says how many pages are free, how many are in the tree, and how many were evicted so far
-// to make room.
-func (p *Pages) Counts() (free, tree, evicted int) {
+// Counts counts the pages.
+func (p *Pages) Counts() Counts {
+	c := Counts{Free: len(p.free), Evicted: p.evicted}
 	if p.tree != nil {
-		tree = p.tree.evictable + p.tree.protected
+		c.Tree, c.Locked = p.tree.evictable+p.tree.protected, p.tree.protected
 	}
-	return len(p.free), tree, p.evicted
+	c.Private = p.count - c.Free - c.Tree
+	return c
 }
 
 // Check returns the first broken invariant, given all leases: the tree's own, that every page is in
@@ -151,12 +184,18 @@ func (p *Pages) Check(leases []*Lease) error {
 		if err := claim(l.Table[l.Shared:], fmt.Sprintf("lease %d", i)); err != nil {
 			return err
 		}
-		if err := l.check(p.tree); err != nil {
+		if err := l.check(); err != nil {
 			return fmt.Errorf("pages: lease %d: %w", i, err)
 		}
 	}
 	if p.tree != nil {
-		if err := p.tree.check(); err != nil {
+		ends := map[*node]int{}
+		for _, l := range leases {
+			if l.end != nil {
+				ends[l.end]++
+			}
+		}
+		if err := p.tree.check(ends); err != nil {
 			return err
 		}
 		var err error
@@ -178,9 +217,9 @@ func (p *Pages) Check(leases []*Lease) error {
 }
 
 // check compares a lease's shared pages with the path to its end.
-func (l *Lease) check(r *radix) error {
+func (l *Lease) check() error {
 	at := l.Shared
-	for n := l.end; n != nil && n != r.root; n = n.parent {
+	for n := l.end; n != nil; n = n.parent {
 		if n.locks == 0 {
 			return fmt.Errorf("a node of its prefix is not locked")
 		}

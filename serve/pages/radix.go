@@ -3,42 +3,61 @@ package pages
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
-// radix is a tree of token prefixes in whole pages. Its invariants, checked by check:
+// radix is a forest of token prefixes in whole pages: a tree for each namespace. Its invariants,
+// checked by check:
 //
 //   - every edge is a whole number of pages, not empty, and has one pool page for each page of
 //     tokens;
 //   - siblings differ in their first page, and a child's key is its first page;
-//   - a node's locks are at least those of each child: locking a node locks the path to the root;
+//   - a node's locks are those of its children and one for each lease that ends at it: locking a
+//     node locks the path to the root;
 //   - evictable counts the pages of unlocked nodes, protected those of locked ones;
 //   - leaves holds exactly the unlocked nodes without children;
+//   - hashes holds the hash of each page's prefix;
+//   - a namespace has a root as long as it has nodes or a lease;
 //   - a page is in the tree, in a request's private tail or in the free list, never in two of them.
 //
 // A node represents the prefix that ends where its edge ends. Splitting an edge keeps the node at
 // its end, so a reference to a node keeps meaning the same prefix.
 type radix struct {
 	pageSize             int
-	root                 *node
+	roots                map[string]*node // by namespace
 	clock                uint64
 	evictable, protected int // pages
 	leaves               leaves
+	hashes               map[uint64]struct{}
 	key                  []byte // scratch of pageKey
 }
 
-// node is one edge and the place that it leads to.
+// node is one edge and the place that it leads to. A root has no edge.
 type node struct {
-	tokens   []int32
-	pages    []int32
-	parent   *node
-	children map[string]*node
-	locks    int
-	used     uint64 // the tree's clock when the node was last matched or inserted
-	leaf     int    // one more than the index in leaves; 0 outside
+	namespace string // of a root
+	tokens    []int32
+	pages     []int32
+	hashes    []uint64 // of the prefix up to the end of each page
+	parent    *node    // nil of a root
+	children  map[string]*node
+	locks     int
+	hits      int    // requests that were admitted with this prefix
+	used      uint64 // the tree's clock when the node was last matched or inserted
+	leaf      int    // one more than the index in leaves; 0 outside
 }
 
-func newRadix(pageSize int) *radix {
-	return &radix{pageSize: pageSize, root: &node{children: map[string]*node{}}}
+func newRadix(pageSize int, e Eviction) *radix {
+	return &radix{pageSize: pageSize, roots: map[string]*node{}, leaves: leaves{before: evictions[e]}, hashes: map[uint64]struct{}{}}
+}
+
+// root returns the root of a namespace, which is new where it has none.
+func (r *radix) root(namespace string) *node {
+	root := r.roots[namespace]
+	if root == nil {
+		root = &node{namespace: namespace, children: map[string]*node{}, hashes: []uint64{hashOf(namespace)}}
+		r.roots[namespace] = root
+	}
+	return root
 }
 
 // pageKey is the map key of the first page of tokens, valid until the next call.
@@ -62,9 +81,8 @@ func (r *radix) commonPages(a, b []int32) int {
 
 // peek counts the pages of the longest cached prefix of tokens, and how many of them are unlocked.
 // It changes nothing.
-func (r *radix) peek(tokens []int32) (held, unlocked int) {
-	at := r.root
-	for len(tokens) >= r.pageSize {
+func (r *radix) peek(namespace string, tokens []int32) (held, unlocked int) {
+	for at := r.roots[namespace]; at != nil && len(tokens) >= r.pageSize; {
 		child := at.children[string(r.pageKey(tokens))]
 		if child == nil {
 			break
@@ -82,15 +100,21 @@ func (r *radix) peek(tokens []int32) (held, unlocked int) {
 	return held, unlocked
 }
 
-// match returns the pages of the longest cached prefix of tokens, in whole pages, and the node
-// where it ends. It splits an edge in which the match ends and marks the path as used. The pages
-// are safe to read only while the node is locked.
-func (r *radix) match(tokens []int32) (pages []int32, at *node) {
+// acquire returns the pages of the longest cached prefix of tokens, in whole pages, and locks the
+// node where it ends. It splits an edge in which the match ends, marks the path as used, and counts
+// a hit of it.
+func (r *radix) acquire(namespace string, tokens []int32) (pages []int32, at *node) {
 	r.clock++
-	return r.descend(r.root, tokens)
+	pages, at = r.descend(r.root(namespace), tokens)
+	for n := at; n.parent != nil; n = n.parent {
+		n.hits++
+	}
+	r.lockBelow(nil, at) // and so no node of the path is a leaf that would be out of order now
+	return pages, at
 }
 
-// descend is match from a node on.
+// descend follows tokens from a node on, as far as the tree has them, and marks the path as used.
+// It splits the edge in which they end.
 func (r *radix) descend(at *node, tokens []int32) (pages []int32, end *node) {
 	for len(tokens) >= r.pageSize {
 		child := at.children[string(r.pageKey(tokens))]
@@ -120,7 +144,7 @@ func (r *radix) use(n *node) {
 // the caller still owns its duplicates. The others are the tree's now.
 func (r *radix) insert(from *node, tokens, pages []int32) (at *node, own []int32) {
 	r.clock++
-	for n := from; n != r.root; n = n.parent {
+	for n := from; n.parent != nil; n = n.parent {
 		r.use(n)
 	}
 	own, at = r.descend(from, tokens)
@@ -135,86 +159,101 @@ func (r *radix) insert(from *node, tokens, pages []int32) (at *node, own []int32
 		children: map[string]*node{},
 		used:     r.clock,
 	}
+	leaf.hashes = appendHashes(nil, at.hashes[len(at.hashes)-1], leaf.tokens, r.pageSize)
+	for _, h := range leaf.hashes {
+		r.hashes[h] = struct{}{}
+	}
 	at.children[string(r.pageKey(leaf.tokens))] = leaf
 	r.evictable += len(leaf.pages)
-	r.updateLeaf(at)
-	r.updateLeaf(leaf)
+	r.update(at)
+	r.update(leaf)
 	return leaf, own
 }
 
-// split cuts a node's edge after n pages and returns the upper part, which inherits locks and age.
+// split cuts a node's edge after n pages and returns the upper part, which inherits locks, hits and
+// age.
 func (r *radix) split(lower *node, n int) *node {
 	upper := &node{
 		tokens:   lower.tokens[: n*r.pageSize : n*r.pageSize],
 		pages:    lower.pages[:n:n],
+		hashes:   lower.hashes[:n:n],
 		parent:   lower.parent,
 		children: map[string]*node{},
 		locks:    lower.locks,
+		hits:     lower.hits,
 		used:     lower.used,
 	}
 	lower.parent.children[string(r.pageKey(upper.tokens))] = upper
-	lower.tokens, lower.pages, lower.parent = lower.tokens[n*r.pageSize:], lower.pages[n:], upper
+	lower.tokens, lower.pages, lower.hashes = lower.tokens[n*r.pageSize:], lower.pages[n:], lower.hashes[n:]
+	lower.parent = upper
 	upper.children[string(r.pageKey(lower.tokens))] = lower
 	return upper
 }
 
-// lock protects the path to a node from eviction, until unlock.
-func (r *radix) lock(n *node) { r.lockBelow(r.root, n) }
-
-// lockBelow locks the path to a node from below top on, which is on it.
+// lockBelow protects the path to a node from eviction, until unlock: from below top on, which is on
+// it, or from the root on where top is nil.
 func (r *radix) lockBelow(top, n *node) {
 	for ; n != top; n = n.parent {
 		if n.locks++; n.locks == 1 {
 			r.evictable -= len(n.pages)
 			r.protected += len(n.pages)
-			r.updateLeaf(n)
+			r.update(n)
 		}
 	}
 }
 
 func (r *radix) unlock(n *node) {
-	for ; n != r.root; n = n.parent {
+	for ; n != nil; n = n.parent {
 		if n.locks--; n.locks < 0 {
 			panic("pages: prefix unlocked more often than locked")
 		}
 		if n.locks == 0 {
 			r.protected -= len(n.pages)
 			r.evictable += len(n.pages)
-			r.updateLeaf(n)
+			r.update(n)
 		}
 	}
 }
 
-// updateLeaf adds a node to leaves or removes it, as its locks and children are now.
-func (r *radix) updateLeaf(n *node) {
-	if n != r.root && n.locks == 0 && len(n.children) == 0 {
+// update adds a node to leaves or removes it, as its locks and children are now. A root that has
+// neither is gone.
+func (r *radix) update(n *node) {
+	switch unused := n.locks == 0 && len(n.children) == 0; {
+	case n.parent == nil:
+		if unused {
+			delete(r.roots, n.namespace)
+		}
+	case unused:
 		r.leaves.add(n)
-	} else {
+	default:
 		r.leaves.remove(n)
 	}
 }
 
-// evict removes least recently used unlocked leaves, page by page from their ends, until want pages
-// are free or nothing unlocked is left, and returns the freed pages.
+// evict removes unlocked leaves in the order of its policy, page by page from their ends, until
+// want pages are free or nothing unlocked is left, and returns the freed pages.
 func (r *radix) evict(want int) (freed []int32) {
-	for len(freed) < want && len(r.leaves) > 0 {
-		n := r.leaves[0]
+	for len(freed) < want && r.leaves.Len() > 0 {
+		n := r.leaves.nodes[0]
 		take := min(len(n.pages), want-len(freed))
 		keep := len(n.pages) - take
 		freed = append(freed, n.pages[keep:]...)
+		for _, h := range n.hashes[keep:] {
+			delete(r.hashes, h)
+		}
 		r.evictable -= take
 		if keep > 0 {
-			n.pages, n.tokens = n.pages[:keep], n.tokens[:keep*r.pageSize]
+			n.pages, n.tokens, n.hashes = n.pages[:keep], n.tokens[:keep*r.pageSize], n.hashes[:keep]
 			break
 		}
 		r.leaves.remove(n)
 		delete(n.parent.children, string(r.pageKey(n.tokens)))
-		r.updateLeaf(n.parent)
+		r.update(n.parent)
 	}
 	return freed
 }
 
-// walk visits every node but the root.
+// walk visits every node but the roots.
 func (r *radix) walk(visit func(*node)) {
 	var down func(*node)
 	down = func(n *node) {
@@ -223,16 +262,32 @@ func (r *radix) walk(visit func(*node)) {
 			down(c)
 		}
 	}
-	down(r.root)
+	for _, root := range r.roots {
+		down(root)
+	}
 }
 
-// check returns the first broken invariant.
-func (r *radix) check() (err error) {
-	evictable, protected, leaves := 0, 0, 0
+// check returns the first broken invariant, given how many leases end at each node.
+func (r *radix) check(ends map[*node]int) (err error) {
+	evictable, protected, leaves, hashes := 0, 0, 0, 0
 	seen := map[int32]bool{}
 	fail := func(format string, args ...any) {
 		if err == nil {
 			err = fmt.Errorf("pages: "+format, args...)
+		}
+	}
+	locks := func(n *node) {
+		want := ends[n]
+		for _, c := range n.children {
+			want += c.locks
+		}
+		if n.locks != want {
+			fail("prefix node with %d locks, its children and leases have %d", n.locks, want)
+		}
+	}
+	for name, root := range r.roots {
+		if locks(root); root.namespace != name || root.parent != nil || root.locks == 0 && len(root.children) == 0 {
+			fail("namespace %q has a root with %d locks and %d children", name, root.locks, len(root.children))
 		}
 	}
 	r.walk(func(n *node) {
@@ -243,11 +298,12 @@ func (r *radix) check() (err error) {
 		if n.parent.children[string(r.pageKey(n.tokens))] != n {
 			fail("prefix node is not under the key of its first page")
 		}
-		if n.parent != r.root && n.parent.locks < n.locks {
-			fail("prefix node with %d locks under one with %d", n.locks, n.parent.locks)
-		}
+		locks(n)
 		if (n.locks == 0 && len(n.children) == 0) != (n.leaf > 0) {
 			fail("prefix node with %d locks and %d children is leaf %d", n.locks, len(n.children), n.leaf)
+		}
+		if n.parent.parent != nil && (n.parent.hits < n.hits || n.parent.used < n.used) {
+			fail("prefix node with %d hits and last use %d under one with %d and %d", n.hits, n.used, n.parent.hits, n.parent.used)
 		}
 		for _, p := range n.pages {
 			if seen[p] {
@@ -255,6 +311,15 @@ func (r *radix) check() (err error) {
 			}
 			seen[p] = true
 		}
+		if want := appendHashes(nil, n.parent.hashes[len(n.parent.hashes)-1], n.tokens, r.pageSize); !slices.Equal(n.hashes, want) {
+			fail("prefix node has the hashes of another prefix")
+		}
+		for _, h := range n.hashes {
+			if _, ok := r.hashes[h]; !ok {
+				fail("a page's hash is not listed")
+			}
+		}
+		hashes += len(n.hashes)
 		if n.locks == 0 {
 			evictable += len(n.pages)
 		} else {
@@ -267,12 +332,15 @@ func (r *radix) check() (err error) {
 	if evictable != r.evictable || protected != r.protected {
 		fail("tree counts %d evictable and %d protected pages, holds %d and %d", r.evictable, r.protected, evictable, protected)
 	}
-	if leaves != len(r.leaves) {
-		fail("tree has %d unlocked leaves, of which %d are listed", leaves, len(r.leaves))
+	if hashes != len(r.hashes) {
+		fail("tree lists %d hashes of %d pages", len(r.hashes), hashes)
 	}
-	for i, n := range r.leaves {
+	if leaves != r.leaves.Len() {
+		fail("tree has %d unlocked leaves, of which %d are listed", leaves, r.leaves.Len())
+	}
+	for i, n := range r.leaves.nodes {
 		if n.leaf != i+1 || i > 0 && !r.leaves.Less((i-1)/2, i) {
-			fail("leaf %d of %d is out of order", i, len(r.leaves))
+			fail("leaf %d of %d is out of order", i, r.leaves.Len())
 		}
 	}
 	return err
