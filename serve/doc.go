@@ -1,18 +1,21 @@
 // Package serve is the engine: many requests at once, continuously batched over a paged KV cache
-// whose full pages are shared through a radix tree of prefixes.
+// whose full pages are shared through a radix tree of prefixes, one for each namespace.
 //
 // Requests are token ids in, token ids or label logits out; text belongs to the caller. The model
 // is behind an Executor, which computes batches and owns the clock; package host has the one that
 // runs on this machine. One goroutine owns all other state: the scheduler's queues, the pages, the
 // sampler's memory. A step plans a batch, has the executor compute it, and chooses the next token
 // of each sequence that has come to its end. The plan gives every decoding request one token of the
-// budget first, then prefill chunks of admitted requests, then admits waiting ones in order of
-// arrival. A waiting request whose prefix another request is computing right now waits for that
-// prefix rather than computing it twice.
+// budget first, then prefill chunks of admitted requests, then admits waiting ones in the order of
+// a Policy, which passes none of them more often than Options say. A waiting request whose prefix
+// another request is computing right now waits for that prefix rather than computing it twice.
 //
-// The engine promises that its answers do not depend on the cache, the page size, the chunking, or
-// on what else is in the batch: with the same seed they are the same token for token. A request
-// that could never fit is refused when it is submitted; one that is admitted has its pages
-// reserved, so nothing is ever preempted. It leaves out HTTP, chat templates and speculative
-// decoding.
+// The engine promises that its answers do not depend on the cache, the page size, the chunking, the
+// order of admission, or on what else is in the batch: with the same seed they are the same token
+// for token. A request that could never fit is refused when it is submitted. One that is admitted
+// has its pages reserved, so that it runs to its end; where Options reserve fewer, a request can be
+// retracted for want of pages and goes on later with the same answer, and all come to their ends
+// all the same. The requests that may wait are bounded in number, tokens and time, if Options say
+// so. A caller that leaves frees all that its request holds within a step. The engine leaves out
+// HTTP, chat templates and speculative decoding.
 package serve

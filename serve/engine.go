@@ -97,6 +97,20 @@ func (e *Engine) do(f func(*core)) error {
 	}
 }
 
+// ask runs f on the engine's goroutine and waits for its answer.
+func ask(e *Engine, f func(*core) error) error {
+	got := make(chan error, 1)
+	if err := e.do(func(c *core) { got <- f(c) }); err != nil {
+		return err
+	}
+	select {
+	case err := <-got:
+		return err
+	case <-e.ended:
+		return e.err
+	}
+}
+
 // Do serves one request and waits for its answer. When ctx ends first, it returns what was
 // generated so far and the context's error.
 func (e *Engine) Do(ctx context.Context, r Request) (Result, error) {
@@ -108,7 +122,8 @@ func (e *Engine) Do(ctx context.Context, r Request) (Result, error) {
 }
 
 // DoAll submits requests together, in order, and waits for all. With an error, the first of theirs,
-// it returns what there is of each.
+// it returns what there is of each. Where they do not all fit the queue's bounds, none is taken,
+// and the error is a *QueueFullError.
 func (e *Engine) DoAll(ctx context.Context, requests []Request) ([]Result, error) {
 	for i := range requests {
 		if err := requests[i].check(e.shape); err != nil {
@@ -120,19 +135,15 @@ func (e *Engine) DoAll(ctx context.Context, requests []Request) ([]Result, error
 	for i, r := range requests {
 		done[i] = make(chan outcome, 1)
 		var hashes []uint64
-		if e.shares {
-			hashes = pages.Hashes("", r.Prompt, e.shape.PageSize)
+		if e.shares && !r.NoReuse {
+			hashes = pages.Hashes(r.Namespace, r.Prompt, e.shape.PageSize)
 		}
 		sequences[i] = newSequence(ctx, r, hashes, done[i])
 	}
-	err := e.do(func(c *core) {
-		for _, q := range sequences {
-			c.submit(q)
-		}
-	})
-	if err != nil {
+	if err := ask(e, func(c *core) error { return c.submit(sequences...) }); err != nil {
 		return nil, err
 	}
+	var err error
 	results := make([]Result, len(requests))
 	for i := range results {
 		select {
@@ -169,16 +180,21 @@ func (e *Engine) Score(ctx context.Context, prompts [][]int32, labels []int32) (
 
 // Stats returns the engine's counters.
 func (e *Engine) Stats() (stats Stats, err error) {
-	got := make(chan Stats, 1)
-	if err := e.do(func(c *core) { got <- c.now() }); err != nil {
-		return Stats{}, err
-	}
-	select {
-	case stats = <-got:
-		return stats, nil
-	case <-e.ended:
-		return Stats{}, e.err
-	}
+	err = ask(e, func(c *core) error {
+		stats = c.now()
+		return nil
+	})
+	return stats, err
+}
+
+// Snapshot returns what the engine is doing, for a screen: the prefix tree and the requests, at
+// most so many nodes and so many requests.
+func (e *Engine) Snapshot(most int) (s Snapshot, err error) {
+	err = ask(e, func(c *core) error {
+		s = c.snapshot(most)
+		return nil
+	})
+	return s, err
 }
 
 // Flush empties the prefix cache of all that no running request holds.

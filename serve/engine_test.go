@@ -9,8 +9,6 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
-
-	"slimlab/serve/pages"
 )
 
 func TestMain(m *testing.M) {
@@ -98,30 +96,71 @@ func TestCancelAndClose(t *testing.T) {
 	}
 }
 
+// TestNamespacesAndNoReuse: a request finds what was left in its own namespace; without reuse it
+// finds and leaves nothing, and follows nobody.
+func TestNamespacesAndNoReuse(t *testing.T) {
+	e := engine(t, newFake(100, 4), Defaults())
+	prompt := ids(1, 9)
+	for i, c := range []struct {
+		namespace string
+		noReuse   bool
+		cached    int
+	}{
+		{"", true, 0}, {"", false, 0}, {"", true, 0}, {"", false, 8}, {"a", false, 0}, {"a", true, 0}, {"a", false, 8}, {"b", false, 0},
+	} {
+		// Two at once: the second follows the first, unless it is without reuse.
+		r := Request{Prompt: prompt, MaxTokens: 1, Namespace: c.namespace, NoReuse: c.noReuse}
+		results, err := e.DoAll(t.Context(), []Request{r, r})
+		second := 8
+		if c.noReuse {
+			second = 0
+		}
+		if err != nil || results[0].Cached != c.cached || results[1].Cached != second {
+			t.Errorf("%d: %d and %d tokens were cached, expected %d and %d; %v", i, results[0].Cached, results[1].Cached, c.cached, second, err)
+		}
+		if c.noReuse && !results[1].Scheduled.Equal(results[0].Scheduled) {
+			t.Errorf("%d: the second waits for the first", i)
+		}
+	}
+	// One of another namespace with the same prompt does not wait.
+	if err := e.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	results, err := e.DoAll(t.Context(), []Request{{Prompt: prompt, MaxTokens: 1, Namespace: "a"}, {Prompt: prompt, MaxTokens: 1, Namespace: "b"}})
+	if err != nil || !results[1].Scheduled.Equal(results[0].Scheduled) {
+		t.Errorf("a request waits for the prefix of another namespace; %v", err)
+	}
+}
+
 // TestCounters: what Stats counts of a request that generates, one that stops and one that is
 // scored, while they wait, while they run, and at the end.
 func TestCounters(t *testing.T) {
-	c := newCore(newFake(100, 4), Options{BatchTokens: 100, Chunk: 100, Running: 2, PrefixCache: true})
+	f := newFake(100, 4)
+	c, _ := start(t, f, Options{BatchTokens: 100, Running: 2, PrefixCache: true})
 	stop := expected(Request{Prompt: ids(20, 25), MaxTokens: 3}).Tokens[0]
 	done := make(chan outcome, 3)
 	for _, r := range []Request{
 		{Prompt: ids(1, 8), MaxTokens: 3}, {Prompt: ids(20, 25), MaxTokens: 3, Stop: []int32{stop}}, {Prompt: join(ids(1, 8), []int32{9}), Labels: []int32{1}},
 	} {
-		c.submit(newSequence(t.Context(), r, pages.Hashes("", r.Prompt, 4), done))
+		if err := c.submit(newSequence(t.Context(), r, hashesOf(f, c.scheduler.options, r), done)); err != nil {
+			t.Fatal(err)
+		}
 	}
+	wait := stepTime + 14*tokenTime // for the first step
 	for step, want := range []Stats{
-		{Waiting: 3, FreePages: 100},
+		{Waiting: 3, WaitingTokens: 23, FreePages: 100},
 		// two run, of which one stops at once: of its 6 tokens a whole page stays
-		{Waiting: 1, Running: 1, Requests: 1, Steps: 1, PromptTokens: 14, ComputedTokens: 14, GeneratedTokens: 1, FreePages: 96, TreePages: 3},
+		{Waiting: 1, WaitingTokens: 9, Running: 1, Requests: 1, Steps: 1, Begun: 2, PromptTokens: 14, ComputedTokens: 14, GeneratedTokens: 1, FreePages: 96, TreePages: 3, LockedPages: 2, PrivatePages: 1},
 		// the third is scored by one token after two cached pages
-		{Running: 1, Requests: 2, Steps: 2, PromptTokens: 23, CachedTokens: 8, ComputedTokens: 16, GeneratedTokens: 2, FreePages: 96, TreePages: 3},
-		{Requests: 3, Steps: 3, PromptTokens: 23, CachedTokens: 8, ComputedTokens: 17, GeneratedTokens: 3, FreePages: 97, TreePages: 3},
+		{Running: 1, Requests: 2, Steps: 2, Begun: 3, Hits: 1, Waited: wait, LongestWait: wait, PromptTokens: 23, CachedTokens: 8, ComputedTokens: 16, GeneratedTokens: 2, FreePages: 96, TreePages: 3, LockedPages: 2, PrivatePages: 1},
+		{Requests: 3, Steps: 3, Begun: 3, Hits: 1, Waited: wait, LongestWait: wait, PromptTokens: 23, CachedTokens: 8, ComputedTokens: 17, GeneratedTokens: 3, FreePages: 97, TreePages: 3},
 	} {
 		if step > 0 {
 			if err := c.step(); err != nil {
 				t.Fatal(err)
 			}
 		}
+		want.Policy = AgedLPM
 		if got := c.now(); got != want {
 			t.Errorf("after %d steps: found\n%+v\nexpected\n%+v", step, got, want)
 		}

@@ -86,6 +86,24 @@ func (f *fake) Extend(batch []Segment) ([][]float32, error) {
 	return logits, nil
 }
 
+// instant is a fake whose logits are all alike, for tests of what is computed when.
+type instant struct{ *fake }
+
+func (f *instant) Extend(batch []Segment) ([][]float32, error) {
+	logits := make([][]float32, len(batch))
+	f.clock = f.clock.Add(stepTime)
+	for i, s := range batch {
+		f.clock = f.clock.Add(time.Duration(len(s.Tokens)) * tokenTime)
+		switch {
+		case s.Logits:
+			logits[i] = make([]float32, f.shape.Vocabulary)
+		case len(s.Labels) > 0:
+			logits[i] = make([]float32, len(s.Labels))
+		}
+	}
+	return logits, nil
+}
+
 // fakeLogits are those after a sequence.
 func fakeLogits(sequence []int32, vocabulary int) []float32 {
 	logits := make([]float32, vocabulary)

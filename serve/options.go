@@ -1,13 +1,38 @@
 package serve
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+
+	"slimlab/serve/pages"
+)
 
 // Options shape an engine. Zero values mean the defaults.
 type Options struct {
-	BatchTokens int  // tokens computed in one step, at most; 2048
-	Chunk       int  // tokens of one prompt in one step, at most; BatchTokens
-	Running     int  // requests that run at once, at most; 256
-	PrefixCache bool // share the KV of common prefixes; Defaults sets it
+	BatchTokens int // tokens computed in one step, at most; 2048
+	Chunk       int // tokens of one prompt in one step, at most; BatchTokens
+	Running     int // requests that run at once, at most; 256
+
+	PrefixCache bool           // share the KV of common prefixes; Defaults sets it
+	Eviction    pages.Eviction // of prefixes that no request uses; pages.LRU
+
+	// Reserve is the share of a request's MaxTokens for which it has pages before it runs, above 0
+	// and at most 1, the default. With less than 1 more requests run at once; where pages run out,
+	// one is retracted: it gives its pages back and waits again, with all that it has generated.
+	Reserve float64
+
+	Policy Policy // who of the waiting requests is admitted next; AgedLPM
+	Aging  int    // passes that make up for an uncached prompt, under AgedLPM and SRPF; 64
+	Turn   int    // under KLPM, each so many admissions one is by arrival; 4
+	// Passes bounds how often a request is passed: later ones are admitted before it so many times,
+	// then none is until it runs; 128.
+	Passes int
+
+	// Of those that wait, at most, or no bound where it is 0. A request beyond the first two is
+	// refused with a QueueFullError, one that waits for longer ends with a QueueTimeoutError.
+	WaitingRequests int
+	WaitingTokens   int // of their prompts
+	WaitingTime     time.Duration
 }
 
 // Defaults are the options of an engine that caches prefixes.
@@ -22,19 +47,37 @@ func (o Options) complete() (Options, error) {
 	set(&o.BatchTokens, 2048)
 	set(&o.Chunk, o.BatchTokens)
 	set(&o.Running, 256)
+	set(&o.Aging, 64)
+	set(&o.Turn, 4)
+	set(&o.Passes, 128)
+	if o.Policy == "" {
+		o.Policy = AgedLPM
+	}
+	if o.Eviction == "" {
+		o.Eviction = pages.LRU
+	}
+	if o.Reserve == 0 {
+		o.Reserve = 1
+	}
 	if o.BatchTokens < 1 || o.Chunk < 1 || o.Running < 1 {
 		return o, fmt.Errorf("serve: batch tokens %d, chunk %d and running %d must be positive", o.BatchTokens, o.Chunk, o.Running)
+	}
+	if o.Aging < 1 || o.Turn < 1 || o.Passes < 1 {
+		return o, fmt.Errorf("serve: aging %d, turn %d and passes %d must be positive", o.Aging, o.Turn, o.Passes)
+	}
+	if o.WaitingRequests < 0 || o.WaitingTokens < 0 || o.WaitingTime < 0 {
+		return o, fmt.Errorf("serve: bounds of %d waiting requests, %d waiting tokens and %v must not be negative", o.WaitingRequests, o.WaitingTokens, o.WaitingTime)
+	}
+	if !(o.Reserve > 0 && o.Reserve <= 1) {
+		return o, fmt.Errorf("serve: reserve %v, expected a share above 0 and at most 1", o.Reserve)
+	}
+	if err := o.Policy.Check(); err != nil {
+		return o, err
+	}
+	if err := o.Eviction.Check(); err != nil {
+		return o, fmt.Errorf("serve: %w", err)
 	}
 	// Every running request decodes one token a step, so the budget must have room for all of them.
 	o.Running = min(o.Running, o.BatchTokens)
 	return o, nil
-}
-
-// Stats are an engine's counters since its start.
-type Stats struct {
-	Requests, Steps                                             int
-	PromptTokens, CachedTokens, ComputedTokens, GeneratedTokens int
-	EvictedPages                                                int
-	Waiting, Running                                            int // now
-	FreePages, TreePages                                        int // now
 }

@@ -53,7 +53,7 @@ func (p *promises) promised(q *sequence, n int) bool {
 
 // promise is called when q begins to run: it will share the whole pages of its prompt.
 func (p *promises) promise(q *sequence) {
-	q.kept = q.lease.Shared
+	q.kept = min(q.lease.Shared, len(q.hashes))
 	for _, h := range q.hashes[q.kept:] {
 		p.count[h]++
 	}

@@ -18,6 +18,10 @@ type Request struct {
 	Stop      []int32 // token ids that end generation; they are not part of the answer
 	Labels    []int32
 	LogP      bool // asks for Result.LogP
+	// Namespace bounds what is shared: a request takes and leaves prefixes in its own only. "" is
+	// one like any other.
+	Namespace string
+	NoReuse   bool // neither takes a cached prefix nor leaves one
 	// OnToken is called on the engine's goroutine for each generated token as it comes; it must not
 	// block. May be nil.
 	OnToken func(token int32)
@@ -97,8 +101,18 @@ type sequence struct {
 	done     chan<- outcome
 	tokens   []int32     // prompt, then generated
 	computed int         // tokens whose keys and values are in the pages
-	lease    pages.Lease // while it runs: room for all tokens that it may come to compute
+	prefill  int         // tokens that are there when it is admitted: its prompt, and after a retraction what it has generated
+	lease    pages.Lease // while it runs: room for computed tokens and more
 	result   Result
+
+	number      int  // of its arrival
+	runs        bool // or waits
+	retractions int
+
+	// While it waits, see queue:
+	passes int
+	tried  bool
+	rank   int
 
 	// With a prefix cache, see promises:
 	hashes  []uint64 // of the prompt up to the end of each whole page
@@ -113,15 +127,14 @@ type outcome struct {
 
 // newSequence makes the state of a request; hashes are those of the pages of its prompt, or none.
 func newSequence(ctx context.Context, r Request, hashes []uint64, done chan<- outcome) *sequence {
-	q := &sequence{Request: r, ctx: ctx, done: done, hashes: hashes, kept: len(hashes)}
+	q := &sequence{Request: r, ctx: ctx, done: done, hashes: hashes, kept: len(hashes), prefill: len(r.Prompt)}
 	q.tokens = append(make([]int32, 0, len(r.Prompt)+r.MaxTokens), r.Prompt...)
 	q.result.Prompt = len(r.Prompt)
 	return q
 }
 
-// decodes reports whether all of the prompt has been computed.
-func (q *sequence) decodes() bool { return q.computed >= len(q.Prompt) }
+// decodes reports whether all that it was admitted with has been computed.
+func (q *sequence) decodes() bool { return q.computed >= q.prefill }
 
-// reserve is the number of tokens for which the sequence needs room: the last generated token is
-// never computed on.
-func (q *sequence) reserve() int { return len(q.Prompt) + max(0, q.MaxTokens-1) }
+// generated counts its tokens after the prompt.
+func (q *sequence) generated() int { return len(q.tokens) - len(q.Prompt) }

@@ -1,16 +1,25 @@
 package serve
 
-import "slimlab/serve/pages"
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+
+	"slimlab/serve/pages"
+)
 
 // scheduler decides which requests run, and how many tokens of each are computed in a step. It
 // holds the queues and the pages; it does not know models, logits or clocks.
 type scheduler struct {
 	options Options
 	pages   *pages.Pages
-	waiting []*sequence
+	waiting queue
 	running []*sequence
 	batch   []part
 	promises
+
+	passes, retractions int // since the start
 }
 
 // part is a sequence's share of a batch: its next tokens.
@@ -19,26 +28,22 @@ type part struct {
 	tokens int
 }
 
-// window bounds how many waiting requests a step looks at.
-const window = 512
-
 func newScheduler(o Options, s Shape) *scheduler {
 	cache := pages.New(s.Pages, s.PageSize)
 	if o.PrefixCache {
-		cache = pages.NewShared(s.Pages, s.PageSize, pages.LRU)
+		cache = pages.NewShared(s.Pages, s.PageSize, o.Eviction)
 	}
 	return &scheduler{options: o, pages: cache, promises: promises{count: map[uint64]int{}}}
 }
 
-func (s *scheduler) submit(q *sequence) { s.waiting = append(s.waiting, q) }
-
 // idle reports whether there is nothing to do.
-func (s *scheduler) idle() bool { return len(s.waiting)+len(s.running) == 0 }
+func (s *scheduler) idle() bool { return len(s.waiting.list)+len(s.running) == 0 }
 
 // plan chooses the parts of the next batch within the token budget: decoding requests first, then
-// prefill chunks in order of arrival, then newly admitted requests. The batch is valid until the
+// prefill chunks in order of admission, then newly admitted requests. The batch is valid until the
 // next call.
 func (s *scheduler) plan() []part {
+	s.makeRoom()
 	budget := s.options.BatchTokens
 	s.batch = s.batch[:0]
 	add := func(q *sequence) {
@@ -57,39 +62,94 @@ func (s *scheduler) plan() []part {
 			add(q)
 		}
 	}
-	left := s.waiting[:0]
-	for i, q := range s.waiting {
-		if budget == 0 || i >= window || len(s.running) >= s.options.Running {
-			left = append(left, s.waiting[i:]...)
-			break
-		}
-		if s.follows(q) {
-			left = append(left, q)
-			continue
-		}
-		if !s.admit(q) {
-			left = append(left, s.waiting[i:]...)
+	if budget == 0 || len(s.running) >= s.options.Running {
+		return s.batch
+	}
+	s.rank()
+	for budget > 0 && len(s.running) < s.options.Running {
+		q := s.next()
+		if q == nil {
 			break
 		}
 		add(q)
 	}
-	clear(s.waiting[len(left):])
-	s.waiting = left
+	s.waiting.list = without(s.waiting.list, func(q *sequence) bool { return q.runs })
 	return s.batch
+}
+
+// makeRoom gives every running request the pages for its next tokens. Where there are none it
+// retracts requests until there are. None of these fits again in the same step: it needs more than
+// it gave back.
+func (s *scheduler) makeRoom() {
+	for _, q := range s.running {
+		for q.runs && !s.pages.Grow(&q.lease, s.pages.For(len(q.tokens))) {
+			s.retract(s.victim())
+		}
+	}
+	s.drop(func(q *sequence) bool { return !q.runs })
+}
+
+// victim is the running request whose retraction costs least: the one with the fewest generated
+// tokens, of those the longest prompt, of those the last to arrive. The first in the reverse of
+// that order is never retracted for another, so it comes to its end; and a request that runs alone
+// has room, since it would have been refused at submission.
+func (s *scheduler) victim() (v *sequence) {
+	for _, q := range s.running {
+		if q.runs && (v == nil || cheaper(q, v) < 0) {
+			v = q
+		}
+	}
+	return v
+}
+
+func cheaper(a, b *sequence) int {
+	return cmp.Or(
+		cmp.Compare(a.generated(), b.generated()),
+		cmp.Compare(len(b.Prompt), len(a.Prompt)),
+		cmp.Compare(b.number, a.number),
+	)
+}
+
+// retract ends q's lease and has it wait again before all others, with what it has generated as
+// part of its prompt. What it has computed stays in the prefix cache as long as there is room. The
+// caller removes it from those that run.
+func (s *scheduler) retract(q *sequence) {
+	s.release(q)
+	q.runs, q.computed, q.prefill = false, 0, len(q.tokens)
+	q.retractions++
+	s.retractions++
+	s.waiting.putBack(q)
 }
 
 // admit leases q's cached prefix and pages for the rest, and lets it run. It reports false, with
 // nothing changed, when there is no room now.
 func (s *scheduler) admit(q *sequence) bool {
-	// At least one token is computed, or there would be no logits to answer with.
-	lease, ok := s.pages.Admit("", q.Prompt[:len(q.Prompt)-1], s.pages.For(q.reserve()))
+	need := s.pages.For(s.reserved(q))
+	var lease pages.Lease
+	var ok bool
+	if q.NoReuse {
+		lease, ok = s.pages.AdmitAlone(need)
+	} else {
+		// At least one token is computed, or there would be no logits to answer with.
+		lease, ok = s.pages.Admit(q.Namespace, q.tokens[:len(q.tokens)-1], need)
+	}
 	if !ok {
 		return false
 	}
-	q.lease, q.computed = lease, lease.Shared*s.pages.Size()
+	q.lease, q.computed, q.runs = lease, lease.Shared*s.pages.Size(), true
 	s.promise(q)
 	s.running = append(s.running, q)
 	return true
+}
+
+// reserved is the number of tokens for which q needs room to run. The last token is never computed
+// on. One that was retracted gets room for all, so that it is not for want of its own pages again.
+func (s *scheduler) reserved(q *sequence) int {
+	more := max(0, q.MaxTokens-q.generated()-1)
+	if q.retractions == 0 {
+		more = int(math.Ceil(s.options.Reserve * float64(more)))
+	}
+	return len(q.tokens) + more
 }
 
 // computed notes that a batch is computed: full pages are shared at once.
@@ -108,11 +168,8 @@ func (s *scheduler) release(q *sequence) {
 	s.pages.Release(&q.lease)
 }
 
-// remove drops the sequences for which ended is true from the queues.
-func (s *scheduler) remove(ended func(*sequence) bool) {
-	s.waiting = without(s.waiting, ended)
-	s.running = without(s.running, ended)
-}
+// drop removes those for which ended is true from the requests that run.
+func (s *scheduler) drop(ended func(*sequence) bool) { s.running = without(s.running, ended) }
 
 // without filters in place.
 func without(list []*sequence, drop func(*sequence) bool) []*sequence {
@@ -126,13 +183,22 @@ func without(list []*sequence, drop func(*sequence) bool) []*sequence {
 	return out
 }
 
-// check returns the first broken invariant: those of the pages and of the promises.
+// check returns the first broken invariant: those of the pages, of the promises and of the queues.
 func (s *scheduler) check() error {
 	leases := make([]*pages.Lease, len(s.running))
 	for i, q := range s.running {
 		leases[i] = &q.lease
+		if !q.runs || slices.Contains(s.waiting.list, q) {
+			return fmt.Errorf("serve: request %d of those that run waits", q.number)
+		}
+		if have, want := len(q.lease.Table), s.pages.For(q.computed); have < want {
+			return fmt.Errorf("serve: request %d has %d pages, its computed tokens take %d", q.number, have, want)
+		}
 	}
 	if err := s.pages.Check(leases); err != nil {
+		return err
+	}
+	if err := s.waiting.check(s.options.Passes); err != nil {
 		return err
 	}
 	return s.promises.check(s.running)

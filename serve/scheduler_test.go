@@ -35,6 +35,7 @@ func requests(rng *rand.Rand, n int) []Request {
 	out := make([]Request, n)
 	for i := range out {
 		out[i] = Request{Prompt: join(stems[rng.IntN(len(stems))], random(1+rng.IntN(20))), MaxTokens: 1 + rng.IntN(12)}
+		out[i].Namespace, out[i].NoReuse = [...]string{"", "", "a"}[rng.IntN(3)], rng.IntN(8) == 0
 		switch rng.IntN(4) {
 		case 1:
 			out[i].Sampling = sample.Settings{Temperature: 0.8, TopK: 20, TopP: 0.9, Seed: uint64(i)}
@@ -81,8 +82,16 @@ func expected(r Request) answerOf {
 	}
 }
 
-// start makes a core on a fake, and a func that submits to it as an engine does.
-func start(t *testing.T, f *fake, o Options) (*core, func(ctx context.Context, r Request) <-chan outcome) {
+// hashesOf are the hashes of a request's prompt, as an engine makes them.
+func hashesOf(e Executor, o Options, r Request) []uint64 {
+	if !o.PrefixCache || r.NoReuse {
+		return nil
+	}
+	return pages.Hashes(r.Namespace, r.Prompt, e.Shape().PageSize)
+}
+
+// start makes a core on an executor, and a func that submits to it as an engine does.
+func start(t *testing.T, f Executor, o Options) (*core, func(ctx context.Context, r Request) <-chan outcome) {
 	t.Helper()
 	o, err := o.complete()
 	if err != nil {
@@ -91,15 +100,13 @@ func start(t *testing.T, f *fake, o Options) (*core, func(ctx context.Context, r
 	c := newCore(f, o)
 	return c, func(ctx context.Context, r Request) <-chan outcome {
 		t.Helper()
-		if err := r.check(f.shape); err != nil {
+		if err := r.check(f.Shape()); err != nil {
 			t.Fatal(err)
 		}
 		done := make(chan outcome, 1)
-		var hashes []uint64
-		if o.PrefixCache {
-			hashes = pages.Hashes("", r.Prompt, f.shape.PageSize)
+		if err := c.submit(newSequence(ctx, r, hashesOf(f, o, r), done)); err != nil {
+			t.Fatal(err)
 		}
-		c.submit(newSequence(ctx, r, hashes, done))
 		return done
 	}
 }
@@ -111,7 +118,10 @@ func TestInvariantsUnderPressure(t *testing.T) {
 	for seed := range uint64(24) {
 		rng := rand.New(rand.NewPCG(seed, 5))
 		f := newFake(110/[]int{1, 2, 4}[seed%3], []int{1, 2, 4}[seed%3])
-		c, submit := start(t, f, Options{PrefixCache: seed%4 != 3, BatchTokens: 40, Chunk: 16})
+		c, submit := start(t, f, Options{
+			PrefixCache: seed%4 != 3, BatchTokens: 40, Chunk: 16, Policy: Policies()[seed%5], Passes: 1 + rng.IntN(20),
+			Reserve: 0.01 + 0.99*rng.Float64(), Eviction: pages.Evictions()[rng.IntN(3)],
+		})
 		type open struct {
 			Request
 			done   <-chan outcome
@@ -127,6 +137,11 @@ func TestInvariantsUnderPressure(t *testing.T) {
 			}
 		}
 		for _, r := range requests(rng, 40) {
+			if n := len(c.scheduler.running); n > 0 && rng.IntN(4) == 0 { // retracted without need
+				q := c.scheduler.running[rng.IntN(n)]
+				c.scheduler.retract(q)
+				c.scheduler.drop(func(r *sequence) bool { return q == r })
+			}
 			ctx, cancel := context.WithCancel(context.Background())
 			all = append(all, open{r, submit(ctx, r), cancel})
 			for range rng.IntN(3) {
@@ -138,7 +153,7 @@ func TestInvariantsUnderPressure(t *testing.T) {
 		}
 		for steps := 0; !c.scheduler.idle(); steps++ {
 			if steps > 5000 {
-				t.Fatalf("seed %d: %d waiting and %d running requests do not end", seed, len(c.scheduler.waiting), len(c.scheduler.running))
+				t.Fatalf("seed %d: %d waiting and %d running requests do not end", seed, len(c.scheduler.waiting.list), len(c.scheduler.running))
 			}
 			step()
 		}
@@ -217,7 +232,7 @@ func TestFollowingIsCheap(t *testing.T) {
 	}
 	steps, visits := 0, 0
 	for ; !c.scheduler.idle(); steps++ {
-		visits += min(window, len(c.scheduler.waiting))
+		visits += min(window, len(c.scheduler.waiting.list))
 		if err := c.step(); err != nil {
 			t.Fatal(err)
 		}

@@ -15,6 +15,7 @@ type core struct {
 	scheduler *scheduler
 	sampler   sample.Sampler
 	stats     Stats
+	pace      pace
 
 	// of one step
 	segments []Segment
@@ -27,15 +28,11 @@ func newCore(e Executor, o Options) *core {
 	return &core{executor: e, scheduler: newScheduler(o, e.Shape())}
 }
 
-func (c *core) submit(q *sequence) {
-	q.result.Submitted = c.executor.Now()
-	c.scheduler.submit(q)
-}
-
-// step drops aborted requests, computes one batch and finishes what is complete. An error is the
-// executor's.
+// step drops aborted requests and those that waited too long, computes one batch and finishes what
+// is complete. An error is the executor's.
 func (c *core) step() error {
 	c.abort()
+	c.expire()
 	batch := c.scheduler.plan()
 	if len(batch) == 0 {
 		return nil
@@ -46,23 +43,21 @@ func (c *core) step() error {
 	}
 	c.scheduler.computed(batch)
 	c.answer(batch, logits)
-	c.scheduler.remove(func(q *sequence) bool { return q.result.Finish != "" })
+	c.scheduler.drop(func(q *sequence) bool { return q.result.Finish != "" })
 	return nil
 }
 
 // extend has the executor compute a batch.
 func (c *core) extend(batch []part) (logits [][]float32, err error) {
 	c.stats.Steps++
-	now := c.executor.Now()
+	now, tokens := c.executor.Now(), 0
 	c.segments = c.segments[:0]
 	for _, p := range batch {
 		q := p.sequence
 		if q.result.Scheduled.IsZero() {
-			q.result.Scheduled, q.result.Cached = now, q.computed
-			c.stats.PromptTokens += len(q.Prompt)
-			c.stats.CachedTokens += q.computed
+			c.begun(q, now)
 		}
-		c.stats.ComputedTokens += p.tokens
+		tokens += p.tokens
 		end := q.computed + p.tokens
 		segment := Segment{Tokens: q.tokens[q.computed:end], Start: q.computed, Pages: q.lease.Table}
 		if end == len(q.tokens) {
@@ -70,7 +65,10 @@ func (c *core) extend(batch []part) (logits [][]float32, err error) {
 		}
 		c.segments = append(c.segments, segment)
 	}
-	return c.executor.Extend(c.segments)
+	c.stats.ComputedTokens += tokens
+	logits, err = c.executor.Extend(c.segments)
+	c.pace.add(tokens, c.executor.Now().Sub(now))
+	return logits, err
 }
 
 // answer gives each sequence that has come to its end its label logits or its next token.
@@ -154,13 +152,16 @@ func (c *core) next(q *sequence, token int32) {
 
 // abort ends the requests whose callers are gone.
 func (c *core) abort() {
-	c.scheduler.remove(func(q *sequence) bool {
+	gone := func(q *sequence) bool {
 		err := q.ctx.Err()
 		if err != nil {
+			c.stats.Aborted++
 			c.finish(q, FinishAbort, err)
 		}
 		return err != nil
-	})
+	}
+	c.scheduler.waiting.remove(gone)
+	c.scheduler.drop(gone)
 }
 
 // finish releases what q holds and delivers its result.
@@ -172,13 +173,4 @@ func (c *core) finish(q *sequence, why Finish, err error) {
 	q.result.Finish, q.result.End = why, c.executor.Now()
 	c.stats.Requests++
 	q.done <- outcome{q.result, err}
-}
-
-// now completes the counters.
-func (c *core) now() Stats {
-	s := c.stats
-	s.Waiting, s.Running = len(c.scheduler.waiting), len(c.scheduler.running)
-	n := c.scheduler.pages.Counts()
-	s.FreePages, s.TreePages, s.EvictedPages = n.Free, n.Tree, n.Evicted
-	return s
 }

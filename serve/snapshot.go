@@ -1,0 +1,93 @@
+package serve
+
+import (
+	"slices"
+	"time"
+
+	"slimlab/serve/pages"
+)
+
+// Snapshot is what an engine is doing at one moment.
+type Snapshot struct {
+	Now      time.Time // by the executor's clock
+	Stats    Stats
+	Requests []RequestState // those that run, in order of admission, then those that wait, in order
+	LeftOut  int            // requests beyond the number that was asked for
+	Tree     pages.Tree
+}
+
+// State says what a request is doing.
+type State string
+
+const (
+	StateWaiting   State = "waiting"   // for its first admission
+	StateFollowing State = "following" // waits for a prefix that another request is computing
+	StatePrefill   State = "prefill"   // some of the tokens that it was admitted with are computed
+	StateDecode    State = "decode"    // generates
+	StateRetracted State = "retracted" // waits to go on
+)
+
+// RequestState is one request of a snapshot.
+type RequestState struct {
+	Number      int // of its arrival, from 0
+	State       State
+	Following   int // the number of the request that computes its prefix, with StateFollowing
+	Namespace   string
+	NoReuse     bool
+	Prompt      int // tokens
+	Cached      int // of the prompt, found in the cache when it was first scheduled
+	Computed    int // of the tokens so far, keys and values that are there
+	Prefill     int // tokens to compute before it generates: StatePrefill is at Computed of Prefill
+	Generated   int
+	MaxTokens   int
+	Pages       int
+	SharedPages int // of which are the tree's
+	Passes      int // how often a later request was admitted before it
+	Retractions int
+	Submitted   time.Time
+}
+
+// snapshot describes at most so many requests and so many nodes of the tree.
+func (c *core) snapshot(most int) Snapshot {
+	s := c.scheduler
+	most = max(0, most)
+	out := Snapshot{Now: c.executor.Now(), Stats: c.now(), Tree: s.pages.Tree(most)}
+	leaders := map[uint64]int{}                    // by promised page
+	for _, q := range slices.Backward(s.running) { // of several the first that was admitted
+		for _, h := range q.hashes[q.kept:] {
+			leaders[h] = q.number
+		}
+	}
+	total := len(s.running) + len(s.waiting.list)
+	for _, list := range [][]*sequence{s.running, s.waiting.list} {
+		for _, q := range list[:min(len(list), most-len(out.Requests))] {
+			r := q.describe()
+			if !q.runs && s.stillFollows(q) {
+				r.State, r.Following = StateFollowing, leaders[q.hashes[q.awaited-1]]
+			}
+			out.Requests = append(out.Requests, r)
+		}
+	}
+	out.LeftOut = total - len(out.Requests)
+	return out
+}
+
+// describe is the state of a request by itself.
+func (q *sequence) describe() RequestState {
+	r := RequestState{
+		Number: q.number, State: StateWaiting, Namespace: q.Namespace, NoReuse: q.NoReuse,
+		Prompt: len(q.Prompt), Cached: q.result.Cached, Computed: q.computed, Prefill: q.prefill,
+		Generated: q.generated(), MaxTokens: q.MaxTokens,
+		Pages: len(q.lease.Table), SharedPages: q.lease.Shared,
+		Passes: q.passes, Retractions: q.retractions, Submitted: q.result.Submitted,
+	}
+	switch {
+	case q.runs && q.decodes():
+		r.State = StateDecode
+	case q.runs:
+		r.State = StatePrefill
+	case q.retractions > 0:
+		r.State = StateRetracted
+	}
+	return r
+}
