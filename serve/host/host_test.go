@@ -2,10 +2,8 @@ package host
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"math/rand/v2"
-	"reflect"
 	"slices"
 	"testing"
 
@@ -89,51 +87,6 @@ func answers(t *testing.T, m *model.Model, h Options, o serve.Options, rs []serv
 		out[i] = answerOf{r.Tokens, r.LabelLogits, r.Finish}
 	}
 	return out
-}
-
-// TestAnswersDoNotDependOnTheEngine is the engine's first promise: cache on or off, page size,
-// chunk, batch and pressure change no token and no bit of a logit.
-func TestAnswersDoNotDependOnTheEngine(t *testing.T) {
-	m := tinyModel(t)
-	rs := requests(rand.New(rand.NewPCG(1, 2)), 24)
-	shared := serve.Defaults()
-	variants := map[string]struct {
-		host   Options
-		engine serve.Options
-	}{
-		"cache off":      {},
-		"cache on":       {engine: shared},
-		"page 1":         {Options{PageSize: 1}, shared},
-		"page 4":         {Options{PageSize: 4}, shared},
-		"page 64":        {Options{PageSize: 64}, shared},
-		"chunk 1":        {engine: serve.Options{PrefixCache: true, Chunk: 1}},
-		"chunk 7":        {Options{PageSize: 2}, serve.Options{PrefixCache: true, Chunk: 7}},
-		"small batches":  {engine: serve.Options{PrefixCache: true, BatchTokens: 13}},
-		"pressure":       {Options{PageSize: 4, Pages: 27}, shared},
-		"three at once":  {engine: serve.Options{PrefixCache: true, Running: 3}},
-		"pressure alone": {host: Options{PageSize: 4, Pages: 27}},
-	}
-	for _, format := range []kernels.KVFormat{kernels.KVBFloat16, kernels.KVFloat32, kernels.KVInt8, kernels.KVInt4, kernels.KVK8V4} {
-		var want []answerOf
-		for i := range rs {
-			want = append(want, answers(t, m, Options{KV: format}, serve.Options{}, rs[i:i+1])...)
-		}
-		for name, o := range variants {
-			o.host.KV = format
-			if format != kernels.KVFloat32 && o.host.PageSize == 1 {
-				continue
-			}
-			t.Run(fmt.Sprint(format, "/", name), func(t *testing.T) {
-				if got := answers(t, m, o.host, o.engine, rs); !reflect.DeepEqual(got, want) {
-					for i := range got {
-						if !reflect.DeepEqual(got[i], want[i]) {
-							t.Fatalf("request %d: %v, alone %v", i, got[i], want[i])
-						}
-					}
-				}
-			})
-		}
-	}
 }
 
 // TestGreedyEqualsForward checks the engine against the model's plain forward pass.

@@ -1,0 +1,138 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"testing"
+
+	"slimlab/kernels"
+	"slimlab/model"
+	"slimlab/model/weight"
+	"slimlab/serve"
+)
+
+// rounded is the tiny model with linear layers of integers, rounded to nearest.
+func rounded(t *testing.T, f weight.Format) *model.Model {
+	t.Helper()
+	m := tinyModel(t)
+	largest := float32(int(1)<<(f.Bits-1) - 1)
+	for _, l := range m.Linears() {
+		data := l.Weight.(*weight.Dense).Data
+		e := weight.Encoding{Format: f, Out: l.Out, In: l.In, Scale: make([]float32, l.Out)}
+		codes := make([]byte, len(data))
+		for o := range e.Scale {
+			row := data[o*l.In : (o+1)*l.In]
+			for _, v := range row {
+				e.Scale[o] = max(e.Scale[o], v/largest, -v/largest)
+			}
+			for i, v := range row {
+				codes[o*l.In+i] = byte(int8(v / e.Scale[o]))
+			}
+		}
+		w, err := weight.New(e, codes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Weight = w
+	}
+	m.Changed()
+	return m
+}
+
+// whole is all of an answer that must not depend on the engine.
+type whole struct {
+	answerOf
+	LogP []float32
+}
+
+// serveAll answers requests together on a new engine.
+func serveAll(t *testing.T, m *model.Model, h Options, o serve.Options, rs []serve.Request) ([]whole, serve.Stats) {
+	t.Helper()
+	e, err := NewEngine(m, h, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	results, err := e.DoAll(context.Background(), rs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := make([]whole, len(results))
+	for i, r := range results {
+		out[i] = whole{answerOf{r.Tokens, r.LabelLogits, r.Finish}, r.LogP}
+	}
+	stats, err := e.Stats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out, stats
+}
+
+// TestAnswersDoNotDependOnTheEngine is the engine's first promise: cache on or off, page size,
+// chunk, batch, order, pressure and retraction change no token and no bit of a logit or a
+// log-probability, whatever the formats of the weights and of the KV cache.
+func TestAnswersDoNotDependOnTheEngine(t *testing.T) {
+	rs := requests(rand.New(rand.NewPCG(1, 2)), 24)
+	for i := range rs {
+		rs[i].LogP, rs[i].MaxTokens = len(rs[i].Labels) == 0, rs[i].MaxTokens*3
+		rs[i].Namespace, rs[i].NoReuse = [...]string{"", "a"}[i%7/6], i%9 == 8
+	}
+	shared := serve.Defaults()
+	chunk := func(n int) serve.Options { return serve.Options{PrefixCache: true, Chunk: n} }
+	// Prompts and answers take up to 32 pages of 4.
+	retracted := serve.Options{PrefixCache: true, Reserve: 0.01}
+	variants := []struct {
+		name   string
+		host   Options
+		engine serve.Options
+	}{
+		{"cache off", Options{}, serve.Options{}},
+		{"cache on", Options{}, shared},
+		{"page 1", Options{PageSize: 1}, shared},
+		{"page 4", Options{PageSize: 4}, shared},
+		{"page 64", Options{PageSize: 64}, shared},
+		{"chunk 1", Options{}, chunk(1)},
+		{"chunk 7", Options{PageSize: 2}, chunk(7)},
+		{"chunk 64", Options{PageSize: 16}, chunk(64)},
+		{"small batches", Options{}, serve.Options{PrefixCache: true, BatchTokens: 13}},
+		{"three at once", Options{}, serve.Options{PrefixCache: true, Running: 3, Policy: serve.SRPF}},
+		{"crowded", Options{PageSize: 4, Pages: 33}, serve.Options{PrefixCache: true, Eviction: "slru"}},
+		{"crowded, cache off", Options{PageSize: 4, Pages: 33}, serve.Options{Policy: serve.FCFS}},
+		{"retracted", Options{PageSize: 4, Pages: 50}, retracted},
+		{"retracted, small pages", Options{PageSize: 2, Pages: 80}, retracted},
+		{"retracted, cache off", Options{PageSize: 4, Pages: 50}, serve.Options{Reserve: 0.01}},
+	}
+	weights := map[string]*model.Model{
+		"float32": tinyModel(t),
+		"w8a8":    rounded(t, weight.Format{Bits: 8, Activations: weight.Token}),
+		"w4a16":   rounded(t, weight.Format{Bits: 4}),
+	}
+	for name, m := range weights {
+		for _, kv := range []kernels.KVFormat{kernels.KVBFloat16, kernels.KVFloat32, kernels.KVInt8, kernels.KVInt4, kernels.KVK8V4, kernels.KVK16V8, kernels.KVK4V16} {
+			var want []whole
+			for i := range rs {
+				alone, _ := serveAll(t, m, Options{KV: kv}, serve.Options{}, rs[i:i+1])
+				want = append(want, alone...)
+			}
+			for _, v := range variants {
+				v.host.KV = kv
+				if kv != kernels.KVFloat32 && v.host.PageSize == 1 {
+					continue // the format has no such pages
+				}
+				t.Run(fmt.Sprint(name, "/", kv, "/", v.name), func(t *testing.T) {
+					got, stats := serveAll(t, m, v.host, v.engine, rs)
+					for i := range got {
+						if !reflect.DeepEqual(got[i], want[i]) {
+							t.Fatalf("request %d: %v, alone %v", i, got[i], want[i])
+						}
+					}
+					if (stats.Retractions > 0) != (v.engine.Reserve != 0) {
+						t.Errorf("%d retractions", stats.Retractions)
+					}
+				})
+			}
+		}
+	}
+}
