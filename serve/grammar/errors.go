@@ -1,0 +1,39 @@
+package grammar
+
+import "fmt"
+
+// Unsupported is a keyword that the output cannot be held to, or not as it stands there. A schema
+// with one is refused as a whole.
+type Unsupported struct {
+	Path    string // JSON pointer of the schema that has the keyword
+	Keyword string
+	Reason  string // "" where the keyword is not supported at all
+}
+
+func (e *Unsupported) Error() string {
+	if e.Reason == "" {
+		return fmt.Sprintf("JSON Schema at %q: the keyword %q is not supported", e.Path, e.Keyword)
+	}
+	return fmt.Sprintf("JSON Schema at %q: %q is not supported there: %s", e.Path, e.Keyword, e.Reason)
+}
+
+// Invalid is a keyword whose value is not what JSON Schema expects.
+type Invalid struct {
+	Path    string
+	Keyword string
+	Problem string
+}
+
+func (e *Invalid) Error() string {
+	return fmt.Sprintf("JSON Schema at %q: %q: %s", e.Path, e.Keyword, e.Problem)
+}
+
+// LimitError is a limit of this package that a constraint would pass.
+type LimitError struct {
+	What  string
+	Limit int
+}
+
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("the constraint is too large: %s passed the limit of %d", e.What, e.Limit)
+}

@@ -1,0 +1,197 @@
+package grammar
+
+import "slices"
+
+// mask is a set of tokens: a list where they are few, else bits.
+type mask struct {
+	ids  []int32
+	bits []uint64
+}
+
+func newMask(ids []int32, tokens int) mask {
+	words := (tokens + 63) / 64
+	if len(ids) <= words {
+		return mask{ids: slices.Clone(ids)}
+	}
+	m := mask{bits: make([]uint64, words)}
+	for _, n := range ids {
+		m.bits[n>>6] |= 1 << (n & 63)
+	}
+	return m
+}
+
+// into adds the set to bits.
+func (m mask) into(bits []uint64) {
+	for _, n := range m.ids {
+		bits[n>>6] |= 1 << (n & 63)
+	}
+	for i, word := range m.bits {
+		bits[i] |= word
+	}
+}
+
+func (m mask) bytes() int { return 4*len(m.ids) + 8*len(m.bits) + 64 }
+
+// maxMaskBytes bounds the masks that a grammar keeps.
+const maxMaskBytes = 64 << 20
+
+// maskCache keeps masks of a grammar for the vocabulary that was used last.
+type maskCache struct {
+	vocabulary *Vocabulary
+	masks      [len(lengths)]map[id]mask
+	limited    [len(lengths)]map[id]id // terms as tokens of a group can see them
+	plain      map[id]bool
+	bytes      int
+	states     [256]id // of a walk, by depth
+	found      []int32
+}
+
+func (c *maskCache) reset(v *Vocabulary) {
+	*c = maskCache{vocabulary: v, plain: map[id]bool{}}
+	for g := range c.masks {
+		c.masks[g], c.limited[g] = map[id]mask{}, map[id]id{}
+	}
+}
+
+// allowed adds the tokens that may come in a state to bits.
+//
+// Tokens are looked at in groups by length. For a group, counts in the state that are greater than
+// the longest token are as good as no bound, so that most states of a text of bounded length are
+// one state to it, and have one mask.
+func (g *Grammar) allowed(v *Vocabulary, state id, bits []uint64) error {
+	c := &g.masks
+	if c.vocabulary != v || c.bytes > maxMaskBytes {
+		c.reset(v)
+	}
+	for i := range v.groups {
+		t := g.limit(state, i)
+		m, ok := c.masks[i][t]
+		if !ok {
+			m = g.walk(&v.groups[i], t, len(v.tokens))
+			if g.pool.err != nil {
+				return g.pool.err
+			}
+			c.masks[i][t] = m
+			c.bytes += m.bytes()
+		}
+		m.into(bits)
+	}
+	return g.pool.err
+}
+
+// walk finds the tokens of a group that may come in a state.
+func (g *Grammar) walk(of *group, state id, tokens int) mask {
+	c := &g.masks
+	c.found = c.found[:0]
+	plain := len(of.plain.ids) > 0 && g.plainForever(state)
+	if !plain {
+		g.walkTrie(&of.plain, state)
+	}
+	g.walkTrie(&of.other, state)
+	if !plain {
+		return newMask(c.found, tokens)
+	}
+	m := mask{bits: make([]uint64, (tokens+63)/64)}
+	of.all.into(m.bits)
+	mask{ids: c.found}.into(m.bits)
+	if len(c.found)+len(of.plain.ids) <= len(m.bits) {
+		return mask{ids: append(slices.Clone(c.found), of.plain.ids...)}
+	}
+	return m
+}
+
+func (g *Grammar) walkTrie(t *trie, state id) {
+	p, c := g.pool, &g.masks
+	states := &c.states
+	for i := 0; i < len(t.nodes); {
+		n := &t.nodes[i]
+		from := state
+		if n.depth > 0 {
+			from = states[n.depth-1]
+		}
+		var next id
+		if row := p.rows[from]; row != nil {
+			next = row[p.classOf[n.byte]]
+		} else {
+			next = unknown
+		}
+		if next == unknown {
+			next = p.step(from, n.byte)
+		}
+		if next == none {
+			i = int(n.end)
+			continue
+		}
+		states[n.depth] = next
+		c.found = append(c.found, t.ids[n.first:n.last]...)
+		i++
+	}
+}
+
+// maxPlainStates bounds the states that plainForever looks at.
+const maxPlainStates = 512
+
+// plainForever says whether any plain characters may come in a state, however many: then all plain
+// tokens are allowed there and need no walk.
+func (g *Grammar) plainForever(state id) bool {
+	p, c := g.pool, &g.masks
+	if known, ok := c.plain[state]; ok {
+		return known
+	}
+	// Pairs of a state and of what the bytes of a character still need.
+	type pair struct{ state, character id }
+	start := pair{state, p.plain}
+	seen := map[pair]bool{start: true}
+	queue := []pair{start}
+	for len(queue) > 0 {
+		at := queue[0]
+		queue = queue[1:]
+		for class := range p.sample {
+			character := p.stepClass(at.character, uint8(class))
+			if character == none {
+				continue
+			}
+			next := p.stepClass(at.state, uint8(class))
+			if next == none || len(seen) > maxPlainStates {
+				c.plain[state] = false
+				return false
+			}
+			if to := (pair{next, character}); !seen[to] {
+				seen[to] = true
+				queue = append(queue, to)
+			}
+		}
+	}
+	c.plain[state] = true
+	return true
+}
+
+// limit is a state as tokens of a group can see it: counts beyond the group's longest token are no
+// bounds.
+func (g *Grammar) limit(n id, group int) id {
+	c := &g.masks
+	if known, ok := c.limited[group][n]; ok {
+		return known
+	}
+	p := g.pool
+	t, now := p.terms[n], n
+	longest := int64(lengths[group])
+	switch t.kind {
+	case kindSequence:
+		now = p.then(g.limit(t.a, group), g.limit(t.b, group))
+	case kindChoice:
+		parts := make([]id, len(t.args))
+		for i, arg := range t.args {
+			parts[i] = g.limit(arg, group)
+		}
+		now = p.choice(parts...)
+	case kindRepeat:
+		lo, hi := min(t.lo, longest+1), t.hi
+		if hi > longest {
+			hi = forever
+		}
+		now = p.repeat(g.limit(t.a, group), lo, hi)
+	}
+	c.limited[group][n] = now
+	return now
+}
