@@ -13,19 +13,23 @@ type Segment struct {
 	// absolute position of the first token; positions before it are in the pages already
 	Start int
 	Pages []int32 // the sequence's page table: position p is in page Pages[p/PageSize]
+	Last  int     // Extend returns the states of so many last tokens; 0 is 1
 }
+
+// last is the number of tokens whose states are asked for.
+func (seg *Segment) last() int { return max(1, seg.Last) }
 
 // Extender is scratch memory for extending sequences; one per goroutine. Buffers are reused from
 // call to call.
 type Extender struct {
-	x, last   []float32 // residual stream of all rows, and of the segments' last rows
+	x, last   []float32 // residual stream of all rows, and of those that are asked for
 	w         workspace
 	all, ends rows
 	reach     int // positions that the rotation table must hold
 }
 
-// rows is what is known of the rows of a buffer: all rows of a step, or the last of each segment
-// alone.
+// rows is what is known of the rows of a buffer: all rows of a step, or those at the end of each
+// segment that are asked for.
 type rows struct {
 	positions []int32
 	segments  []kernels.KVSegment
@@ -60,9 +64,10 @@ func NewExtender(c Config, tokens int) *Extender {
 }
 
 // Extend runs the new tokens of all segments through m in one pass, writes their keys and values
-// into the pool, and returns the final normed hidden states [segments, hidden] of each segment's
-// last token, valid until the next call. A segment's bits do not depend on the others. The caller
-// computes logits with Model.Logits, or for a few labels only with LabelLogits.
+// into the pool, and returns the final normed hidden states [rows, hidden] of each segment's last
+// token, or of its Last ones, valid until the next call. A segment's bits do not depend on the
+// others, nor a token's on how many are asked for. The caller computes logits with Model.Logits, or
+// for a few labels only with LabelLogits.
 //
 // A segment may continue another of the same call, as all keys and values of a layer are written
 // before any query reads them. An empty segment, a position beyond MaxPositions or the page table,
@@ -76,15 +81,16 @@ func (e *Extender) Extend(m *Model, pool *KVPool, segments []Segment) (hidden []
 	for layer := range final {
 		e.layer(m, pool, layer)
 	}
-	// Of the last layer only the keys and values of every row are needed, and the segments' last
-	// rows.
+	// Of the last layer only the keys and values of every row are needed, and the rows that are
+	// asked for.
 	e.store(m, pool, final, false)
-	n, d := len(segments), m.Hidden
+	n, d := len(e.ends.positions), m.Hidden
 	last, normed := sized(&e.last, n*d), e.w.normed
-	for i, a := range e.all.segments {
-		end := a.Row + a.Rows - 1 // at least i: no row is overwritten before it is read
-		copy(last[i*d:(i+1)*d], e.x[end*d:(end+1)*d])
-		copy(normed[i*d:(i+1)*d], normed[end*d:(end+1)*d])
+	for i, to := range e.ends.segments {
+		all := e.all.segments[i]
+		from := all.Row + all.Rows - to.Rows // at least to.Row: no row is overwritten before it is read
+		copy(last[to.Row*d:(to.Row+to.Rows)*d], e.x[from*d:])
+		copy(normed[to.Row*d:(to.Row+to.Rows)*d], normed[from*d:])
 	}
 	m.Blocks[final].Q.mulT(sized(&e.w.q, n*m.Layers[final].Heads*m.HeadDim), normed[:n*d], n)
 	e.attend(m, pool, final, last, &e.ends)
@@ -132,7 +138,7 @@ func (e *Extender) begin(m *Model, pool *KVPool, segments []Segment) {
 		seg.check(i, &m.Config, pool)
 		end := seg.Start + len(seg.Tokens)
 		e.all.add(seg.Pages, len(seg.Tokens), seg.Start)
-		e.ends.add(seg.Pages, 1, end-1)
+		e.ends.add(seg.Pages, seg.last(), end-seg.last())
 		e.reach = max(e.reach, end)
 	}
 	sized(&e.x, len(e.all.positions)*m.Hidden)
@@ -145,6 +151,9 @@ func (seg Segment) check(i int, c *Config, pool *KVPool) {
 	end := seg.Start + len(seg.Tokens)
 	if len(seg.Tokens) == 0 || seg.Start < 0 || end > c.MaxPositions {
 		panic(fmt.Sprintf("model: segment %d has positions %d to %d, expected at least one within 0 to %d", i, seg.Start, end-1, c.MaxPositions-1))
+	}
+	if seg.Last < 0 || seg.Last > len(seg.Tokens) {
+		panic(fmt.Sprintf("model: segment %d asks for the states of %d of its %d tokens", i, seg.Last, len(seg.Tokens)))
 	}
 	if len(seg.Pages)*pool.PageSize < end {
 		panic(fmt.Sprintf("model: segment %d ends at position %d, its %d pages of %d hold %d", i, end-1, len(seg.Pages), pool.PageSize, len(seg.Pages)*pool.PageSize))
