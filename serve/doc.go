@@ -16,6 +16,9 @@
 // has its pages reserved, so that it runs to its end; where Options reserve fewer, a request can be
 // retracted for want of pages and goes on later with the same answer, and all come to their ends
 // all the same. The requests that may wait are bounded in number, tokens and time, if Options say
-// so. A caller that leaves frees all that its request holds within a step. The engine leaves out
-// HTTP, chat templates and speculative decoding.
+// so. A caller that leaves frees all that its request holds within a step.
+//
+// A Constraint says which tokens may come next; package sample chooses among them, by a request's
+// settings. PromptLogP tells what the model expects in the places of a prompt's tokens. The engine
+// leaves out HTTP, chat templates, grammars and speculative decoding.
 package serve

@@ -81,7 +81,7 @@ func TestCancelAndClose(t *testing.T) {
 	e := engine(t, newFake(100, 4), Defaults())
 	ctx, cancel := context.WithCancel(context.Background())
 	got := 0
-	result, err := e.Do(ctx, Request{Prompt: ids(1, 5), MaxTokens: 200, OnToken: func(int32) {
+	result, err := e.Do(ctx, Request{Prompt: ids(1, 5), MaxTokens: 200, OnToken: func(Token) {
 		if got++; got == 3 {
 			cancel()
 		}
@@ -213,7 +213,7 @@ func TestBrokenExecutor(t *testing.T) {
 		}
 	}
 	panics := engine(t, newFake(100, 4), Defaults())
-	_, err := panics.Do(context.Background(), Request{Prompt: ids(1, 5), MaxTokens: 1, OnToken: func(int32) { panic("no more paper") }})
+	_, err := panics.Do(context.Background(), Request{Prompt: ids(1, 5), MaxTokens: 1, OnToken: func(Token) { panic("no more paper") }})
 	if err == nil || !strings.Contains(err.Error(), "no more paper") {
 		t.Errorf("a panic on the engine's goroutine gives %v", err)
 	}

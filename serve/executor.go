@@ -10,9 +10,9 @@ type Executor interface {
 	// simulated executor's clock moves in Extend.
 	Now() time.Time
 	// Extend computes the new tokens of all segments in one batch and keeps their keys and values
-	// in their pages. It returns, for each segment, the logits after its last token that it asks
-	// for, or nil. They are valid until the next call; until then the caller may write to them.
-	// After an error the engine ends.
+	// in their pages. It returns, for each segment, the logits that it asks for, or nil. They are
+	// valid until the next call; until then the caller may write to them. After an error the engine
+	// ends.
 	Extend(batch []Segment) (logits [][]float32, err error)
 }
 
@@ -30,6 +30,14 @@ type Segment struct {
 	// absolute position of the first token; what is before it is in the pages already
 	Start  int
 	Pages  []int32 // the sequence's page table: position p is in page Pages[p/PageSize]
-	Logits bool    // return the logits of the whole vocabulary
-	Labels []int32 // or, unless it is empty, those of these tokens
+	Logits bool    // return the logits of the whole vocabulary after the last token
+	Rows   int     // with Logits: after each of so many last tokens, [rows, vocabulary]; 0 is 1
+	Labels []int32 // or, unless it is empty, return those of these tokens after the last token
+
+	// Each, unless it is nil, is given the logits of the whole vocabulary after each token from
+	// number From on, in order, before Extend returns: a few rows [rows, vocabulary] at a time, so
+	// that however many are asked for, few exist at once. The first of them is that after token
+	// number first. It may write to them, and must not keep them.
+	From int
+	Each func(first int, rows []float32)
 }

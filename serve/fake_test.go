@@ -18,9 +18,13 @@ type fake struct {
 	clock time.Time
 	begun time.Time
 
-	name  func(first []int32) string // of a sequence by its beginning, for the log
-	log   strings.Builder            // of batches
-	fail  error
+	name func(first []int32) string // of a sequence by its beginning, for the log
+	log  strings.Builder            // of batches
+	fail error
+	each int // rows that were given to Each
+
+	largest, most int // batch in tokens, and in rows of logits that are returned
+
 	spoil func(sequence []int32, logits []float32) // changes logits; may be nil
 }
 
@@ -53,6 +57,7 @@ func (f *fake) Extend(batch []Segment) ([][]float32, error) {
 	logits := make([][]float32, len(batch))
 	f.clock = f.clock.Add(stepTime)
 	var parts []string
+	tokens, rows := 0, 0
 	for i, s := range batch {
 		f.clock = f.clock.Add(time.Duration(len(s.Tokens)) * tokenTime)
 		for j, token := range s.Tokens {
@@ -60,6 +65,9 @@ func (f *fake) Extend(batch []Segment) ([][]float32, error) {
 			f.pages[s.Pages[p/f.shape.PageSize]][p%f.shape.PageSize] = token
 		}
 		end := s.Start + len(s.Tokens)
+		if tokens += len(s.Tokens); s.Logits {
+			rows += max(1, s.Rows)
+		}
 		sequence := make([]int32, end)
 		for p := range sequence {
 			sequence[p] = f.pages[s.Pages[p/f.shape.PageSize]][p%f.shape.PageSize]
@@ -67,19 +75,36 @@ func (f *fake) Extend(batch []Segment) ([][]float32, error) {
 		if f.name != nil {
 			parts = append(parts, fmt.Sprintf("%s %d-%d", f.name(sequence), s.Start, end))
 		}
-		whole := fakeLogits(sequence, f.shape.Vocabulary)
-		if f.spoil != nil {
-			f.spoil(sequence, whole)
+		after := func(end int) []float32 {
+			whole := fakeLogits(sequence[:end], f.shape.Vocabulary)
+			if f.spoil != nil {
+				f.spoil(sequence[:end], whole)
+			}
+			return whole
+		}
+		if s.Each != nil {
+			f.each += len(s.Tokens) - s.From
+			for j := s.From; j < len(s.Tokens); j += 3 {
+				var rows []float32
+				for row := j; row < min(j+3, len(s.Tokens)); row++ {
+					rows = append(rows, after(s.Start+row+1)...)
+				}
+				s.Each(j, rows)
+			}
 		}
 		switch {
 		case s.Logits:
-			logits[i] = whole
+			for row := end - max(1, s.Rows); row < end; row++ {
+				logits[i] = append(logits[i], after(row+1)...)
+			}
 		case len(s.Labels) > 0:
+			whole := after(end)
 			for _, l := range s.Labels {
 				logits[i] = append(logits[i], whole[l])
 			}
 		}
 	}
+	f.largest, f.most = max(f.largest, tokens), max(f.most, rows)
 	if f.name != nil {
 		fmt.Fprintf(&f.log, "%dms %s\n", f.since(), strings.Join(parts, ", "))
 	}

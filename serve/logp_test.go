@@ -3,6 +3,7 @@ package serve
 import (
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -10,8 +11,9 @@ import (
 )
 
 // TestLogProbabilities: each chosen token, the stop token included, has the log-probability of a
-// softmax in float64 over the logits that it was chosen from, at the request's temperature; asking
-// changes no token, and who does not ask has none.
+// softmax in float64 over the logits as they were given, or at the request's temperature where that
+// is asked for, and so have the likeliest beside it; asking changes no token, and who does not ask
+// has none.
 func TestLogProbabilities(t *testing.T) {
 	f := newFake(100, 4)
 	seen := map[string][]float32{}
@@ -29,9 +31,12 @@ func TestLogProbabilities(t *testing.T) {
 	}
 	requests = append(requests, requests[1])
 	requests[4].Stop = plain[1].Tokens[3:4]
+	var told [5][]Token
 	for i := range requests {
-		requests[i].LogP = i != 3
+		requests[i].LogP, requests[i].ScaledLogP, requests[i].TopLogP = i != 3, i == 2, i%2*3
+		requests[i].OnToken = func(token Token) { told[i] = append(told[i], token) }
 	}
+	requests[3].TopLogP = 0
 	asked, err := e.DoAll(t.Context(), requests)
 	if err != nil {
 		t.Fatal(err)
@@ -56,9 +61,9 @@ func TestLogProbabilities(t *testing.T) {
 		if len(r.LogP) != len(chosen) {
 			t.Fatalf("request %d: %d log-probabilities of %d tokens", i, len(r.LogP), len(chosen))
 		}
-		temperature := requests[i].Sampling.Temperature
-		if temperature == 0 {
-			temperature = 1
+		temperature := 1.0
+		if i == 2 {
+			temperature = requests[i].Sampling.Temperature
 		}
 		for j, token := range chosen {
 			logits := seen[fmt.Sprint(join(requests[i].Prompt, chosen[:j]))]
@@ -68,6 +73,18 @@ func TestLogProbabilities(t *testing.T) {
 			}
 			if want := float64(logits[token])/temperature - math.Log(sum); math.Abs(float64(r.LogP[j])-want) > 1e-5 {
 				t.Errorf("request %d, token %d: log-probability %v, want %v", i, j, r.LogP[j], want)
+			}
+			var top []Alternative
+			if n := requests[i].TopLogP; n > 0 {
+				sums := []float64{0}
+				sample.LogSums(sums, logits)
+				top = sample.Likeliest(logits, n, sums[0])
+			}
+			if j < len(r.Top) && !slices.Equal(r.Top[j], top) || len(r.Top) != 0 && len(r.Top) != len(chosen) || len(r.Top) == 0 && top != nil {
+				t.Errorf("request %d, token %d: the likeliest are %v, want %v", i, j, r.Top, top)
+			}
+			if j < len(r.Tokens) && !reflect.DeepEqual(told[i][j], Token{token, r.LogP[j], top}) {
+				t.Errorf("request %d, token %d: told %+v", i, j, told[i][j])
 			}
 		}
 	}

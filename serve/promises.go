@@ -16,10 +16,9 @@ type promises struct {
 	lookups int            // in count, since the start
 }
 
-// usable are the hashes of the pages that q can share. The last token is computed in any case: its
-// page is of no use unless it is before the end.
+// usable are the hashes of the pages that q can share.
 func (q *sequence) usable(pageSize int) []uint64 {
-	return q.hashes[:min(len(q.hashes), (len(q.Prompt)-1)/pageSize)]
+	return q.hashes[:min(len(q.hashes), q.reusable()/pageSize)]
 }
 
 // stillFollows reports whether the pages that q waits for are still promised.

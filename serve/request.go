@@ -16,16 +16,34 @@ type Request struct {
 	MaxTokens int
 	Sampling  sample.Settings
 	Stop      []int32 // token ids that end generation; they are not part of the answer
+	MinTokens int     // before so many generated tokens no stop token comes
 	Labels    []int32
-	LogP      bool // asks for Result.LogP
 	// Namespace bounds what is shared: a request takes and leaves prefixes in its own only. "" is
 	// one like any other.
 	Namespace string
 	NoReuse   bool // neither takes a cached prefix nor leaves one
+	// LogP asks for the log-probabilities of the generated tokens, TopLogP for those of so many of
+	// the likeliest beside each. They are those of softmax(logits) as the model gave them, whatever
+	// chose the token; with ScaledLogP those of softmax(logits/temperature), where the choice is
+	// not greedy.
+	LogP, ScaledLogP bool
+	TopLogP          int
+	PromptLogP       *PromptLogP // asks for those of the prompt's tokens; MaxTokens may be 0 then
+	Constraint       Constraint  // of the generated tokens; nil allows all
 	// OnToken is called on the engine's goroutine for each generated token as it comes; it must not
 	// block. May be nil.
-	OnToken func(token int32)
+	OnToken func(Token)
 }
+
+// Token is a generated token.
+type Token struct {
+	ID   int32
+	LogP float32       // where the request asks for it
+	Top  []Alternative // where it asks for them
+}
+
+// Alternative is a token that could have come, with its log-probability.
+type Alternative = sample.Alternative
 
 // check reports why a request can never be served.
 func (r *Request) check(s Shape) error {
@@ -34,8 +52,12 @@ func (r *Request) check(s Shape) error {
 	switch {
 	case len(r.Prompt) == 0:
 		return fmt.Errorf("serve: the prompt is empty")
-	case len(r.Labels) == 0 && r.MaxTokens < 1:
+	case r.MaxTokens < 0 || len(r.Labels) == 0 && r.MaxTokens < 1 && r.PromptLogP == nil:
 		return fmt.Errorf("serve: neither labels nor tokens are asked for")
+	case r.MinTokens < 0 || r.MinTokens > r.MaxTokens:
+		return fmt.Errorf("serve: at least %d new tokens, expected 0 to the %d that may come", r.MinTokens, r.MaxTokens)
+	case r.TopLogP < 0 || r.TopLogP > s.Vocabulary:
+		return fmt.Errorf("serve: log-probabilities of the %d likeliest tokens, expected 0 to %d", r.TopLogP, s.Vocabulary)
 	case need > s.Positions:
 		return fmt.Errorf("serve: %d prompt and %d new tokens, the model has %d positions", len(r.Prompt), r.MaxTokens, s.Positions)
 	case pages > s.Pages:
@@ -51,27 +73,30 @@ func (r *Request) check(s Shape) error {
 			return fmt.Errorf("serve: label token %d, the vocabulary has %d", t, s.Vocabulary)
 		}
 	}
-	return nil
+	if err := r.Sampling.Check(s.Vocabulary); err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	return r.PromptLogP.check(len(r.Prompt))
 }
 
 // Finish says why a request ended.
 type Finish string
 
 const (
-	FinishLength Finish = "length" // MaxTokens were generated
+	FinishLength Finish = "length" // MaxTokens were generated; none where none were asked for
 	FinishStop   Finish = "stop"   // a stop token came
 	FinishScore  Finish = "score"  // labels were scored
 	FinishAbort  Finish = "abort"  // the caller's context ended
-	FinishError  Finish = "error"  // a logit is not finite
+	FinishError  Finish = "error"  // a logit is not finite, or no token may come next
 )
 
 // Result is a request's answer and its times, by the executor's clock.
 type Result struct {
 	Tokens []int32
-	// LogP are the log-probabilities of the chosen tokens under softmax(logits/temperature), at
-	// temperature 1 where sampling is greedy, before top-k and top-p: those of Tokens, then with
-	// FinishStop that of Stopped. Where the request asks for them.
+	// LogP and Top are the log-probabilities that the request asks for: those of Tokens, then with
+	// FinishStop that of Stopped.
 	LogP        []float32
+	Top         [][]Alternative
 	Stopped     int32     // the stop token that came, with FinishStop
 	LabelLogits []float32 // [labels]
 	Finish      Finish
@@ -79,7 +104,7 @@ type Result struct {
 	Cached      int // of which came from the prefix cache
 	Submitted   time.Time
 	Scheduled   time.Time // when its first token began to be computed
-	FirstToken  time.Time // when the first token, or the label logits, were there
+	FirstToken  time.Time // when the first token, the label logits or the prompt's last row were there
 	End         time.Time
 }
 
@@ -110,9 +135,14 @@ type sequence struct {
 	retractions int
 
 	// While it waits, see queue:
-	passes int
-	tried  bool
-	rank   int
+	passes  int
+	tried   bool
+	rank    int
+	told    int             // places of the prompt before it have been given to PromptLogP
+	unfit   error           // why nothing can be said of a place
+	history *sample.History // where penalties count
+	rule    constrained     // the request's Constraint
+	logP    sample.LogP     // of the next token
 
 	// With a prefix cache, see promises:
 	hashes  []uint64 // of the prompt up to the end of each whole page
@@ -130,11 +160,18 @@ func newSequence(ctx context.Context, r Request, hashes []uint64, done chan<- ou
 	q := &sequence{Request: r, ctx: ctx, done: done, hashes: hashes, kept: len(hashes), prefill: len(r.Prompt)}
 	q.tokens = append(make([]int32, 0, len(r.Prompt)+r.MaxTokens), r.Prompt...)
 	q.result.Prompt = len(r.Prompt)
+	q.rule.Constraint = r.Constraint
+	if r.Sampling.Penalizes() {
+		q.history = sample.NewHistory(r.Prompt)
+	}
 	return q
 }
 
 // decodes reports whether all that it was admitted with has been computed.
 func (q *sequence) decodes() bool { return q.computed >= q.prefill }
+
+// asksLogP reports whether generated tokens come with log-probabilities.
+func (q *sequence) asksLogP() bool { return q.LogP || q.ScaledLogP || q.TopLogP > 0 }
 
 // generated counts its tokens after the prompt.
 func (q *sequence) generated() int { return len(q.tokens) - len(q.Prompt) }

@@ -18,7 +18,7 @@ func TestRetraction(t *testing.T) {
 	c, submit := start(t, f, Options{PrefixCache: true, Reserve: 0.01, Running: 2})
 	var seen []int32
 	long := Request{Prompt: ids(1, 6), MaxTokens: 12}
-	short := Request{Prompt: ids(21, 27), MaxTokens: 9, Sampling: sample.Settings{Temperature: 1, Seed: 3}, OnToken: func(token int32) { seen = append(seen, token) }}
+	short := Request{Prompt: ids(21, 27), MaxTokens: 9, Sampling: sample.Settings{Temperature: 1, Seed: 3}, OnToken: func(token Token) { seen = append(seen, token.ID) }}
 	first := submit(t.Context(), long)
 	step := func() {
 		t.Helper()

@@ -29,11 +29,15 @@ type part struct {
 }
 
 func newScheduler(o Options, s Shape) *scheduler {
-	cache := pages.New(s.Pages, s.PageSize)
+	return &scheduler{options: o, pages: newPages(o, s), promises: promises{count: map[uint64]int{}}}
+}
+
+// newPages accounts for the pages of an executor.
+func newPages(o Options, s Shape) *pages.Pages {
 	if o.PrefixCache {
-		cache = pages.NewShared(s.Pages, s.PageSize, o.Eviction)
+		return pages.NewShared(s.Pages, s.PageSize, o.Eviction)
 	}
-	return &scheduler{options: o, pages: cache, promises: promises{count: map[uint64]int{}}}
+	return pages.New(s.Pages, s.PageSize)
 }
 
 // idle reports whether there is nothing to do.
@@ -124,15 +128,7 @@ func (s *scheduler) retract(q *sequence) {
 // admit leases q's cached prefix and pages for the rest, and lets it run. It reports false, with
 // nothing changed, when there is no room now.
 func (s *scheduler) admit(q *sequence) bool {
-	need := s.pages.For(s.reserved(q))
-	var lease pages.Lease
-	var ok bool
-	if q.NoReuse {
-		lease, ok = s.pages.AdmitAlone(need)
-	} else {
-		// At least one token is computed, or there would be no logits to answer with.
-		lease, ok = s.pages.Admit(q.Namespace, q.tokens[:len(q.tokens)-1], need)
-	}
+	lease, ok := q.admitted(s.pages, q.reusable(), s.reserved(q))
 	if !ok {
 		return false
 	}
@@ -140,6 +136,14 @@ func (s *scheduler) admit(q *sequence) bool {
 	s.promise(q)
 	s.running = append(s.running, q)
 	return true
+}
+
+// admitted leases q pages for so many tokens, of which the leading ones may come from the cache.
+func (q *sequence) admitted(p *pages.Pages, reusable, tokens int) (pages.Lease, bool) {
+	if q.NoReuse {
+		return p.AdmitAlone(p.For(tokens))
+	}
+	return p.Admit(q.Namespace, q.tokens[:reusable], p.For(tokens))
 }
 
 // reserved is the number of tokens for which q needs room to run. The last token is never computed

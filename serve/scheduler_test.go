@@ -42,11 +42,28 @@ func requests(rng *rand.Rand, n int) []Request {
 		case 2:
 			out[i].MaxTokens, out[i].Labels = 0, []int32{3, 59, 0}
 		case 3:
-			out[i].Stop = ids(0, 9)
+			out[i].Stop, out[i].MinTokens = ids(0, 9), rng.IntN(out[i].MaxTokens+1)
+		}
+		if rng.IntN(3) == 0 {
+			out[i].Sampling.Repetition, out[i].Sampling.Frequency = 1.5, 0.3
+		}
+		if rng.IntN(3) == 0 {
+			out[i].Constraint = &everyThird{}
 		}
 	}
 	return out
 }
+
+// everyThird allows the tokens that differ from the sum of the answer by a multiple of three.
+type everyThird struct{ sum int32 }
+
+func (c *everyThird) Allowed(bits []uint64) {
+	for token := c.sum % 3; int(token) < 64*len(bits); token += 3 {
+		bits[token/64] |= 1 << (token % 64)
+	}
+}
+
+func (c *everyThird) Accept(token int32) { c.sum += token }
 
 type answerOf struct {
 	Tokens []int32
@@ -58,6 +75,8 @@ type answerOf struct {
 func expected(r Request) answerOf {
 	sequence := slices.Clone(r.Prompt)
 	var sampler sample.Sampler
+	history := sample.NewHistory(r.Prompt)
+	var constraint everyThird
 	for {
 		logits := fakeLogits(sequence, 60)
 		if len(r.Labels) > 0 {
@@ -68,7 +87,17 @@ func expected(r Request) answerOf {
 			return answerOf{Labels: labels, Finish: FinishScore}
 		}
 		token := []int32{0}
-		sampler.Choose(token, []sample.Row{{Logits: logits, Settings: r.Sampling, Position: len(sequence)}})
+		row := sample.Row{Logits: logits, Settings: r.Sampling, Position: len(sequence), History: history}
+		if r.Constraint != nil {
+			row.Allowed = []uint64{0}
+			constraint.Allowed(row.Allowed)
+		}
+		if len(sequence)-len(r.Prompt) < r.MinTokens {
+			row.Banned = r.Stop
+		}
+		sampler.Choose(token, []sample.Row{row})
+		history.Add(token[0])
+		constraint.Accept(token[0])
 		answer := answerOf{Tokens: sequence[len(r.Prompt):], Finish: FinishStop}
 		if len(answer.Tokens) == 0 {
 			answer.Tokens = nil
@@ -118,10 +147,11 @@ func TestInvariantsUnderPressure(t *testing.T) {
 	for seed := range uint64(24) {
 		rng := rand.New(rand.NewPCG(seed, 5))
 		f := newFake(110/[]int{1, 2, 4}[seed%3], []int{1, 2, 4}[seed%3])
-		c, submit := start(t, f, Options{
+		o := Options{
 			PrefixCache: seed%4 != 3, BatchTokens: 40, Chunk: 16, Policy: Policies()[seed%5], Passes: 1 + rng.IntN(20),
 			Reserve: 0.01 + 0.99*rng.Float64(), Eviction: pages.Evictions()[rng.IntN(3)],
-		})
+		}
+		c, submit := start(t, f, o)
 		type open struct {
 			Request
 			done   <-chan outcome
@@ -171,6 +201,9 @@ func TestInvariantsUnderPressure(t *testing.T) {
 			} else if !reflect.DeepEqual(got, want) || o.err != nil {
 				t.Errorf("seed %d: request %d: %v, alone %v, error %v", seed, i, got, want, o.err)
 			}
+		}
+		if f.largest > 40 {
+			t.Errorf("a batch has %d tokens, expected at most 40", f.largest)
 		}
 		c.scheduler.pages.Flush()
 		if free := c.scheduler.pages.Counts().Free; free != f.shape.Pages {

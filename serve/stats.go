@@ -19,6 +19,8 @@ type Stats struct {
 	Waited      time.Duration // what these waited together
 	LongestWait time.Duration
 
+	Constraint time.Duration // that constraints took, of requests that have ended
+
 	EvictedPages int
 
 	// now

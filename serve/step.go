@@ -19,9 +19,10 @@ type core struct {
 
 	// of one step
 	segments []Segment
+	choices  []choice
 	rows     []sample.Row
 	tokens   []int32
-	logP     []float32 // of the tokens, where it is asked for
+	sums     []float64 // of the rows of a prompt
 }
 
 func newCore(e Executor, o Options) *core {
@@ -61,8 +62,9 @@ func (c *core) extend(batch []part) (logits [][]float32, err error) {
 		end := q.computed + p.tokens
 		segment := Segment{Tokens: q.tokens[q.computed:end], Start: q.computed, Pages: q.lease.Table}
 		if end == len(q.tokens) {
-			segment.Logits, segment.Labels = len(q.Labels) == 0, q.Labels
+			segment.Logits, segment.Labels = len(q.Labels) == 0 && q.MaxTokens > 0, q.Labels
 		}
+		c.ask(q, &segment)
 		c.segments = append(c.segments, segment)
 	}
 	c.stats.ComputedTokens += tokens
@@ -71,47 +73,79 @@ func (c *core) extend(batch []part) (logits [][]float32, err error) {
 	return logits, err
 }
 
+// choice is a sequence whose next token is chosen.
+type choice struct {
+	*sequence
+	logits []float32
+}
+
 // answer gives each sequence that has come to its end its label logits or its next token.
 func (c *core) answer(batch []part, logits [][]float32) {
-	c.rows = c.rows[:0]
-	c.logP = slices.Grow(c.logP[:0], len(batch))[:len(batch)]
+	c.choices = c.choices[:0]
 	for i, p := range batch {
-		at := notFinite(logits[i])
-		if at >= 0 {
-			c.refuse(p.sequence, &c.segments[i], at, logits[i][at])
-		}
-		if c.segments[i].Logits && at < 0 {
-			row := sample.Row{Logits: logits[i], Settings: p.Sampling, Position: len(p.sequence.tokens)}
-			if p.LogP {
-				row.LogP = &c.logP[len(c.rows)]
-			}
-			c.rows = append(c.rows, row)
+		q, s := p.sequence, &c.segments[i]
+		switch {
+		case q.unfit != nil:
+			c.finish(q, FinishError, q.unfit)
+		case s.Logits:
+			c.choices = append(c.choices, choice{q, logits[i]})
+		case len(s.Labels) > 0:
+			c.score(q, logits[i])
+		case q.computed == len(q.tokens):
+			q.result.FirstToken = c.executor.Now()
+			c.finish(q, FinishLength, nil)
 		}
 	}
+	c.choose()
+	clear(c.segments)
+}
+
+// score ends a request by the logits of its labels.
+func (c *core) score(q *sequence, logits []float32) {
+	if at := notFinite(logits); at >= 0 {
+		c.finish(q, FinishError, logitError(q, len(q.tokens)-1, q.Labels[at], logits[at]))
+		return
+	}
+	q.result.FirstToken = c.executor.Now()
+	q.result.LabelLogits = slices.Clone(logits)
+	c.finish(q, FinishScore, nil)
+}
+
+// choose chooses one token of each sequence that is to have one.
+func (c *core) choose() {
+	width := c.executor.Shape().Vocabulary
+	c.rows = c.rows[:0]
+	c.choices = slices.DeleteFunc(c.choices, func(a choice) bool {
+		logits := a.logits
+		if at := notFinite(logits); at >= 0 {
+			c.finish(a.sequence, FinishError, logitError(a.sequence, len(a.tokens)-1, int32(at), logits[at]))
+			return true
+		}
+		row := a.row(logits)
+		row.Allowed = a.rule.allowed(width, c.executor)
+		if a.asksLogP() {
+			a.sequence.logP = sample.LogP{Top: a.TopLogP, Scaled: a.ScaledLogP}
+			row.LogP = &a.sequence.logP
+		}
+		c.rows = append(c.rows, row)
+		return false
+	})
 	c.tokens = slices.Grow(c.tokens[:0], len(c.rows))[:len(c.rows)]
 	c.sampler.Choose(c.tokens, c.rows)
-	now, row := c.executor.Now(), 0
-	for i, p := range batch {
-		q := p.sequence
-		if p := &c.segments[i]; !p.Logits && len(p.Labels) == 0 || q.result.Finish != "" {
-			continue
-		}
-		if q.result.FirstToken.IsZero() {
-			q.result.FirstToken = now
-		}
-		if !c.segments[i].Logits {
-			q.result.LabelLogits = slices.Clone(logits[i])
-			c.finish(q, FinishScore, nil)
-			continue
-		}
-		if q.LogP {
-			q.result.LogP = append(q.result.LogP, c.logP[row])
-		}
-		c.next(q, c.tokens[row])
-		row++
+	for i, a := range c.choices {
+		c.next(a.sequence, c.tokens[i])
 	}
+	clear(c.choices)
 	clear(c.rows)
-	clear(c.segments)
+}
+
+// row is the choice of a sequence's next token.
+func (q *sequence) row(logits []float32) sample.Row {
+	row := sample.Row{Logits: logits, Settings: q.Sampling, Position: len(q.tokens), History: q.history}
+	if q.generated() < q.MinTokens {
+		row.Banned = q.Stop
+	}
+	return row
 }
 
 // notFinite returns the index of the first logit that is NaN or infinite, or -1.
@@ -122,19 +156,28 @@ func notFinite(logits []float32) int {
 	return slices.IndexFunc(logits, func(v float32) bool { return v-v != 0 })
 }
 
-// refuse ends a request whose logits after its last token are no numbers: no answer can be made of
-// them, and a token that was chosen all the same would look like one.
-func (c *core) refuse(q *sequence, s *Segment, at int, value float32) {
-	label := int32(at)
-	if !s.Logits {
-		label = s.Labels[at]
-	}
-	last := len(q.tokens) - 1
-	c.finish(q, FinishError, fmt.Errorf("serve: after token %d at position %d the logit of token %d is %v, expected a finite number: the model's weights or activations are not finite", q.tokens[last], last, label, value))
+// logitError is the error of a request whose logits after a position are no numbers: no answer can
+// be made of them, and a token that was chosen all the same would look like one.
+func logitError(q *sequence, position int, token int32, value float32) error {
+	return fmt.Errorf("serve: after token %d at position %d the logit of token %d is %v, expected a finite number: the model's weights or activations are not finite", q.tokens[position], position, token, value)
 }
 
 // next adds a chosen token to a sequence.
 func (c *core) next(q *sequence, token int32) {
+	if token == sample.None {
+		c.finish(q, FinishError, ErrNothingAllowed)
+		return
+	}
+	if q.result.FirstToken.IsZero() {
+		q.result.FirstToken = c.executor.Now()
+	}
+	chosen := Token{ID: token, LogP: q.logP.Token, Top: q.logP.Likeliest}
+	if q.asksLogP() {
+		q.result.LogP = append(q.result.LogP, chosen.LogP)
+	}
+	if q.TopLogP > 0 {
+		q.result.Top = append(q.result.Top, chosen.Top)
+	}
 	if slices.Contains(q.Stop, token) {
 		q.result.Stopped = token
 		c.finish(q, FinishStop, nil)
@@ -142,10 +185,14 @@ func (c *core) next(q *sequence, token int32) {
 	}
 	c.stats.GeneratedTokens++
 	q.tokens = append(q.tokens, token)
-	if q.OnToken != nil {
-		q.OnToken(token)
+	q.rule.accept(token, c.executor)
+	if q.history != nil {
+		q.history.Add(token)
 	}
-	if len(q.tokens) == len(q.Prompt)+q.MaxTokens {
+	if q.OnToken != nil {
+		q.OnToken(chosen)
+	}
+	if q.generated() == q.MaxTokens {
 		c.finish(q, FinishLength, nil)
 	}
 }
@@ -166,6 +213,7 @@ func (c *core) abort() {
 
 // finish releases what q holds and delivers its result.
 func (c *core) finish(q *sequence, why Finish, err error) {
+	c.stats.Constraint += q.rule.spent
 	c.scheduler.release(q)
 	if generated := q.tokens[len(q.Prompt):]; len(generated) > 0 {
 		q.result.Tokens = generated

@@ -201,7 +201,7 @@ func (s *Sampler) request(step, i int) (r request, ok bool) {
 	}
 	o := s.options
 	return request{i, serve.Request{
-		Prompt: e.Tokens[:prompt], MaxTokens: room, Stop: o.End, LogP: true,
+		Prompt: e.Tokens[:prompt], MaxTokens: room, Stop: o.End, ScaledLogP: true,
 		Sampling: sample.Settings{Temperature: o.Temperature, TopK: o.TopK, TopP: o.TopP, Seed: rand.New(rand.NewPCG(o.Seed^0x9e3779b97f4a7c15, uint64(step)<<24|uint64(i))).Uint64()},
 	}}, true
 }

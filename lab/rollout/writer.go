@@ -32,7 +32,8 @@ func (w *writer) ready(asked []serve.Request) error {
 }
 
 // narrowed is an executor of fewer tokens: the rows of a head beyond those that both models have
-// are padding, or tokens that the other cannot read.
+// are padding, or tokens that the other cannot read. Its requests ask for logits after last tokens
+// alone.
 type narrowed struct {
 	serve.Executor
 	vocab int

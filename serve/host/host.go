@@ -42,14 +42,23 @@ type Executor struct {
 	model *model.Model
 	pool  *model.KVPool
 	step  *model.Extender
+	most  int // rows of logits that are given to Each at once
 
 	// of one batch
 	segments []model.Segment
+	ends     []int       // where the hidden states of each segment end, in rows
 	logits   [][]float32 // by segment
-	chosen   []int       // segments whose logits are computed together
-	hidden   []float32   // their hidden states, where they are not one run of those of the batch
-	rows     []float32   // logits of the whole vocabulary
+	chosen   []state     // whose logits are computed together
+	hidden   []float32   // the chosen hidden states, where they are not one run of those of the batch
+	rows     []float32   // logits of the whole vocabulary that are returned
+	few      []float32   // those that are given to Each
 	labels   []float32   // logits of labels
+}
+
+// state is one hidden state of a batch.
+type state struct {
+	segment int
+	row     int // among all that the model returned
 }
 
 // New plans the memory of a KV cache for a model, which must not change while it is served.
@@ -67,7 +76,7 @@ func New(m *model.Model, o Options) (*Executor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("host: %w", err)
 	}
-	return &Executor{model: m, pool: pool, step: new(model.Extender)}, nil
+	return &Executor{model: m, pool: pool, step: new(model.Extender), most: max(16, fewLogits/m.Vocab)}, nil
 }
 
 // NewEngine starts an engine on a model on this machine.
@@ -92,16 +101,67 @@ func (e *Executor) Now() time.Time { return time.Now() }
 
 // Extend runs a batch through the model. It never fails.
 func (e *Executor) Extend(batch []serve.Segment) ([][]float32, error) {
-	e.segments = e.segments[:0]
-	for _, s := range batch {
-		e.segments = append(e.segments, model.Segment{Tokens: s.Tokens, Start: s.Start, Pages: s.Pages})
+	e.segments, e.ends = e.segments[:0], e.ends[:0]
+	rows := 0
+	for i := range batch {
+		s := &batch[i]
+		last := states(s)
+		rows += last
+		e.segments = append(e.segments, model.Segment{Tokens: s.Tokens, Start: s.Start, Pages: s.Pages, Last: last})
+		e.ends = append(e.ends, rows)
 	}
 	hidden := e.step.Extend(e.model, e.pool, e.segments)
 	e.logits = slices.Grow(e.logits[:0], len(batch))[:len(batch)]
 	clear(e.logits)
+	e.eachLogits(batch, hidden)
 	e.wholeLogits(batch, hidden)
 	e.labelLogits(batch, hidden)
 	return e.logits, nil
+}
+
+// states is the number of last tokens of a segment whose hidden states are needed.
+func states(s *serve.Segment) int {
+	n := 1
+	if s.Logits {
+		n = max(n, s.Rows)
+	}
+	if s.Each != nil {
+		n = max(n, len(s.Tokens)-s.From)
+	}
+	return n
+}
+
+// choose adds the last n states of a segment to those that are chosen.
+func (e *Executor) choose(segment, n int) {
+	for row := e.ends[segment] - n; row < e.ends[segment]; row++ {
+		e.chosen = append(e.chosen, state{segment, row})
+	}
+}
+
+// fewLogits is about how many logits are given to Each at once: 64 MB of them.
+const fewLogits = 1 << 24
+
+// eachLogits computes the logits that segments want to be given row by row.
+func (e *Executor) eachLogits(batch []serve.Segment, hidden []float32) {
+	e.chosen = e.chosen[:0]
+	for i := range batch {
+		if s := &batch[i]; s.Each != nil {
+			e.choose(i, len(s.Tokens)-s.From)
+		}
+	}
+	width := e.model.Vocab
+	for few := range slices.Chunk(e.chosen, e.most) {
+		e.few = grown(e.few, len(few)*width)
+		e.model.Logits(e.few, e.gather(hidden, few), len(few))
+		for from, to := 0, 0; from < len(few); from = to {
+			of := few[from].segment
+			for to < len(few) && few[to].segment == of {
+				to++
+			}
+			s := &batch[of]
+			s.Each(len(s.Tokens)-(e.ends[of]-few[from].row), e.few[from*width:to*width])
+		}
+	}
 }
 
 // wholeLogits computes the logits of the segments that ask for those of the whole vocabulary.
@@ -109,7 +169,7 @@ func (e *Executor) wholeLogits(batch []serve.Segment, hidden []float32) {
 	e.chosen = e.chosen[:0]
 	for i := range batch {
 		if batch[i].Logits {
-			e.chosen = append(e.chosen, i)
+			e.choose(i, max(1, batch[i].Rows))
 		}
 	}
 	n, width := len(e.chosen), e.model.Vocab
@@ -117,7 +177,7 @@ func (e *Executor) wholeLogits(batch []serve.Segment, hidden []float32) {
 		return
 	}
 	e.rows = grown(e.rows, n*width)
-	e.model.Logits(e.rows, e.gather(hidden), n)
+	e.model.Logits(e.rows, e.gather(hidden, e.chosen), n)
 	e.deliver(e.rows, width)
 }
 
@@ -132,35 +192,36 @@ func (e *Executor) labelLogits(batch []serve.Segment, hidden []float32) {
 		e.chosen = e.chosen[:0]
 		for i := first; i < len(batch); i++ {
 			if !batch[i].Logits && slices.Equal(batch[i].Labels, labels) {
-				e.chosen = append(e.chosen, i)
+				e.choose(i, 1)
 			}
 		}
 		// Where this moves them, the rows before stay where they are.
 		at, n := len(e.labels), len(e.chosen)*len(labels)
 		e.labels = slices.Grow(e.labels, n)[:at+n]
 		rows := e.labels[at:]
-		e.model.LabelLogits(rows, e.gather(hidden), len(e.chosen), labels)
+		e.model.LabelLogits(rows, e.gather(hidden, e.chosen), len(e.chosen), labels)
 		e.deliver(rows, len(labels))
 	}
 }
 
-// gather returns the hidden states of the chosen segments as one run.
-func (e *Executor) gather(hidden []float32) []float32 {
-	d, n, first := e.model.Hidden, len(e.chosen), e.chosen[0]
-	if e.chosen[n-1]-first == n-1 {
+// gather returns chosen hidden states as one run.
+func (e *Executor) gather(hidden []float32, chosen []state) []float32 {
+	d, n, first := e.model.Hidden, len(chosen), chosen[0].row
+	if chosen[n-1].row-first == n-1 {
 		return hidden[first*d : (first+n)*d]
 	}
 	e.hidden = grown(e.hidden, n*d)
-	for i, at := range e.chosen {
-		copy(e.hidden[i*d:(i+1)*d], hidden[at*d:])
+	for i, c := range chosen {
+		copy(e.hidden[i*d:(i+1)*d], hidden[c.row*d:])
 	}
 	return e.hidden
 }
 
-// deliver gives each chosen segment its row of logits.
+// deliver gives each chosen segment its rows of logits.
 func (e *Executor) deliver(rows []float32, width int) {
-	for i, at := range e.chosen {
-		e.logits[at] = rows[i*width : (i+1)*width]
+	for i, c := range e.chosen {
+		before := len(e.logits[c.segment])
+		e.logits[c.segment] = rows[i*width-before : (i+1)*width]
 	}
 }
 

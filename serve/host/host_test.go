@@ -61,6 +61,10 @@ func requests(rng *rand.Rand, n int) []serve.Request {
 		case 2:
 			out[i].MaxTokens, out[i].Labels = 0, []int32{3, 59, 0}
 		}
+		if rng.IntN(3) == 0 {
+			out[i].Sampling.MinP, out[i].Sampling.Repetition, out[i].Sampling.Frequency = 0.05, 1.3, 0.2
+		}
+		out[i].TopLogP = rng.IntN(3)
 	}
 	return out
 }
@@ -121,7 +125,7 @@ func TestLogP(t *testing.T) {
 			r.Sampling = sample.Settings{}
 		}
 		plain = append(plain, r)
-		r.LogP = i%4 != 3
+		r.LogP, r.ScaledLogP = i%4 != 3, i%4 == 1
 		asked = append(asked, r)
 	}
 	want := answers(t, m, Options{KV: kernels.KVFloat32}, serve.Defaults(), plain)
@@ -156,7 +160,7 @@ func TestLogP(t *testing.T) {
 		hidden := m.Forward(model.Batch{Tokens: tokens, Starts: []int{0, len(tokens)}}, nil)
 		logits := make([]float32, len(tokens)*m.Vocab)
 		m.Logits(logits, hidden, len(tokens))
-		if temperature := asked[i].Sampling.Temperature; temperature > 0 {
+		if temperature := asked[i].Sampling.Temperature; temperature > 0 && asked[i].ScaledLogP {
 			for j := range logits {
 				logits[j] /= float32(temperature)
 			}
@@ -218,6 +222,8 @@ func TestBatchedHeadKeepsBits(t *testing.T) {
 			switch i % 5 {
 			case 1:
 				s.Logits = false
+			case 0:
+				s.Rows = i % 4
 			case 2:
 				s.Logits, s.Labels = false, []int32{7, 3, 7}
 			case 3:
@@ -225,16 +231,17 @@ func TestBatchedHeadKeepsBits(t *testing.T) {
 			}
 			batch = append(batch, s)
 		}
-		var alone [][]float32
+		var alone, all [][]float32
 		for _, s := range batch {
 			e := executor(t, m)
 			rows, err := e.Extend([]serve.Segment{s})
 			if err != nil {
 				t.Fatal(err)
 			}
-			hidden := e.step.Extend(m, e.pool, []model.Segment{{Tokens: s.Tokens, Pages: s.Pages}})
-			want := make([]float32, m.Vocab)
-			m.Logits(want, hidden, 1)
+			hidden := e.step.Extend(m, e.pool, []model.Segment{{Tokens: s.Tokens, Pages: s.Pages, Last: len(s.Tokens)}})
+			every := make([]float32, len(s.Tokens)*m.Vocab)
+			m.Logits(every, hidden, len(s.Tokens))
+			want := every[len(every)-m.Vocab*max(1, s.Rows):]
 			if !s.Logits {
 				var labels []float32
 				for _, l := range s.Labels {
@@ -242,12 +249,30 @@ func TestBatchedHeadKeepsBits(t *testing.T) {
 				}
 				want = labels
 			}
+			all = append(all, every)
 			if !slices.Equal(rows[0], want) {
 				t.Fatalf("%s: logits %v, the model has %v", name, rows[0], want)
 			}
 			alone = append(alone, slices.Clone(rows[0]))
 		}
 		e := executor(t, m)
+		e.most = 3
+		given := make([][]float32, len(batch))
+		for i := range batch {
+			s := &batch[i]
+			if s.From = i % len(s.Tokens); i%3 == 0 {
+				s.Each = func(first int, rows []float32) {
+					if first != s.From+len(given[i])/m.Vocab {
+						t.Errorf("%s: segment %d is given token %d after %d from %d on", name, i, first, len(given[i])/m.Vocab, s.From)
+					}
+					if len(rows) > 3*m.Vocab {
+						t.Errorf("%s: segment %d is given %d rows at once, expected at most 3", name, i, len(rows)/m.Vocab)
+					}
+					given[i] = append(given[i], rows...)
+					clear(rows)
+				}
+			}
+		}
 		for range 2 { // the second time in memory that was used
 			rows, err := e.Extend(batch)
 			if err != nil {
@@ -257,6 +282,10 @@ func TestBatchedHeadKeepsBits(t *testing.T) {
 				if !slices.Equal(rows[i], alone[i]) {
 					t.Errorf("%s: segment %d of a batch has logits %v, alone %v", name, i, rows[i], alone[i])
 				}
+				if s := &batch[i]; s.Each != nil && !slices.Equal(given[i], all[i][s.From*m.Vocab:]) {
+					t.Errorf("%s: segment %d is given %d rows, or others than from token %d on", name, i, len(given[i])/m.Vocab, s.From)
+				}
+				given[i] = nil
 			}
 			if got, want := len(e.labels), 8*3+8*1; got != want {
 				t.Errorf("%s: %d logits of labels were computed, the segments ask for %d", name, got, want)

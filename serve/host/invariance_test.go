@@ -45,6 +45,7 @@ func rounded(t *testing.T, f weight.Format) *model.Model {
 type whole struct {
 	answerOf
 	LogP []float32
+	Top  [][]serve.Alternative
 }
 
 // serveAll answers requests together on a new engine.
@@ -61,7 +62,7 @@ func serveAll(t *testing.T, m *model.Model, h Options, o serve.Options, rs []ser
 	}
 	out := make([]whole, len(results))
 	for i, r := range results {
-		out[i] = whole{answerOf{r.Tokens, r.LabelLogits, r.Finish}, r.LogP}
+		out[i] = whole{answerOf{r.Tokens, r.LabelLogits, r.Finish}, r.LogP, r.Top}
 	}
 	stats, err := e.Stats()
 	if err != nil {

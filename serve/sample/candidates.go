@@ -2,6 +2,7 @@ package sample
 
 import (
 	"math"
+	"math/bits"
 
 	"slimlab/kernels"
 )
@@ -17,13 +18,42 @@ type candidates struct {
 	memory []int32 // of ids
 }
 
-// weigh makes candidates of the whole vocabulary, whose largest logit is finite.
+// all makes candidates of the whole vocabulary.
+func (c *candidates) all() { c.ids = nil }
+
+// allow makes candidates of the tokens whose bits are set, and moves their logits to the front of
+// all.
+func (c *candidates) allow(logits []float32, allowed []uint64) []float32 {
+	ids, n := c.room(len(logits)), 0
+	for word := 0; 64*word < len(logits); word++ {
+		for set := allowed[word]; set != 0; set &= set - 1 {
+			id := 64*word + bits.TrailingZeros64(set)
+			if id >= len(logits) {
+				break
+			}
+			ids[n], logits[n] = int32(id), logits[id]
+			n++
+		}
+	}
+	c.ids = ids[:n]
+	return logits[:n]
+}
+
+// room is the memory of so many ids, which holds those that there are.
+func (c *candidates) room(n int) []int32 {
+	if cap(c.memory) < n {
+		c.memory = make([]int32, n)
+	}
+	return c.memory[:n]
+}
+
+// weigh gives the candidates their weights, of logits whose largest is finite.
 func (c *candidates) weigh(logits []float32, largest float32, temperature float64) {
 	blocks := (len(logits) + kernels.ExpBlock - 1) / kernels.ExpBlock
 	if cap(c.sums) < blocks {
 		c.sums = make([]float32, blocks)
 	}
-	c.ids, c.weights, c.sums = nil, logits, c.sums[:blocks]
+	c.weights, c.sums = logits, c.sums[:blocks]
 	scale := float32(min(1/temperature, math.MaxFloat32))
 	kernels.ExpSums(c.sums, logits, logits, largest, scale)
 	c.total = 0
@@ -53,11 +83,6 @@ func (c *candidates) token(i int) int32 {
 		return int32(i)
 	}
 	return c.ids[i]
-}
-
-// logP is the log-probability of candidate i among candidates of a total weight.
-func (c *candidates) logP(i int, total float64) float32 {
-	return float32(math.Log(float64(c.weights[i])) - math.Log(total))
 }
 
 // first reports whether no candidate ranks before candidate i.
@@ -175,10 +200,7 @@ func (c *candidates) keepTop(k int) {
 // keep keeps the candidates of more than a weight, and those of just that weight before candidate
 // end.
 func (c *candidates) keep(weight float32, end int) {
-	if c.ids == nil && cap(c.memory) < len(c.weights) {
-		c.memory = make([]int32, len(c.weights))
-	}
-	ids, n := c.memory[:len(c.weights)], 0
+	ids, n := c.room(len(c.weights)), 0
 	for i, w := range c.weights {
 		if w > weight || w == weight && i < end && w > 0 {
 			ids[n], c.weights[n] = c.token(i), w

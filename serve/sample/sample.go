@@ -1,15 +1,21 @@
-// Package sample chooses the next token from logits: greedily, or by temperature, top-k and top-p,
-// in this order; top-p counts over what top-k left.
+// Package sample chooses the next token from logits. A row's biases are added and its mask is laid
+// over it; then come its penalties (repetition, then frequency and presence), the temperature,
+// top-k, top-p, and min-p. Top-p counts over what top-k left; min-p compares with the likeliest
+// token and so does not depend on what was cut before.
 //
 // Nothing is sorted. A token is drawn from the weights e^(logit/temperature) and taken if the
 // tokens that rank before it, the more probable ones and of equals those with lower ids, have less
-// than top-p of the whole; else another is drawn, after a few failures from what ranks before the
-// last. So each draw is from a set that contains the nucleus, and what is taken is distributed as
-// if the nucleus had been sorted out first.
+// than top-p of the whole, and if it has min-p of the largest weight; else another is drawn, after
+// a few failures from what ranks before the last. So each draw is from a set that contains what may
+// be chosen, and what is taken is distributed as if that had been sorted out first.
 //
-// The package promises that a choice depends on logits, settings and position alone: its random
-// numbers are drawn from seed and position, so neither the batch nor the number of threads changes
-// one. NaN and -Inf are never chosen, +Inf is certain. It leaves out penalties and biases.
+// The package promises that a choice depends on logits, settings, mask, history and position alone:
+// its random numbers are drawn from seed and position, so neither the batch nor the number of
+// threads changes one. A setting that keeps all changes no choice. NaN and -Inf are never chosen,
+// +Inf is certain.
+//
+// Log-probabilities are those of the logits as they were given: log-softmax, before biases, masks,
+// penalties and temperature.
 package sample
 
 import (
@@ -21,26 +27,15 @@ import (
 	"slimlab/kernels/parallel"
 )
 
-// Settings choose how the next token is chosen. The zero value is greedy.
-type Settings struct {
-	Temperature float64 // 0 is greedy
-	TopK        int     // the number of tokens to choose from; 0 is all
-	TopP        float64 // the share of the most probable to choose from; 0 or 1 is all
-	Seed        uint64
-}
-
-// greedy reports whether the largest logit is certain.
-func (s Settings) greedy() bool { return !(s.Temperature > 0) || s.TopK == 1 }
-
 // Row is one choice to make.
 type Row struct {
 	Logits   []float32 // [vocabulary]; overwritten
 	Settings Settings
-	Position int // of the token in its sequence
-	// LogP, unless it is nil, receives the log-probability of the chosen token under
-	// softmax(logits/temperature), at temperature 1 where the choice is greedy: before top-k and
-	// top-p cut anything.
-	LogP *float32
+	Position int      // of the token in its sequence
+	Allowed  []uint64 // bit t of it is set where token t may be chosen; nil allows all
+	Banned   []int32  // tokens that must not be chosen
+	History  *History // what penalties count; nil counts nothing
+	LogP     *LogP    // asks for log-probabilities; may be nil
 }
 
 // None stands for the token of a row that has none: no logit is above -Inf.
@@ -95,50 +90,57 @@ func (s *Sampler) put(c *chooser) {
 type chooser struct {
 	candidates
 	generator rand.PCG
+	given     []float32 // the logits, where log-probabilities of them are asked for
+	work      expBlock
 }
 
 func (c *chooser) choose(r *Row) int32 {
-	best := kernels.Argmax(r.Logits)
+	if r.LogP == nil {
+		return c.pick(r)
+	}
+	c.given = append(c.given[:0], r.Logits...)
+	token := c.pick(r)
+	r.LogP.of(c.given, token, &r.Settings, &c.work)
+	return token
+}
+
+func (c *chooser) pick(r *Row) int32 {
+	r.adjust()
+	logits := r.Logits
+	if c.all(); r.Allowed != nil {
+		logits = c.allow(logits, r.Allowed)
+	}
+	best := kernels.Argmax(logits)
 	switch {
 	case best < 0:
 		return None
-	case math.IsInf(float64(r.Logits[best]), 1):
-		if r.LogP != nil {
-			*r.LogP = 0
-		}
-		return int32(best)
-	case r.Settings.greedy():
-		if r.LogP != nil {
-			c.weigh(r.Logits, r.Logits[best], 1)
-			*r.LogP = c.logP(best, c.total)
-		}
-		return int32(best)
+	case math.IsInf(float64(logits[best]), 1), r.Settings.greedy():
+		return c.token(best)
 	}
-	c.weigh(r.Logits, r.Logits[best], r.Settings.Temperature)
-	whole := c.total
-	i := c.chosen(r)
-	if r.LogP != nil {
-		*r.LogP = c.logP(i, whole)
-	}
-	return c.token(i)
+	c.weigh(logits, logits[best], r.Settings.Temperature)
+	return c.token(c.chosen(r))
 }
 
 // chosen draws one of the weighed candidates.
 func (c *chooser) chosen(r *Row) int {
-	if k := r.Settings.TopK; k > 0 {
-		c.keepTop(k)
+	s := &r.Settings
+	if s.TopK > 0 {
+		c.keepTop(s.TopK)
 	}
-	c.generator.Seed(r.Settings.Seed, uint64(r.Position))
-	p := r.Settings.TopP
-	if !(p > 0 && p < 1) {
+	c.generator.Seed(s.Seed, uint64(r.Position))
+	if s.wholeTopP() && !(s.MinP > 0) {
 		return c.draw(c.uniform())
 	}
 	// What may be outside the nucleus: less than the least probable of its tokens and all after
 	// it.
-	outside := c.total - p*c.total
+	outside := 0.0
+	if !s.wholeTopP() {
+		outside = c.total - s.TopP*c.total
+	}
+	least := float32(s.MinP) // the largest weight is 1
 	for draws := 1; ; draws++ {
 		i := c.draw(c.uniform())
-		if c.within(i, outside) {
+		if c.weights[i] >= least && c.within(i, outside) {
 			return i
 		}
 		if draws < patience {
@@ -151,8 +153,8 @@ func (c *chooser) chosen(r *Row) int {
 	}
 }
 
-// patience is the number of draws outside the nucleus after which its complement is left out: that
-// costs more than a draw.
+// patience is the number of draws that must not be taken after which what ranks after the last is
+// left out: that costs more than a draw.
 const patience = 3
 
 // uniform draws from 0 to 1, which is excluded.
