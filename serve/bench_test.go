@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"slimlab/model"
+	"slimlab/model/checkpoint"
+	"slimlab/model/pretrained"
+	"slimlab/model/tokenizer"
 	"slimlab/model/weight"
 	"slimlab/serve"
 	"slimlab/serve/host"
@@ -110,4 +113,81 @@ func generate(tb testing.TB, e *serve.Engine, requests []serve.Request) time.Dur
 		tb.Fatal(err)
 	}
 	return time.Since(start)
+}
+
+// pretrainedModel is an embedded model.
+func pretrainedModel(tb testing.TB, name string) *model.Model {
+	tb.Helper()
+	folder, err := pretrained.Open(name)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	c, err := checkpoint.OpenFS(folder, ".")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer c.Close()
+	m, err := c.Model(tb.Context())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return m
+}
+
+// memberHistory begins a prompt as the pretrained models know them.
+const memberHistory = "tell what the old user will say : enjoy mail money audio no enjoy inbox money audio no save mail tree talk yes like home trip photo yes save inbox meal photo no"
+
+// BenchmarkDraft is the rate at which the pretrained foundation model goes on with the history of a
+// member, plainly and with its distilled student as a draft, and how many tokens a draft gives.
+func BenchmarkDraft(b *testing.B) {
+	folder, err := pretrained.Open("recsys-fm")
+	if err != nil {
+		b.Fatal(err)
+	}
+	tokens, err := tokenizer.LoadFS(folder, ".")
+	if err != nil {
+		b.Fatal(err)
+	}
+	prompt := tokens.Encode(memberHistory)
+	teacher, student := pretrainedModel(b, "recsys-fm"), pretrainedModel(b, "recsys-student")
+	for _, n := range []int{1, 8} {
+		for _, temperature := range []float64{0, 0.8} {
+			for _, drafted := range []int{0, 1, 2, 4, 8} {
+				b.Run(fmt.Sprintf("n=%d/temperature=%v/draft=%d", n, temperature, drafted), func(b *testing.B) {
+					var o serve.Options
+					if drafted > 0 {
+						draft, err := host.New(student, host.Options{})
+						if err != nil {
+							b.Fatal(err)
+						}
+						o.Draft = serve.Draft{Executor: draft, Tokens: drafted}
+					}
+					e, err := host.NewEngine(teacher, host.Options{}, o)
+					if err != nil {
+						b.Fatal(err)
+					}
+					defer e.Close()
+					requests := make([]serve.Request, n)
+					for i := range requests {
+						requests[i] = serve.Request{Prompt: prompt, MaxTokens: 256, Sampling: sample.Settings{Temperature: temperature, Seed: uint64(i)}}
+					}
+					for b.Loop() {
+						generate(b, e, requests)
+					}
+					b.ReportMetric(float64(b.N*n*256)/b.Elapsed().Seconds(), "tokens/s")
+					stats, err := e.Stats()
+					if err != nil {
+						b.Fatal(err)
+					}
+					if stats.Drafts > 0 {
+						accepted := 0
+						for _, n := range stats.Accepted {
+							accepted += n
+						}
+						b.ReportMetric(1+float64(accepted)/float64(stats.Drafts), "tokens/check")
+					}
+				})
+			}
+		}
+	}
 }

@@ -18,6 +18,14 @@ type Constraint interface {
 	Accept(token int32)
 }
 
+// Forker is a Constraint that a draft can follow. With another one a draft foretells what may not
+// come, and is right less often.
+type Forker interface {
+	Constraint
+	// Fork returns a constraint in the same state. Neither changes the other.
+	Fork() Constraint
+}
+
 // ErrNothingAllowed is the error of a request that has no token to go on with: its constraint, its
 // biases or MinTokens leave none.
 var ErrNothingAllowed = errors.New("serve: no token is allowed to come next")
@@ -52,4 +60,14 @@ func (c *constrained) accept(token int32, clock Executor) {
 	begun := clock.Now()
 	c.Accept(token)
 	c.spent += clock.Now().Sub(begun)
+}
+
+// follow is the constraint of a draft of what c allows.
+func (c *constrained) follow(of *constrained, clock Executor) {
+	c.Constraint = nil
+	if f, ok := of.Constraint.(Forker); ok {
+		begun := clock.Now()
+		c.Constraint = f.Fork()
+		c.spent += clock.Now().Sub(begun)
+	}
 }

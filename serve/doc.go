@@ -19,6 +19,8 @@
 // so. A caller that leaves frees all that its request holds within a step.
 //
 // A Constraint says which tokens may come next; package sample chooses among them, by a request's
-// settings. PromptLogP tells what the model expects in the places of a prompt's tokens. The engine
-// leaves out HTTP, chat templates, grammars and speculative decoding.
+// settings. A Draft has a smaller model foretell tokens, which a step then checks several at a
+// time: it changes how many tokens a step gives, never which. PromptLogP tells what the model
+// expects in the places of a prompt's tokens. The engine leaves out HTTP, chat templates and
+// grammars.
 package serve

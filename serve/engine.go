@@ -36,6 +36,9 @@ func New(executor Executor, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := o.Draft.check(executor.Shape()); err != nil {
+		return nil, err
+	}
 	e := &Engine{shape: executor.Shape(), shares: o.PrefixCache, inbox: make(chan func(*core)), stop: make(chan struct{}), ended: make(chan struct{})}
 	c := newCore(executor, o)
 	e.wait.Go(func() { e.run(c) })
@@ -199,5 +202,5 @@ func (e *Engine) Snapshot(most int) (s Snapshot, err error) {
 
 // Flush empties the prefix cache of all that no running request holds.
 func (e *Engine) Flush() error {
-	return e.do(func(c *core) { c.scheduler.pages.Flush() })
+	return e.do(func(c *core) { c.flush() })
 }

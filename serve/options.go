@@ -33,6 +33,8 @@ type Options struct {
 	WaitingRequests int
 	WaitingTokens   int // of their prompts
 	WaitingTime     time.Duration
+
+	Draft Draft // foretells tokens
 }
 
 // Defaults are the options of an engine that caches prefixes.
@@ -50,6 +52,7 @@ func (o Options) complete() (Options, error) {
 	set(&o.Aging, 64)
 	set(&o.Turn, 4)
 	set(&o.Passes, 128)
+	set(&o.Draft.Tokens, 4)
 	if o.Policy == "" {
 		o.Policy = AgedLPM
 	}
@@ -70,6 +73,9 @@ func (o Options) complete() (Options, error) {
 	}
 	if !(o.Reserve > 0 && o.Reserve <= 1) {
 		return o, fmt.Errorf("serve: reserve %v, expected a share above 0 and at most 1", o.Reserve)
+	}
+	if o.Draft.Tokens < 1 || o.Draft.Tokens > MaxDraft {
+		return o, fmt.Errorf("serve: a draft of %d tokens, expected 1 to %d", o.Draft.Tokens, MaxDraft)
 	}
 	if err := o.Policy.Check(); err != nil {
 		return o, err

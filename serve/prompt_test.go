@@ -55,7 +55,7 @@ func TestPromptLogP(t *testing.T) {
 	last[len(last)-1], none[0] = true, true // nothing is expected in the first place
 	for name, o := range map[string]Options{
 		"": {PrefixCache: true}, "no cache": {}, "chunks": {PrefixCache: true, Chunk: 1}, "chunks of 7": {PrefixCache: true, Chunk: 7}, "small batches": {PrefixCache: true, BatchTokens: 13},
-		"retracted": {Reserve: 0.01, Chunk: 7},
+		"draft": {PrefixCache: true, Draft: Draft{Executor: drafting(100, 2)}}, "retracted": {Reserve: 0.01, Chunk: 7},
 	} {
 		pages := 200
 		if o.Reserve > 0 {

@@ -143,6 +143,7 @@ type sequence struct {
 	history *sample.History // where penalties count
 	rule    constrained     // the request's Constraint
 	logP    sample.LogP     // of the next token
+	draft   draft
 
 	// With a prefix cache, see promises:
 	hashes  []uint64 // of the prompt up to the end of each whole page

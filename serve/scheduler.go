@@ -159,11 +159,15 @@ func (s *scheduler) reserved(q *sequence) int {
 // computed notes that a batch is computed: full pages are shared at once.
 func (s *scheduler) computed(batch []part) {
 	for _, p := range batch {
-		q := p.sequence
-		q.computed += p.tokens
-		s.pages.Commit(&q.lease, q.tokens[:q.computed])
-		s.keep(q, q.lease.Shared)
+		s.advance(p.sequence, p.tokens)
 	}
+}
+
+// advance notes that so many more tokens of q are computed.
+func (s *scheduler) advance(q *sequence, tokens int) {
+	q.computed += tokens
+	s.pages.Commit(&q.lease, q.tokens[:q.computed])
+	s.keep(q, q.lease.Shared)
 }
 
 // release frees what q holds. What it has computed stays in the prefix cache.

@@ -65,6 +65,8 @@ func (c *everyThird) Allowed(bits []uint64) {
 
 func (c *everyThird) Accept(token int32) { c.sum += token }
 
+func (c *everyThird) Fork() Constraint { fork := *c; return &fork }
+
 type answerOf struct {
 	Tokens []int32
 	Labels []float32
@@ -151,6 +153,9 @@ func TestInvariantsUnderPressure(t *testing.T) {
 			PrefixCache: seed%4 != 3, BatchTokens: 40, Chunk: 16, Policy: Policies()[seed%5], Passes: 1 + rng.IntN(20),
 			Reserve: 0.01 + 0.99*rng.Float64(), Eviction: pages.Evictions()[rng.IntN(3)],
 		}
+		if seed%2 == 0 {
+			o.Draft = Draft{Executor: drafting(40, int32(seed%5)), Tokens: 1 + int(seed%7)}
+		}
 		c, submit := start(t, f, o)
 		type open struct {
 			Request
@@ -162,7 +167,7 @@ func TestInvariantsUnderPressure(t *testing.T) {
 			if err := c.step(); err != nil {
 				t.Fatal(err)
 			}
-			if err := c.scheduler.check(); err != nil {
+			if err := c.check(); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -211,6 +216,15 @@ func TestInvariantsUnderPressure(t *testing.T) {
 		}
 		if n := len(c.scheduler.count); n != 0 {
 			t.Errorf("%d pages are promised when nothing runs", n)
+		}
+		if c.drafter != nil {
+			c.flush()
+			if n := c.drafter.pages.Counts(); n.Free != 40 {
+				t.Errorf("%d of 40 pages of the draft are free after a flush", n.Free)
+			}
+			if c.stats.Drafts == 0 {
+				t.Error("nothing was drafted")
+			}
 		}
 	}
 }

@@ -14,6 +14,7 @@ type core struct {
 	executor  Executor
 	scheduler *scheduler
 	sampler   sample.Sampler
+	drafter   *drafter // nil where nothing is drafted
 	stats     Stats
 	pace      pace
 
@@ -26,7 +27,7 @@ type core struct {
 }
 
 func newCore(e Executor, o Options) *core {
-	return &core{executor: e, scheduler: newScheduler(o, e.Shape())}
+	return &core{executor: e, scheduler: newScheduler(o, e.Shape()), drafter: newDrafter(o)}
 }
 
 // step drops aborted requests and those that waited too long, computes one batch and finishes what
@@ -37,6 +38,9 @@ func (c *core) step() error {
 	batch := c.scheduler.plan()
 	if len(batch) == 0 {
 		return nil
+	}
+	if err := c.foretell(batch); err != nil {
+		return fmt.Errorf("serve: draft: %w", err)
 	}
 	logits, err := c.extend(batch)
 	if err != nil {
@@ -63,6 +67,8 @@ func (c *core) extend(batch []part) (logits [][]float32, err error) {
 		segment := Segment{Tokens: q.tokens[q.computed:end], Start: q.computed, Pages: q.lease.Table}
 		if end == len(q.tokens) {
 			segment.Logits, segment.Labels = len(q.Labels) == 0 && q.MaxTokens > 0, q.Labels
+			segment.Tokens = append(segment.Tokens, q.draft.tokens...) // into the room of the answer
+			segment.Rows = 1 + len(q.draft.tokens)
 		}
 		c.ask(q, &segment)
 		c.segments = append(c.segments, segment)
@@ -76,10 +82,13 @@ func (c *core) extend(batch []part) (logits [][]float32, err error) {
 // choice is a sequence whose next token is chosen.
 type choice struct {
 	*sequence
-	logits []float32
+	logits   []float32 // of the next token, then after each token that is foretold
+	foretold []int32   // from the next token on
+	at       int       // place of the next token in the whole draft
 }
 
-// answer gives each sequence that has come to its end its label logits or its next token.
+// answer gives each sequence that has come to its end its label logits, or its next token and those
+// that follow it as far as its draft has foretold them.
 func (c *core) answer(batch []part, logits [][]float32) {
 	c.choices = c.choices[:0]
 	for i, p := range batch {
@@ -88,7 +97,7 @@ func (c *core) answer(batch []part, logits [][]float32) {
 		case q.unfit != nil:
 			c.finish(q, FinishError, q.unfit)
 		case s.Logits:
-			c.choices = append(c.choices, choice{q, logits[i]})
+			c.choices = append(c.choices, choice{q, logits[i], q.draft.tokens, 0})
 		case len(s.Labels) > 0:
 			c.score(q, logits[i])
 		case q.computed == len(q.tokens):
@@ -96,7 +105,9 @@ func (c *core) answer(batch []part, logits [][]float32) {
 			c.finish(q, FinishLength, nil)
 		}
 	}
-	c.choose()
+	for len(c.choices) > 0 {
+		c.choose()
+	}
 	clear(c.segments)
 }
 
@@ -111,17 +122,18 @@ func (c *core) score(q *sequence, logits []float32) {
 	c.finish(q, FinishScore, nil)
 }
 
-// choose chooses one token of each sequence that is to have one.
+// choose chooses one token of each sequence that is to have one, and keeps the choices whose draft
+// has foretold it.
 func (c *core) choose() {
 	width := c.executor.Shape().Vocabulary
 	c.rows = c.rows[:0]
 	c.choices = slices.DeleteFunc(c.choices, func(a choice) bool {
-		logits := a.logits
+		logits := a.logits[:width]
 		if at := notFinite(logits); at >= 0 {
 			c.finish(a.sequence, FinishError, logitError(a.sequence, len(a.tokens)-1, int32(at), logits[at]))
 			return true
 		}
-		row := a.row(logits)
+		row := a.row(logits, 0)
 		row.Allowed = a.rule.allowed(width, c.executor)
 		if a.asksLogP() {
 			a.sequence.logP = sample.LogP{Top: a.TopLogP, Scaled: a.ScaledLogP}
@@ -132,17 +144,27 @@ func (c *core) choose() {
 	})
 	c.tokens = slices.Grow(c.tokens[:0], len(c.rows))[:len(c.rows)]
 	c.sampler.Choose(c.tokens, c.rows)
+	right := c.choices[:0]
 	for i, a := range c.choices {
 		c.next(a.sequence, c.tokens[i])
+		if len(a.foretold) == 0 || a.foretold[0] != c.tokens[i] {
+			continue
+		}
+		c.stats.Accepted[a.at]++
+		if a.result.Finish == "" {
+			c.scheduler.advance(a.sequence, 1) // the keys and values of the token are there
+			right = append(right, choice{a.sequence, a.logits[width:], a.foretold[1:], a.at + 1})
+		}
 	}
-	clear(c.choices)
+	clear(c.choices[len(right):])
+	c.choices = right
 	clear(c.rows)
 }
 
-// row is the choice of a sequence's next token.
-func (q *sequence) row(logits []float32) sample.Row {
-	row := sample.Row{Logits: logits, Settings: q.Sampling, Position: len(q.tokens), History: q.history}
-	if q.generated() < q.MinTokens {
+// row is the choice of a sequence's next token, or of one further ahead.
+func (q *sequence) row(logits []float32, ahead int) sample.Row {
+	row := sample.Row{Logits: logits, Settings: q.Sampling, Position: len(q.tokens) + ahead, History: q.history}
+	if q.generated()+ahead < q.MinTokens {
 		row.Banned = q.Stop
 	}
 	return row
@@ -211,10 +233,19 @@ func (c *core) abort() {
 	c.scheduler.drop(gone)
 }
 
+// flush empties the prefix caches of all that no running request holds.
+func (c *core) flush() {
+	c.scheduler.pages.Flush()
+	if c.drafter != nil {
+		c.drafter.pages.Flush()
+	}
+}
+
 // finish releases what q holds and delivers its result.
 func (c *core) finish(q *sequence, why Finish, err error) {
-	c.stats.Constraint += q.rule.spent
+	c.stats.Constraint += q.rule.spent + q.draft.rule.spent
 	c.scheduler.release(q)
+	c.drafter.release(q)
 	if generated := q.tokens[len(q.Prompt):]; len(generated) > 0 {
 		q.result.Tokens = generated
 	}

@@ -72,7 +72,7 @@ func serveAll(t *testing.T, m *model.Model, h Options, o serve.Options, rs []ser
 }
 
 // TestAnswersDoNotDependOnTheEngine is the engine's first promise: cache on or off, page size,
-// chunk, batch, order, pressure and retraction change no token and no bit of a logit or a
+// chunk, batch, order, pressure, retraction and drafts change no token and no bit of a logit or a
 // log-probability, whatever the formats of the weights and of the KV cache.
 func TestAnswersDoNotDependOnTheEngine(t *testing.T) {
 	rs := requests(rand.New(rand.NewPCG(1, 2)), 24)
@@ -88,22 +88,26 @@ func TestAnswersDoNotDependOnTheEngine(t *testing.T) {
 		name   string
 		host   Options
 		engine serve.Options
+		draft  int // tokens
 	}{
-		{"cache off", Options{}, serve.Options{}},
-		{"cache on", Options{}, shared},
-		{"page 1", Options{PageSize: 1}, shared},
-		{"page 4", Options{PageSize: 4}, shared},
-		{"page 64", Options{PageSize: 64}, shared},
-		{"chunk 1", Options{}, chunk(1)},
-		{"chunk 7", Options{PageSize: 2}, chunk(7)},
-		{"chunk 64", Options{PageSize: 16}, chunk(64)},
-		{"small batches", Options{}, serve.Options{PrefixCache: true, BatchTokens: 13}},
-		{"three at once", Options{}, serve.Options{PrefixCache: true, Running: 3, Policy: serve.SRPF}},
-		{"crowded", Options{PageSize: 4, Pages: 33}, serve.Options{PrefixCache: true, Eviction: "slru"}},
-		{"crowded, cache off", Options{PageSize: 4, Pages: 33}, serve.Options{Policy: serve.FCFS}},
-		{"retracted", Options{PageSize: 4, Pages: 50}, retracted},
-		{"retracted, small pages", Options{PageSize: 2, Pages: 80}, retracted},
-		{"retracted, cache off", Options{PageSize: 4, Pages: 50}, serve.Options{Reserve: 0.01}},
+		{"cache off", Options{}, serve.Options{}, 0},
+		{"cache on", Options{}, shared, 0},
+		{"page 1", Options{PageSize: 1}, shared, 0},
+		{"page 4", Options{PageSize: 4}, shared, 0},
+		{"page 64", Options{PageSize: 64}, shared, 0},
+		{"chunk 1", Options{}, chunk(1), 0},
+		{"chunk 7", Options{PageSize: 2}, chunk(7), 0},
+		{"chunk 64", Options{PageSize: 16}, chunk(64), 0},
+		{"small batches", Options{}, serve.Options{PrefixCache: true, BatchTokens: 13}, 0},
+		{"three at once", Options{}, serve.Options{PrefixCache: true, Running: 3, Policy: serve.SRPF}, 0},
+		{"crowded", Options{PageSize: 4, Pages: 33}, serve.Options{PrefixCache: true, Eviction: "slru"}, 0},
+		{"crowded, cache off", Options{PageSize: 4, Pages: 33}, serve.Options{Policy: serve.FCFS}, 0},
+		{"retracted", Options{PageSize: 4, Pages: 50}, retracted, 0},
+		{"retracted, small pages", Options{PageSize: 2, Pages: 80}, retracted, 0},
+		{"retracted, cache off", Options{PageSize: 4, Pages: 50}, serve.Options{Reserve: 0.01}, 0},
+		{"draft", Options{PageSize: 4}, shared, 4},
+		{"draft, small batches", Options{PageSize: 2}, serve.Options{PrefixCache: true, BatchTokens: 60, Chunk: 9}, 2},
+		{"draft, retracted", Options{PageSize: 4, Pages: 50}, retracted, 3},
 	}
 	weights := map[string]*model.Model{
 		"float32": tinyModel(t),
@@ -123,7 +127,17 @@ func TestAnswersDoNotDependOnTheEngine(t *testing.T) {
 					continue // the format has no such pages
 				}
 				t.Run(fmt.Sprint(name, "/", kv, "/", v.name), func(t *testing.T) {
+					if v.draft > 0 {
+						draft, err := New(weights["float32"], Options{PageSize: 4, Pages: 200})
+						if err != nil {
+							t.Fatal(err)
+						}
+						v.engine.Draft = serve.Draft{Executor: draft, Tokens: v.draft}
+					}
 					got, stats := serveAll(t, m, v.host, v.engine, rs)
+					if v.draft > 0 && (stats.Accepted[v.draft-1] == 0 || stats.Accepted == [serve.MaxDraft]int{}) {
+						t.Errorf("%+v: no token of a draft was right", stats)
+					}
 					for i := range got {
 						if !reflect.DeepEqual(got[i], want[i]) {
 							t.Fatalf("request %d: %v, alone %v", i, got[i], want[i])
