@@ -99,8 +99,11 @@ type cacheUnderTest struct {
 	pages *Pages
 	naive
 	requests []*request
-	spoil    func(*Pages) // breaks something after each operation, to test the test; may be nil
+	outcomes
 }
+
+// outcomes counts what operations came to.
+type outcomes struct{ admitted, shared, refused, retracted, evicted int }
 
 // request is one that runs: the keys and values of tokens up to computed are in its pages.
 type request struct {
@@ -163,9 +166,10 @@ func (m *naive) locked(requests []*request) map[string]bool {
 	return out
 }
 
-// evict removes pages that no request shares and that no cached page continues, in order.
-func (m *naive) evict(want int, locked map[string]bool) {
-	for ; want > 0; want-- {
+// evict removes pages that no request shares and that no cached page continues, in order, and
+// returns how many there were.
+func (m *naive) evict(want int, locked map[string]bool) (evicted int) {
+	for ; evicted < want; evicted++ {
 		continued := map[string]bool{}
 		for k := range m.cached {
 			continued[m.before(k)] = true
@@ -177,11 +181,12 @@ func (m *naive) evict(want int, locked map[string]bool) {
 			}
 		}
 		if first == "" {
-			return
+			break
 		}
 		delete(m.cached, first)
 		m.free++
 	}
+	return evicted
 }
 
 func (m *naive) order(a, b cachedPage) int {
@@ -217,8 +222,10 @@ func (c *cacheUnderTest) admit(q *request, need int) error {
 		return fmt.Errorf("admitted: %v; %d pages are needed, %d held, %d free, %d of %d cached ones locked", ok, need, held, c.free, kept, len(c.cached))
 	}
 	if !ok {
+		c.refused++
 		return nil
 	}
+	c.admitted++
 	if q.Shared != held || len(q.Table) != max(need, held) {
 		return fmt.Errorf("the lease has %d pages, %d shared; expected %d and %d", len(q.Table), q.Shared, need, held)
 	}
@@ -230,7 +237,10 @@ func (c *cacheUnderTest) admit(q *request, need int) error {
 		p := c.cached[k]
 		c.cached[k] = cachedPage{p.number, c.clock, p.hits + 1}
 	}
-	c.naive.evict(need-held-c.free, locked)
+	if held > 0 {
+		c.shared++
+	}
+	c.evicted += c.evict(need-held-c.free, locked)
 	c.free -= max(0, need-held)
 	q.computed = held * c.size
 	c.requests = append(c.requests, q)
@@ -250,7 +260,7 @@ func (c *cacheUnderTest) play(o operation) (err error) {
 		return c.admit(q, c.pages.For(len(o.tokens)+o.n))
 	case flush:
 		c.pages.Flush()
-		c.naive.evict(len(c.cached), c.locked(c.requests))
+		c.evict(len(c.cached), c.locked(c.requests))
 		return nil
 	case look:
 		if got, want := c.pages.Held(Hashes(o.namespace, o.tokens, c.size)), c.held(o.namespace, o.tokens); got != want {
@@ -277,7 +287,7 @@ func (c *cacheUnderTest) play(o operation) (err error) {
 		} else if !ok {
 			return c.retract(i)
 		}
-		c.naive.evict(more-c.free, locked)
+		c.evicted += c.evict(more-c.free, locked)
 		c.free -= more
 		q.tokens = append(q.tokens, o.tokens...)
 	case retract:
@@ -317,6 +327,7 @@ func (c *cacheUnderTest) release(i int) {
 }
 
 func (c *cacheUnderTest) retract(i int) error {
+	c.retracted++
 	q := c.requests[i]
 	c.release(i)
 	return c.admit(q, c.pages.For(len(q.tokens)))
@@ -338,9 +349,8 @@ func (c *cacheUnderTest) check() error {
 	if err := c.pages.Check(leases); err != nil {
 		return err
 	}
-	found := c.pages.Counts()
-	want := Counts{Free: c.free, Tree: len(c.cached), Private: private, Locked: len(c.locked(c.requests)), Evicted: found.Evicted}
-	if found != want {
+	want := Counts{Free: c.free, Tree: len(c.cached), Private: private, Locked: len(c.locked(c.requests)), Evicted: c.evicted}
+	if found := c.pages.Counts(); found != want {
 		return fmt.Errorf("found %+v, expected %+v", found, want)
 	}
 	if c.pages.tree == nil {
@@ -376,15 +386,21 @@ type plan struct {
 	size       int
 	eviction   Eviction // "" without a tree
 	operations []operation
-	spoil      func(*Pages)
+	spoil      func(*Pages) // breaks something after each operation, to test the test; may be nil
 }
 
 const pagesUnderTest = 24
 
 // play plays a plan on a new cache and returns the first error, with the number of its operation.
 func (p plan) play() (at int, err error) {
+	_, at, err = p.outcomes()
+	return at, err
+}
+
+// outcomes plays a plan and counts what its operations came to.
+func (p plan) outcomes() (o outcomes, at int, err error) {
 	c := &cacheUnderTest{
-		pages: New(pagesUnderTest, p.size), spoil: p.spoil,
+		pages: New(pagesUnderTest, p.size),
 		naive: naive{size: p.size, free: pagesUnderTest, eviction: p.eviction, cached: map[string]cachedPage{}},
 	}
 	if p.eviction != "" {
@@ -395,13 +411,13 @@ func (p plan) play() (at int, err error) {
 			o.kind = admitAlone
 		}
 		if err := c.play(o); err != nil {
-			return i, err
+			return c.outcomes, i, err
 		}
 		if p.spoil != nil {
 			p.spoil(c.pages)
 		}
 		if err := c.check(); err != nil {
-			return i, err
+			return c.outcomes, i, err
 		}
 	}
 	for len(c.requests) > 0 {
@@ -409,9 +425,9 @@ func (p plan) play() (at int, err error) {
 	}
 	c.pages.Flush()
 	if n := c.pages.Counts(); n.Free != pagesUnderTest || n.Tree != 0 || c.pages.tree != nil && len(c.pages.tree.roots)+len(c.pages.tree.hashes) != 0 {
-		return len(p.operations), fmt.Errorf("%+v after all was released and flushed, of %d pages", n, pagesUnderTest)
+		return c.outcomes, len(p.operations), fmt.Errorf("%+v after all was released and flushed, of %d pages", n, pagesUnderTest)
 	}
-	return 0, nil
+	return c.outcomes, 0, nil
 }
 
 // reduce drops operations for as long as what is left still fails, in runs of half of them first
@@ -461,7 +477,9 @@ func TestOperations(t *testing.T) {
 		}
 		total = n
 	}
+	few := total / 400
 	var played [kinds]int
+	var all outcomes
 	for seed := 0; total > 0; seed++ {
 		d := rand.New(rand.NewPCG(uint64(seed), 3))
 		p := plan{size: 1 + seed%3, eviction: [...]Eviction{LRU, LFU, SLRU, LRU, LFU, SLRU, ""}[seed%7]}
@@ -471,14 +489,23 @@ func TestOperations(t *testing.T) {
 			p.operations = append(p.operations, o)
 		}
 		total -= len(p.operations)
-		if at, err := p.play(); err != nil {
+		o, at, err := p.outcomes()
+		if err != nil {
 			p.fail(t, fmt.Errorf("seed %d, operation %d: %w", seed, at, err))
 		}
+		all.admitted += o.admitted
+		all.shared += o.shared
+		all.refused += o.refused
+		all.retracted += o.retracted
+		all.evicted += o.evicted
 	}
 	for k, n := range played {
-		if n < 100 {
+		if n < few {
 			t.Errorf("%q was played %d times: too few", kindNames[k], n)
 		}
+	}
+	if t.Logf("%+v", all); min(all.admitted, all.shared, all.refused, all.retracted, all.evicted) < 4*few {
+		t.Errorf("%+v: too few of one", all)
 	}
 }
 
