@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"math"
+	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/sourcegraph/conc"
 	"go.uber.org/goleak"
 )
 
@@ -129,6 +132,52 @@ func TestNamespacesAndNoReuse(t *testing.T) {
 	results, err := e.DoAll(t.Context(), []Request{{Prompt: prompt, MaxTokens: 1, Namespace: "a"}, {Prompt: prompt, MaxTokens: 1, Namespace: "b"}})
 	if err != nil || !results[1].Scheduled.Equal(results[0].Scheduled) {
 		t.Errorf("a request waits for the prefix of another namespace; %v", err)
+	}
+}
+
+// TestManyCallers: many goroutines ask at once, of whom some leave; screens look on, and the cache
+// is flushed. Who stays has the answer that he has alone, and at the end nothing is held.
+func TestManyCallers(t *testing.T) {
+	f := newFake(60, 4)
+	e := engine(t, f, Options{PrefixCache: true, Reserve: 0.1, BatchTokens: 30, Chunk: 16, Passes: 20})
+	var callers conc.WaitGroup
+	for caller := range uint64(8) {
+		callers.Go(func() {
+			rng := rand.New(rand.NewPCG(caller, 21))
+			for i, r := range requests(rng, 30) {
+				ctx, cancel := context.WithCancel(t.Context())
+				leaves := rng.IntN(4) == 0
+				if seen, most := 0, rng.IntN(6); leaves {
+					r.OnToken = func(int32) {
+						if seen++; seen > most {
+							cancel()
+						}
+					}
+				}
+				result, err := e.Do(ctx, r)
+				cancel()
+				got, want := answerOf{result.Tokens, result.LabelLogits, result.Finish}, expected(r)
+				switch {
+				case err == nil && !reflect.DeepEqual(got, want):
+					t.Errorf("request %d of caller %d: %v, alone %v", i, caller, got, want)
+				case err != nil && (!leaves || !errors.Is(err, context.Canceled) || got.Finish != FinishAbort):
+					t.Errorf("request %d of caller %d: %v", i, caller, err)
+				}
+				if _, err := e.Snapshot(int(caller)); err != nil {
+					t.Error(err)
+				}
+				if rng.IntN(9) == 0 {
+					if err := e.Flush(); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
+	}
+	callers.Wait()
+	s, err := e.Stats()
+	if err != nil || s.Requests != 8*30 || s.Running+s.Waiting+s.WaitingTokens+s.PrivatePages+s.LockedPages != 0 || s.Aborted == 0 {
+		t.Errorf("%v, %+v", err, s)
 	}
 }
 

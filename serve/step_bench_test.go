@@ -7,8 +7,9 @@ import (
 	"slimlab/kernels/machine/machinetest"
 )
 
-// BenchmarkStep is what a step costs beside the executor's work: 10,000 requests wait, each with a
-// context of its own, a prompt of 4,000 tokens and one of 200 members' prefixes, and 64 run.
+// BenchmarkStep is what a step costs beside the executor's work, and what a snapshot costs: 10,000
+// requests wait, each with a context of its own, a prompt of 4,000 tokens and one of 200 members'
+// prefixes, and 64 run.
 func BenchmarkStep(b *testing.B) {
 	for _, policy := range Policies() {
 		b.Run(string(policy), func(b *testing.B) {
@@ -48,6 +49,11 @@ func BenchmarkStep(b *testing.B) {
 				}
 				seconds += machinetest.CPUSeconds() - start
 			}
+			start := machinetest.CPUSeconds()
+			for range 100 {
+				c.snapshot(500)
+			}
+			b.ReportMetric((machinetest.CPUSeconds()-start)*1e4, "CPU-µs/snapshot")
 			b.ReportMetric(float64(c.stats.Requests)/float64(b.N), "requests/step")
 			b.ReportMetric(seconds*1e6/float64(b.N), "CPU-µs/step")
 		})
