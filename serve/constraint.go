@@ -2,12 +2,14 @@ package serve
 
 import (
 	"errors"
+	"fmt"
 	"time"
 )
 
 // Constraint says which tokens an answer may go on with. It is called on the engine's goroutine,
 // once for each token, and all others wait for it: what it needs should be ready before the request
-// is submitted. Its state belongs to one request.
+// is submitted. Its state belongs to one request. One with a method Err() error says by it why it
+// allows nothing.
 type Constraint interface {
 	// Allowed sets bit t of each token t that may come next, a token that ends the text among them
 	// where the text may end. No bit is set when it is called, and there is one for each token of
@@ -35,6 +37,14 @@ type constrained struct {
 	Constraint
 	bits  []uint64
 	spent time.Duration // by the clock
+}
+
+// nothing is the error of a request that has no token to go on with.
+func (c *constrained) nothing() error {
+	if of, ok := c.Constraint.(interface{ Err() error }); ok && of.Err() != nil {
+		return fmt.Errorf("%w: %w", ErrNothingAllowed, of.Err())
+	}
+	return ErrNothingAllowed
 }
 
 // allowed is the mask of the next token of a vocabulary, or nil.

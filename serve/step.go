@@ -187,7 +187,7 @@ func logitError(q *sequence, position int, token int32, value float32) error {
 // next adds a chosen token to a sequence.
 func (c *core) next(q *sequence, token int32) {
 	if token == sample.None {
-		c.finish(q, FinishError, ErrNothingAllowed)
+		c.finish(q, FinishError, q.rule.nothing())
 		return
 	}
 	if q.result.FirstToken.IsZero() {
