@@ -148,7 +148,7 @@ func TestManyCallers(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				leaves := rng.IntN(4) == 0
 				if seen, most := 0, rng.IntN(6); leaves {
-					r.OnToken = func(int32) {
+					r.OnToken = func(Token) {
 						if seen++; seen > most {
 							cancel()
 						}
