@@ -18,8 +18,8 @@ type following struct{ *grammar.Matcher }
 
 func (f following) Fork() serve.Constraint { return following{f.Matcher.Fork()} }
 
-// TestGrammar: answers of a model of letters satisfy the expression that constrains them, greedy and
-// drawn, the same ones with a draft, which is right more often where it follows the constraint.
+// TestGrammar: answers of a model of letters satisfy the expression that constrains them, greedy
+// and drawn, the same ones with a draft, which is right more often where it follows the constraint.
 func TestGrammar(t *testing.T) {
 	const expression = `([a-m]{2,4},)+(yes|no)`
 	g, err := grammar.Compile(t.Context(), expression)
