@@ -6,10 +6,21 @@ import "math"
 // alone. NaN is passed over, which the CPU's vector maximum does not promise. It returns -1 where
 // nothing is above -Inf.
 func Argmax(x []float32) int {
-	best, largest := -1, float32(math.Inf(-1))
-	for i, v := range x {
+	best, largest, at := -1, float32(math.Inf(-1)), 0
+	// Eight at a time: hardly any group has one that is larger than all before.
+	for ; at+8 <= len(x); at += 8 {
+		g := (*[8]float32)(x[at:])
+		if g[0] > largest || g[1] > largest || g[2] > largest || g[3] > largest || g[4] > largest || g[5] > largest || g[6] > largest || g[7] > largest {
+			for i, v := range g {
+				if v > largest {
+					best, largest = at+i, v
+				}
+			}
+		}
+	}
+	for i, v := range x[at:] {
 		if v > largest {
-			best, largest = i, v
+			best, largest = at+i, v
 		}
 	}
 	return best
