@@ -228,6 +228,30 @@ big: 0 cached, submitted 0, scheduled 30, first 56, end 67, length
 small: 0 cached, submitted 0, scheduled 30, first 56, end 56, length`,
 		},
 		{
+			name: "where pages run out, the answer that is shorter waits, and goes on", pages: 6, pageSize: 4, options: Options{PrefixCache: true, Reserve: 0.01},
+			turns: []*turn{
+				{name: "first", prompt: ids(1, 6), tokens: 9},
+				{name: "second", at: 20 * time.Millisecond, prompt: ids(20, 27), tokens: 8},
+				{name: "late", at: 40 * time.Millisecond, prompt: ids(40, 41), tokens: 1},
+			},
+			want: `
+16ms first 0-6
+27ms first 6-7
+46ms first 7-8, second 0-8
+58ms first 8-9, second 8-9
+70ms first 9-10, second 9-10
+82ms first 10-11, second 10-11
+94ms first 11-12, second 11-12
+105ms first 12-13
+116ms first 13-14
+133ms second 8-13, late 0-2
+144ms second 13-14
+155ms second 14-15
+first: 0 cached, submitted 0, scheduled 0, first 16, end 116, length
+second: 0 cached, submitted 27, scheduled 27, first 46, end 155, length
+late: 0 cached, submitted 46, scheduled 116, first 133, end 133, length`,
+		},
+		{
 			name: "without a prefix cache each computes its own", pages: 50, pageSize: 4, options: Options{},
 			turns: []*turn{
 				{name: "a", prompt: join(ids(1, 8), ids(50, 50)), labels: []int32{1}},
