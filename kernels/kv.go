@@ -85,6 +85,46 @@ func (l *KVLayer) Bytes() int64 {
 	return int64(l.Pages) * int64(l.PageSize) * int64(l.Format.PositionBytes(l.KVHeads, l.HeadDim))
 }
 
+// Reuse makes the layer's memory that of another layer, whose KV heads may be fewer or more; what
+// the pages held is lost.
+func (l *KVLayer) Reuse(kvHeads int) {
+	l.reshape("KVLayer.Reuse", l.Format, l.Pages, l.PageSize, kvHeads, l.HeadDim)
+}
+
+// PageCopy is a page and the one that becomes its copy.
+type PageCopy struct{ From, To int32 }
+
+// CopyPages copies the keys and values of whole pages, one after the other.
+func (l *KVLayer) CopyPages(copies []PageCopy) {
+	for i, c := range copies {
+		if min(c.From, c.To) < 0 || int(max(c.From, c.To)) >= l.Pages {
+			panic(fmt.Sprintf("kernels: CopyPages: copy %d is of page %d to page %d, the layer has %d", i, c.From, c.To, l.Pages))
+		}
+		l.k.copyPage(c, l.Pages)
+		l.v.copyPage(c, l.Pages)
+	}
+}
+
+func (h *kvHalf) copyPage(c PageCopy, pages int) {
+	switch h.code {
+	case kvFloat32:
+		copyPage(h.floats, c, pages)
+	case kvBFloat16:
+		copyPage(h.words, c, pages)
+	case kvInt8:
+		copyPage(h.codes, c, pages)
+		copyPage(h.scale, c, pages)
+	case kvInt4:
+		copyPage(h.packed, c, pages)
+		copyPage(h.scales, c, pages)
+	}
+}
+
+func copyPage[T any](x []T, c PageCopy, pages int) {
+	n := len(x) / pages
+	copy(x[int(c.To)*n:][:n], x[int(c.From)*n:][:n])
+}
+
 // KVSegment is a run of new rows of one sequence: rows Row … Row+Rows-1 of the call's buffers are
 // its positions Start, Start+1, ….
 type KVSegment struct {

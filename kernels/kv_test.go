@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"slimlab/kernels/parallel"
@@ -233,5 +234,51 @@ func TestSegmentsOfOneStepShareNoByte(t *testing.T) {
 				t.Errorf("%v: half %d differs when it is stored in pieces", format, i)
 			}
 		}
+	}
+}
+
+// TestCopyPages: a copy of a page is read as the page itself, in every format, no other page
+// changes, and a layer that was reused for fewer heads works as a new one.
+func TestCopyPages(t *testing.T) {
+	const pages, size, kvHeads, d = 4, 8, 2, 16
+	rng := rand.New(rand.NewPCG(4, 4))
+	random := func(n int) []float32 {
+		x := make([]float32, n)
+		for i := range x {
+			x[i] = float32(rng.NormFloat64())
+		}
+		return x
+	}
+	for _, f := range KVFormats() {
+		reused := NewKVLayer(f, pages, size, kvHeads+1, d)
+		reused.Reuse(kvHeads)
+		for _, l := range []*KVLayer{NewKVLayer(f, pages, size, kvHeads, d), reused} {
+			for page := range int32(pages) {
+				StoreKV(l, random(size*kvHeads*d), random(size*kvHeads*d), []KVSegment{{Table: []int32{page}, Rows: size}})
+			}
+			q := random(kvHeads * d)
+			read := func(page int32) []float32 {
+				out := make([]float32, kvHeads*d)
+				AttentionPaged(out, q, l, []KVSegment{{Table: []int32{page}, Rows: 1, Start: size - 1}}, kvHeads)
+				return out
+			}
+			want := [pages][]float32{read(0), read(3), read(2), read(3)}
+			l.CopyPages([]PageCopy{{From: 3, To: 1}})
+			for page := range want {
+				if !slices.Equal(read(int32(page)), want[page]) {
+					t.Errorf("%v: after a copy of page 3 to page 1 page %d has other bits than expected", f, page)
+				}
+			}
+		}
+	}
+	for _, c := range []PageCopy{{From: -1}, {To: 4}} {
+		func() {
+			defer func() {
+				if r := fmt.Sprint(recover()); !strings.Contains(r, "the layer has 4") {
+					t.Errorf("%+v: panic %q", c, r)
+				}
+			}()
+			NewKVLayer(KVInt8, pages, size, kvHeads, d).CopyPages([]PageCopy{c})
+		}()
 	}
 }
