@@ -180,6 +180,8 @@ func TestExtendPanicsWithNumbers(t *testing.T) {
 		{"short table", Segment{Tokens: make([]int32, 65), Pages: pages[:1]}, "1 pages of 64 hold 64"},
 		{"page", Segment{Tokens: make([]int32, 1), Pages: []int32{4}}, "page 4"},
 		{"token", Segment{Tokens: []int32{50}, Pages: pages}, "expected 0 to 49"},
+		{"short fork", Segment{Tokens: make([]int32, 1), Start: 65, Pages: pages, Fork: pages[:1]}, "forks at position 64, its 1 pages"},
+		{"fork's page", Segment{Tokens: make([]int32, 1), Start: 65, Pages: pages, Fork: []int32{0, 7}}, "forks in page 7"},
 		{"too many states", Segment{Tokens: make([]int32, 2), Pages: pages, Last: 3}, "asks for the states of 3 of its 2 tokens"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -11,7 +11,7 @@ type KVPool struct {
 	Format          kernels.KVFormat
 	Pages, PageSize int
 
-	layers []*kernels.KVLayer
+	ranks [][]*kernels.KVLayer // by rank and layer, each with the KV heads of its rank
 }
 
 // NewKVPool allocates pages for a model of shape c; format.Check says what fits.
@@ -19,15 +19,22 @@ func NewKVPool(c Config, format kernels.KVFormat, pages, pageSize int) (*KVPool,
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
+	return newKVPool(c, 1, format, pages, pageSize)
+}
+
+// newKVPool is NewKVPool for ranks, by whose number the KV heads of all layers can be divided.
+func newKVPool(c Config, ranks int, format kernels.KVFormat, pages, pageSize int) (*KVPool, error) {
 	if pages < 1 {
 		return nil, fmt.Errorf("kv pool: %d pages, expected at least 1", pages)
 	}
 	if err := format.Check(pageSize, c.HeadDim); err != nil {
 		return nil, fmt.Errorf("kv pool: %w", err)
 	}
-	p := &KVPool{Format: format, Pages: pages, PageSize: pageSize}
-	for _, l := range c.Layers {
-		p.layers = append(p.layers, kernels.NewKVLayer(format, pages, pageSize, l.KVHeads, c.HeadDim))
+	p := &KVPool{Format: format, Pages: pages, PageSize: pageSize, ranks: make([][]*kernels.KVLayer, ranks)}
+	for r := range p.ranks {
+		for _, l := range c.Layers {
+			p.ranks[r] = append(p.ranks[r], kernels.NewKVLayer(format, pages, pageSize, l.KVHeads/ranks, c.HeadDim))
+		}
 	}
 	return p, nil
 }
@@ -43,8 +50,10 @@ func PositionBytes(c Config, format kernels.KVFormat) (n int64) {
 // Bytes is the memory that the pool takes.
 func (p *KVPool) Bytes() int64 {
 	var n int64
-	for _, l := range p.layers {
-		n += l.Bytes()
+	for _, layers := range p.ranks {
+		for _, l := range layers {
+			n += l.Bytes()
+		}
 	}
 	return n
 }
