@@ -75,7 +75,7 @@ func TestCancelAtEveryStep(t *testing.T) {
 			}
 			for i, done := range all {
 				o := <-done
-				got := answerOf{o.result.Tokens, o.result.LabelLogits, o.result.Finish}
+				got := answered(o.result)
 				if i == victim {
 					if n := len(got.Tokens); got.Finish != FinishAbort || !errors.Is(o.err, context.Canceled) || !reflect.DeepEqual(got.Tokens, want[i].Tokens[:n:n]) && n > 0 {
 						t.Errorf("request %d, cancelled when it was %s: %+v, alone %+v, error %v", i, state, got, want[i], o.err)

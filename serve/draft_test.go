@@ -67,7 +67,7 @@ func TestDraftChangesNoAnswer(t *testing.T) {
 		}
 		for i := range results {
 			r := &results[i]
-			results[i] = Result{Tokens: r.Tokens, LogP: r.LogP, Top: r.Top, Stopped: r.Stopped, LabelLogits: r.LabelLogits, Finish: r.Finish}
+			results[i] = Result{Tokens: r.Tokens, LogP: r.LogP, Top: r.Top, Stopped: r.Stopped, LabelLogits: r.LabelLogits, Items: r.Items, Finish: r.Finish}
 		}
 		return results, stats
 	}
@@ -85,7 +85,7 @@ func TestDraftChangesNoAnswer(t *testing.T) {
 				"":              {PrefixCache: true},
 				"no cache":      {},
 				"chunks":        {PrefixCache: true, Chunk: 5},
-				"small batches": {PrefixCache: true, BatchTokens: 16},
+				"small batches": {PrefixCache: true, BatchTokens: 24},
 				"a few at once": {PrefixCache: true, Running: 3},
 			} {
 				t.Run(fmt.Sprintf("wrong %d, %d tokens, %s", c.wrong, tokens, name), func(t *testing.T) {

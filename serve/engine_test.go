@@ -156,7 +156,7 @@ func TestManyCallers(t *testing.T) {
 				}
 				result, err := e.Do(ctx, r)
 				cancel()
-				got, want := answerOf{result.Tokens, result.LabelLogits, result.Finish}, expected(r)
+				got, want := answered(result), expected(r)
 				switch {
 				case err == nil && !reflect.DeepEqual(got, want):
 					t.Errorf("request %d of caller %d: %v, alone %v", i, caller, got, want)

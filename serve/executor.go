@@ -28,8 +28,12 @@ type Shape struct {
 type Segment struct {
 	Tokens []int32
 	// absolute position of the first token; what is before it is in the pages already
-	Start  int
-	Pages  []int32 // the sequence's page table: position p is in page Pages[p/PageSize]
+	Start int
+	Pages []int32 // the sequence's page table: position p is in page Pages[p/PageSize]
+	// The page table of a sequence with the same tokens before Start, of which this one is a fork,
+	// or nil. Where Start is inside a page, that page begins as a copy of the other's. What it
+	// holds before Start may be computed in the same call, by a segment that is no fork.
+	Fork   []int32
 	Logits bool    // return the logits of the whole vocabulary after the last token
 	Rows   int     // with Logits: after each of so many last tokens, [rows, vocabulary]; 0 is 1
 	Labels []int32 // or, unless it is empty, return those of these tokens after the last token

@@ -58,12 +58,15 @@ func (f *fake) Extend(batch []Segment) ([][]float32, error) {
 	f.clock = f.clock.Add(stepTime)
 	var parts []string
 	tokens, rows := 0, 0
+	for _, forks := range []bool{false, true} {
+		for _, s := range batch {
+			if (s.Fork != nil) == forks {
+				f.store(s)
+			}
+		}
+	}
 	for i, s := range batch {
 		f.clock = f.clock.Add(time.Duration(len(s.Tokens)) * tokenTime)
-		for j, token := range s.Tokens {
-			p := s.Start + j
-			f.pages[s.Pages[p/f.shape.PageSize]][p%f.shape.PageSize] = token
-		}
 		end := s.Start + len(s.Tokens)
 		if tokens += len(s.Tokens); s.Logits {
 			rows += max(1, s.Rows)
@@ -127,6 +130,17 @@ func (f *instant) Extend(batch []Segment) ([][]float32, error) {
 		}
 	}
 	return logits, nil
+}
+
+// store writes a segment's tokens to its pages; one that forks inside a page takes that page first.
+func (f *fake) store(s Segment) {
+	size := f.shape.PageSize
+	if at := s.Start / size; s.Fork != nil && s.Start%size > 0 {
+		copy(f.pages[s.Pages[at]], f.pages[s.Fork[at]])
+	}
+	for j, token := range s.Tokens {
+		f.pages[s.Pages[(s.Start+j)/size]][(s.Start+j)%size] = token
+	}
 }
 
 // fakeLogits are those after a sequence.

@@ -63,12 +63,14 @@ func (q *sequence) nextPlace(from int) int {
 	return end
 }
 
-// reusable is how many leading tokens may come from the cache. The last one is computed in any
-// case, or there would be no logits to answer with, and so is all from before the next place that
-// is asked about.
+// reusable is how many leading tokens may come from the cache. The last one is computed where its
+// logits are to answer something, and so is all from before the next place that is asked about.
 func (q *sequence) reusable() int {
 	if place := q.nextPlace(q.told); place < len(q.Prompt) {
 		return place - 1
+	}
+	if !q.endAnswers() {
+		return len(q.tokens)
 	}
 	return len(q.tokens) - 1
 }
@@ -97,7 +99,7 @@ func (c *core) tell(q *sequence, place int, rows []float32) {
 		}
 		row := rows[i*width : (i+1)*width]
 		if bad := notFinite(row); bad >= 0 {
-			q.unfit = logitError(q, at-1, int32(bad), row[bad])
+			q.unfit = logitError(q.Prompt[at-1], at-1, int32(bad), row[bad])
 			return
 		}
 		q.told = at + 1

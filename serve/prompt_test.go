@@ -93,7 +93,7 @@ func TestPromptLogP(t *testing.T) {
 					plain.PromptLogP = nil
 					want = expected(plain)
 				}
-				if answer := (answerOf{r.Tokens, r.LabelLogits, r.Finish}); !reflect.DeepEqual(answer, want) {
+				if answer := answered(r); !reflect.DeepEqual(answer, want) {
 					t.Errorf("%s, request %d: %+v, want %+v", name, i, answer, want)
 				}
 				if r.FirstToken.Before(r.Scheduled) || r.End.Before(r.FirstToken) {

@@ -10,7 +10,9 @@ import (
 )
 
 // Request is one prompt and what is wanted of it: up to MaxTokens generated tokens, or with Labels
-// the logits of those tokens as the next one and nothing generated.
+// the logits of those tokens as the next one and nothing generated. With Items too, the labels are
+// scored after each item, as if it alone followed the prompt: bit for bit what as many requests
+// would get, whose prompts are this one and an item. An empty item is scored after the prompt.
 type Request struct {
 	Prompt    []int32
 	MaxTokens int
@@ -18,6 +20,8 @@ type Request struct {
 	Stop      []int32 // token ids that end generation; they are not part of the answer
 	MinTokens int     // before so many generated tokens no stop token comes
 	Labels    []int32
+	Items     [][]int32
+	LabelLogP bool // asks for log-probabilities of the labels among the whole vocabulary
 	// Namespace bounds what is shared: a request takes and leaves prefixes in its own only. "" is
 	// one like any other.
 	Namespace string
@@ -45,9 +49,12 @@ type Token struct {
 // Alternative is a token that could have come, with its log-probability.
 type Alternative = sample.Alternative
 
+// need is the number of tokens for which the request needs positions.
+func (r *Request) need() int { return len(r.Prompt) + max(r.MaxTokens, r.longestItem()) }
+
 // check reports why a request can never be served.
 func (r *Request) check(s Shape) error {
-	need := len(r.Prompt) + r.MaxTokens
+	need := r.need()
 	pages := (need + s.PageSize - 1) / s.PageSize
 	switch {
 	case len(r.Prompt) == 0:
@@ -59,9 +66,9 @@ func (r *Request) check(s Shape) error {
 	case r.TopLogP < 0 || r.TopLogP > s.Vocabulary:
 		return fmt.Errorf("serve: log-probabilities of the %d likeliest tokens, expected 0 to %d", r.TopLogP, s.Vocabulary)
 	case need > s.Positions:
-		return fmt.Errorf("serve: %d prompt and %d new tokens, the model has %d positions", len(r.Prompt), r.MaxTokens, s.Positions)
+		return fmt.Errorf("serve: %d prompt and %d new tokens, the model has %d positions", len(r.Prompt), need-len(r.Prompt), s.Positions)
 	case pages > s.Pages:
-		return fmt.Errorf("serve: %d prompt and %d new tokens need %d pages of %d, the cache has %d", len(r.Prompt), r.MaxTokens, pages, s.PageSize, s.Pages)
+		return fmt.Errorf("serve: %d prompt and %d new tokens need %d pages of %d, the cache has %d", len(r.Prompt), need-len(r.Prompt), pages, s.PageSize, s.Pages)
 	}
 	for i, t := range r.Prompt {
 		if t < 0 || int(t) >= s.Vocabulary {
@@ -75,6 +82,9 @@ func (r *Request) check(s Shape) error {
 	}
 	if err := r.Sampling.Check(s.Vocabulary); err != nil {
 		return fmt.Errorf("serve: %w", err)
+	}
+	if err := r.checkItems(s); err != nil {
+		return err
 	}
 	return r.PromptLogP.check(len(r.Prompt))
 }
@@ -98,9 +108,11 @@ type Result struct {
 	LogP        []float32
 	Top         [][]Alternative
 	Stopped     int32     // the stop token that came, with FinishStop
-	LabelLogits []float32 // [labels]
+	LabelLogits []float32 // [labels]; of a request with items in Items
+	LabelLogP   []float32 // [labels], where the request asks for them
+	Items       []Score   // of each item
 	Finish      Finish
-	Prompt      int // prompt tokens
+	Prompt      int // prompt tokens, and those of all items
 	Cached      int // of which came from the prefix cache
 	Submitted   time.Time
 	Scheduled   time.Time // when its first token began to be computed
@@ -129,6 +141,7 @@ type sequence struct {
 	prefill  int         // tokens that are there when it is admitted: its prompt, and after a retraction what it has generated
 	lease    pages.Lease // while it runs: room for computed tokens and more
 	result   Result
+	itemWork
 
 	number      int  // of its arrival
 	runs        bool // or waits
@@ -161,6 +174,7 @@ func newSequence(ctx context.Context, r Request, hashes []uint64, done chan<- ou
 	q := &sequence{Request: r, ctx: ctx, done: done, hashes: hashes, kept: len(hashes), prefill: len(r.Prompt)}
 	q.tokens = append(make([]int32, 0, len(r.Prompt)+r.MaxTokens), r.Prompt...)
 	q.result.Prompt = len(r.Prompt)
+	q.startItems()
 	q.rule.Constraint = r.Constraint
 	if r.Sampling.Penalizes() {
 		q.history = sample.NewHistory(r.Prompt)
@@ -168,11 +182,16 @@ func newSequence(ctx context.Context, r Request, hashes []uint64, done chan<- ou
 	return q
 }
 
-// decodes reports whether all that it was admitted with has been computed.
-func (q *sequence) decodes() bool { return q.computed >= q.prefill }
+// decodes reports whether all that it was admitted with has been computed, and tokens are generated.
+func (q *sequence) decodes() bool { return q.computed >= q.prefill && len(q.Items) == 0 }
 
 // asksLogP reports whether generated tokens come with log-probabilities.
 func (q *sequence) asksLogP() bool { return q.LogP || q.ScaledLogP || q.TopLogP > 0 }
 
-// generated counts its tokens after the prompt.
-func (q *sequence) generated() int { return len(q.tokens) - len(q.Prompt) }
+// generated counts its tokens after the prompt, those of an item aside.
+func (q *sequence) generated() int {
+	if len(q.Items) > 0 {
+		return 0
+	}
+	return len(q.tokens) - len(q.Prompt)
+}

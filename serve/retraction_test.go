@@ -116,7 +116,7 @@ func TestSmallestCache(t *testing.T) {
 			// short prompts and long answers, so that more than one fits at first
 			rs[i].Prompt, rs[i].MaxTokens = rs[i].Prompt[:1+rng.IntN(len(rs[i].Prompt)/2)], rs[i].MaxTokens*4
 			rs[i].NoReuse = rs[i].NoReuse || seed%5 == 4
-			most = max(most, (len(rs[i].Prompt)+rs[i].MaxTokens+size-1)/size)
+			most = max(most, (rs[i].need()+size-1)/size)
 		}
 		f := newFake(most, size)
 		c, submit := start(t, f, Options{
@@ -147,7 +147,7 @@ func TestSmallestCache(t *testing.T) {
 		}
 		for i, done := range all {
 			o := <-done
-			if got, want := (answerOf{o.result.Tokens, o.result.LabelLogits, o.result.Finish}), expected(rs[i]); !reflect.DeepEqual(got, want) || o.err != nil {
+			if got, want := answered(o.result), expected(rs[i]); !reflect.DeepEqual(got, want) || o.err != nil {
 				t.Errorf("seed %d: request %d: %v, alone %v, error %v", seed, i, got, want, o.err)
 			}
 		}

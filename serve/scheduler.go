@@ -22,10 +22,11 @@ type scheduler struct {
 	passes, retractions int // since the start
 }
 
-// part is a sequence's share of a batch: its next tokens.
+// part is a sequence's share of a batch: its next tokens, or an item that forks from them.
 type part struct {
 	*sequence
 	tokens int
+	fork   *fork
 }
 
 func newScheduler(o Options, s Shape) *scheduler {
@@ -51,10 +52,12 @@ func (s *scheduler) plan() []part {
 	budget := s.options.BatchTokens
 	s.batch = s.batch[:0]
 	add := func(q *sequence) {
-		if n := min(len(q.tokens)-q.computed, budget, s.options.Chunk); n > 0 {
-			budget -= n
-			s.batch = append(s.batch, part{q, n})
+		room := min(budget, s.options.Chunk)
+		n := min(len(q.tokens)-q.computed, room)
+		if n > 0 {
+			s.batch = append(s.batch, part{sequence: q, tokens: n})
 		}
+		budget -= n + s.planItems(q, q.computed+n, room-n)
 	}
 	for _, q := range s.running {
 		if q.decodes() {
@@ -148,7 +151,11 @@ func (q *sequence) admitted(p *pages.Pages, reusable, tokens int) (pages.Lease, 
 
 // reserved is the number of tokens for which q needs room to run. The last token is never computed
 // on. One that was retracted gets room for all, so that it is not for want of its own pages again.
+// One with items gets room for the longest.
 func (s *scheduler) reserved(q *sequence) int {
+	if len(q.Items) > 0 {
+		return len(q.Prompt) + q.longestItem()
+	}
 	more := max(0, q.MaxTokens-q.generated()-1)
 	if q.retractions == 0 {
 		more = int(math.Ceil(s.options.Reserve * float64(more)))
@@ -159,6 +166,10 @@ func (s *scheduler) reserved(q *sequence) int {
 // computed notes that a batch is computed: full pages are shared at once.
 func (s *scheduler) computed(batch []part) {
 	for _, p := range batch {
+		if p.fork != nil {
+			s.pages.Release(&p.fork.lease)
+			continue
+		}
 		s.advance(p.sequence, p.tokens)
 	}
 }
@@ -166,7 +177,7 @@ func (s *scheduler) computed(batch []part) {
 // advance notes that so many more tokens of q are computed.
 func (s *scheduler) advance(q *sequence, tokens int) {
 	q.computed += tokens
-	s.pages.Commit(&q.lease, q.tokens[:q.computed])
+	s.pages.Commit(&q.lease, q.shareable(q.computed))
 	s.keep(q, q.lease.Shared)
 }
 

@@ -36,13 +36,18 @@ func requests(rng *rand.Rand, n int) []Request {
 	for i := range out {
 		out[i] = Request{Prompt: join(stems[rng.IntN(len(stems))], random(1+rng.IntN(20))), MaxTokens: 1 + rng.IntN(12)}
 		out[i].Namespace, out[i].NoReuse = [...]string{"", "", "a"}[rng.IntN(3)], rng.IntN(8) == 0
-		switch rng.IntN(4) {
+		switch rng.IntN(5) {
 		case 1:
 			out[i].Sampling = sample.Settings{Temperature: 0.8, TopK: 20, TopP: 0.9, Seed: uint64(i)}
 		case 2:
 			out[i].MaxTokens, out[i].Labels = 0, []int32{3, 59, 0}
 		case 3:
 			out[i].Stop, out[i].MinTokens = ids(0, 9), rng.IntN(out[i].MaxTokens+1)
+		case 4:
+			out[i].MaxTokens, out[i].Labels, out[i].LabelLogP = 0, []int32{3, 59, 0}, rng.IntN(2) == 0
+			for range 1 + rng.IntN(8) {
+				out[i].Items = append(out[i].Items, random(rng.IntN(18)))
+			}
 		}
 		if rng.IntN(3) == 0 {
 			out[i].Sampling.Repetition, out[i].Sampling.Frequency = 1.5, 0.3
@@ -70,11 +75,21 @@ func (c *everyThird) Fork() Constraint { fork := *c; return &fork }
 type answerOf struct {
 	Tokens []int32
 	Labels []float32
+	Items  []Score
 	Finish Finish
 }
 
+func answered(r Result) answerOf { return answerOf{r.Tokens, r.LabelLogits, r.Items, r.Finish} }
+
 // expected is the answer to a request by the fake's logits alone.
 func expected(r Request) answerOf {
+	if len(r.Items) > 0 {
+		answer := answerOf{Finish: FinishScore}
+		for _, item := range r.Items {
+			answer.Items = append(answer.Items, r.ofLabels(labelRow(r, fakeLogits(join(r.Prompt, item), 60))))
+		}
+		return answer
+	}
 	sequence := slices.Clone(r.Prompt)
 	var sampler sample.Sampler
 	history := sample.NewHistory(r.Prompt)
@@ -82,11 +97,7 @@ func expected(r Request) answerOf {
 	for {
 		logits := fakeLogits(sequence, 60)
 		if len(r.Labels) > 0 {
-			var labels []float32
-			for _, l := range r.Labels {
-				labels = append(labels, logits[l])
-			}
-			return answerOf{Labels: labels, Finish: FinishScore}
+			return answerOf{Labels: r.ofLabels(labelRow(r, logits)).LabelLogits, Finish: FinishScore}
 		}
 		token := []int32{0}
 		row := sample.Row{Logits: logits, Settings: r.Sampling, Position: len(sequence), History: history}
@@ -111,6 +122,17 @@ func expected(r Request) answerOf {
 			return answerOf{Tokens: sequence[len(r.Prompt):], Finish: FinishLength}
 		}
 	}
+}
+
+// labelRow is what an executor gives for a request's labels.
+func labelRow(r Request, logits []float32) (row []float32) {
+	if r.LabelLogP {
+		return logits
+	}
+	for _, l := range r.Labels {
+		row = append(row, logits[l])
+	}
+	return row
 }
 
 // hashesOf are the hashes of a request's prompt, as an engine makes them.
@@ -198,7 +220,7 @@ func TestInvariantsUnderPressure(t *testing.T) {
 				t.Fatalf("request %d has %d results", i, len(a.done))
 			}
 			o := <-a.done
-			got, want := answerOf{o.result.Tokens, o.result.LabelLogits, o.result.Finish}, expected(a.Request)
+			got, want := answered(o.result), expected(a.Request)
 			if got.Finish == FinishAbort {
 				if o.err == nil || len(got.Tokens) > len(want.Tokens) || !slices.Equal(got.Tokens, want.Tokens[:len(got.Tokens)]) {
 					t.Errorf("seed %d: request %d was aborted at %v of %v, error %v", seed, i, got.Tokens, want.Tokens, o.err)

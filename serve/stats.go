@@ -38,7 +38,7 @@ type Stats struct {
 func (c *core) begun(q *sequence, now time.Time) {
 	q.result.Scheduled, q.result.Cached = now, q.computed
 	s := &c.stats
-	s.PromptTokens += len(q.Prompt)
+	s.PromptTokens += q.result.Prompt
 	s.CachedTokens += q.computed
 	if q.computed > 0 {
 		s.Hits++

@@ -63,20 +63,40 @@ func (c *core) extend(batch []part) (logits [][]float32, err error) {
 			c.begun(q, now)
 		}
 		tokens += p.tokens
-		end := q.computed + p.tokens
-		segment := Segment{Tokens: q.tokens[q.computed:end], Start: q.computed, Pages: q.lease.Table}
-		if end == len(q.tokens) {
-			segment.Logits, segment.Labels = len(q.Labels) == 0 && q.MaxTokens > 0, q.Labels
-			segment.Tokens = append(segment.Tokens, q.draft.tokens...) // into the room of the answer
-			segment.Rows = 1 + len(q.draft.tokens)
+		segment := p.segment(c.executor.Shape().PageSize)
+		if p.fork == nil {
+			c.ask(q, &segment)
 		}
-		c.ask(q, &segment)
 		c.segments = append(c.segments, segment)
 	}
 	c.stats.ComputedTokens += tokens
 	logits, err = c.executor.Extend(c.segments)
 	c.pace.add(tokens, c.executor.Now().Sub(now))
 	return logits, err
+}
+
+// segment is what the executor computes of a part.
+func (p part) segment(pageSize int) (s Segment) {
+	q := p.sequence
+	if p.fork != nil {
+		s = p.fork.segment(q, pageSize)
+	} else {
+		end := q.computed + p.tokens
+		s = Segment{Tokens: q.tokens[q.computed:end], Start: q.computed, Pages: q.lease.Table}
+		if end < len(q.tokens) || !q.endAnswers() {
+			return s
+		}
+	}
+	switch {
+	case q.LabelLogP:
+		s.Logits = true
+	case len(q.Labels) > 0:
+		s.Labels = q.Labels
+	case q.MaxTokens > 0:
+		s.Logits, s.Rows = true, 1+len(q.draft.tokens)
+		s.Tokens = append(s.Tokens, q.draft.tokens...) // into the room of the answer
+	}
+	return s
 }
 
 // choice is a sequence whose next token is chosen.
@@ -94,12 +114,15 @@ func (c *core) answer(batch []part, logits [][]float32) {
 	for i, p := range batch {
 		q, s := p.sequence, &c.segments[i]
 		switch {
+		case q.result.Finish != "": // by another part of it
 		case q.unfit != nil:
 			c.finish(q, FinishError, q.unfit)
+		case len(q.Labels) > 0:
+			if logits[i] != nil {
+				c.score(q, p.fork, s, logits[i])
+			}
 		case s.Logits:
 			c.choices = append(c.choices, choice{q, logits[i], q.draft.tokens, 0})
-		case len(s.Labels) > 0:
-			c.score(q, logits[i])
 		case q.computed == len(q.tokens):
 			q.result.FirstToken = c.executor.Now()
 			c.finish(q, FinishLength, nil)
@@ -111,15 +134,32 @@ func (c *core) answer(batch []part, logits [][]float32) {
 	clear(c.segments)
 }
 
-// score ends a request by the logits of its labels.
-func (c *core) score(q *sequence, logits []float32) {
-	if at := notFinite(logits); at >= 0 {
-		c.finish(q, FinishError, logitError(q, len(q.tokens)-1, q.Labels[at], logits[at]))
+// score answers a request, or some of its items, by the logits of its labels, and ends it with the
+// last of them.
+func (c *core) score(q *sequence, f *fork, s *Segment, logits []float32) {
+	if err := q.checkLabels(s, logits); err != nil {
+		c.finish(q, FinishError, err)
 		return
 	}
-	q.result.FirstToken = c.executor.Now()
-	q.result.LabelLogits = slices.Clone(logits)
-	c.finish(q, FinishScore, nil)
+	if q.result.FirstToken.IsZero() {
+		q.result.FirstToken = c.executor.Now()
+	}
+	if q.scored(f, logits) {
+		c.finish(q, FinishScore, nil)
+	}
+}
+
+// checkLabels reports logits of labels, or of the whole vocabulary, that are no numbers.
+func (q *sequence) checkLabels(s *Segment, logits []float32) error {
+	at := notFinite(logits)
+	if at < 0 {
+		return nil
+	}
+	token, last := int32(at), len(s.Tokens)-1
+	if !s.Logits {
+		token = q.Labels[at]
+	}
+	return logitError(s.Tokens[last], s.Start+last, token, logits[at])
 }
 
 // choose chooses one token of each sequence that is to have one, and keeps the choices whose draft
@@ -130,7 +170,7 @@ func (c *core) choose() {
 	c.choices = slices.DeleteFunc(c.choices, func(a choice) bool {
 		logits := a.logits[:width]
 		if at := notFinite(logits); at >= 0 {
-			c.finish(a.sequence, FinishError, logitError(a.sequence, len(a.tokens)-1, int32(at), logits[at]))
+			c.finish(a.sequence, FinishError, logitError(a.tokens[len(a.tokens)-1], len(a.tokens)-1, int32(at), logits[at]))
 			return true
 		}
 		row := a.row(logits, 0)
@@ -178,10 +218,10 @@ func notFinite(logits []float32) int {
 	return slices.IndexFunc(logits, func(v float32) bool { return v-v != 0 })
 }
 
-// logitError is the error of a request whose logits after a position are no numbers: no answer can
+// logitError is the error of a request whose logits after a token are no numbers: no answer can
 // be made of them, and a token that was chosen all the same would look like one.
-func logitError(q *sequence, position int, token int32, value float32) error {
-	return fmt.Errorf("serve: after token %d at position %d the logit of token %d is %v, expected a finite number: the model's weights or activations are not finite", q.tokens[position], position, token, value)
+func logitError(after int32, position int, token int32, value float32) error {
+	return fmt.Errorf("serve: after token %d at position %d the logit of token %d is %v, expected a finite number: the model's weights or activations are not finite", after, position, token, value)
 }
 
 // next adds a chosen token to a sequence.
@@ -246,7 +286,7 @@ func (c *core) finish(q *sequence, why Finish, err error) {
 	c.stats.Constraint += q.rule.spent + q.draft.rule.spent
 	c.scheduler.release(q)
 	c.drafter.release(q)
-	if generated := q.tokens[len(q.Prompt):]; len(generated) > 0 {
+	if generated := q.tokens[len(q.Prompt):]; q.generated() > 0 {
 		q.result.Tokens = generated
 	}
 	q.result.Finish, q.result.End = why, c.executor.Now()

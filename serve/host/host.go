@@ -24,6 +24,7 @@ type Options struct {
 	KV       kernels.KVFormat // of the KV cache; that of the model's KV, which is bfloat16 unless it says otherwise
 	PageSize int              // tokens of a page; a divisor of kernels.KVBlock; 16
 	Pages    int              // of the KV cache; room for 32768 tokens
+	Ranks    int              // that the model is divided between, see model.Ranks; 1
 }
 
 // usualPage is the tokens of a page where Options has none.
@@ -40,6 +41,7 @@ func PagesFor(requests []serve.Request) (pages int) {
 // Executor is a model on this machine. It implements serve.Executor.
 type Executor struct {
 	model *model.Model
+	ranks *model.Ranks
 	pool  *model.KVPool
 	step  *model.Extender
 	most  int // rows of logits that are given to Each at once
@@ -72,11 +74,18 @@ func New(m *model.Model, o Options) (*Executor, error) {
 	if o.KV == 0 {
 		o.KV, _ = m.KV()
 	}
-	pool, err := model.NewKVPool(m.Config, o.KV, o.Pages, o.PageSize)
+	if o.Ranks == 0 {
+		o.Ranks = 1
+	}
+	ranks, err := m.Divide(o.Ranks)
 	if err != nil {
 		return nil, fmt.Errorf("host: %w", err)
 	}
-	return &Executor{model: m, pool: pool, step: new(model.Extender), most: max(16, fewLogits/m.Vocab)}, nil
+	pool, err := ranks.NewKVPool(o.KV, o.Pages, o.PageSize)
+	if err != nil {
+		return nil, fmt.Errorf("host: %w", err)
+	}
+	return &Executor{model: m, ranks: ranks, pool: pool, step: new(model.Extender), most: max(16, fewLogits/m.Vocab)}, nil
 }
 
 // NewEngine starts an engine on a model on this machine.
@@ -107,10 +116,10 @@ func (e *Executor) Extend(batch []serve.Segment) ([][]float32, error) {
 		s := &batch[i]
 		last := states(s)
 		rows += last
-		e.segments = append(e.segments, model.Segment{Tokens: s.Tokens, Start: s.Start, Pages: s.Pages, Last: last})
+		e.segments = append(e.segments, model.Segment{Tokens: s.Tokens, Start: s.Start, Pages: s.Pages, Fork: s.Fork, Last: last})
 		e.ends = append(e.ends, rows)
 	}
-	hidden := e.step.Extend(e.model, e.pool, e.segments)
+	hidden := e.step.ExtendRanks(e.ranks, e.pool, e.segments)
 	e.logits = slices.Grow(e.logits[:0], len(batch))[:len(batch)]
 	clear(e.logits)
 	e.eachLogits(batch, hidden)
@@ -152,7 +161,7 @@ func (e *Executor) eachLogits(batch []serve.Segment, hidden []float32) {
 	width := e.model.Vocab
 	for few := range slices.Chunk(e.chosen, e.most) {
 		e.few = grown(e.few, len(few)*width)
-		e.model.Logits(e.few, e.gather(hidden, few), len(few))
+		e.ranks.Logits(e.few, e.gather(hidden, few), len(few))
 		for from, to := 0, 0; from < len(few); from = to {
 			of := few[from].segment
 			for to < len(few) && few[to].segment == of {
@@ -177,7 +186,7 @@ func (e *Executor) wholeLogits(batch []serve.Segment, hidden []float32) {
 		return
 	}
 	e.rows = grown(e.rows, n*width)
-	e.model.Logits(e.rows, e.gather(hidden, e.chosen), n)
+	e.ranks.Logits(e.rows, e.gather(hidden, e.chosen), n)
 	e.deliver(e.rows, width)
 }
 
