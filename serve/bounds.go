@@ -42,6 +42,11 @@ func (c *core) submit(all ...*sequence) error {
 	now := c.executor.Now()
 	for _, q := range all {
 		q.result.Submitted = now
+		if q.goesAside(c.executor.Shape()) {
+			c.aside.waiting = append(c.aside.waiting, q)
+			q.number = c.scheduler.waiting.number()
+			continue
+		}
 		c.scheduler.waiting.put(q)
 	}
 	return nil
@@ -51,15 +56,18 @@ func (c *core) submit(all ...*sequence) error {
 // alone is longer than all may be together is taken when no other waits.
 func (c *core) overfull(all []*sequence) error {
 	o, w := &c.scheduler.options, &c.scheduler.waiting
-	after := func() time.Duration { return c.pace.of(w.tokens) }
-	if found := len(w.list) + len(all); o.WaitingRequests > 0 && found > o.WaitingRequests {
+	aside, tokens := c.aside.queued()
+	waiting := len(w.list) + len(aside)
+	tokens += w.tokens
+	after := func() time.Duration { return c.pace.of(tokens) }
+	if found := waiting + len(all); o.WaitingRequests > 0 && found > o.WaitingRequests {
 		return &QueueFullError{"WaitingRequests", found, o.WaitingRequests, after()}
 	}
-	found := w.tokens
+	found := tokens
 	for _, q := range all {
 		found += len(q.tokens)
 	}
-	if o.WaitingTokens > 0 && found > o.WaitingTokens && len(w.list)+len(all) > 1 {
+	if o.WaitingTokens > 0 && found > o.WaitingTokens && waiting+len(all) > 1 {
 		return &QueueFullError{"WaitingTokens", found, o.WaitingTokens, after()}
 	}
 	return nil
@@ -75,19 +83,21 @@ func (c *core) expire() {
 	overdue := func(q *sequence) bool {
 		return q.result.Scheduled.IsZero() && now.Sub(q.result.Submitted) > limit
 	}
-	// The first of those that never ran has waited longest.
-	first := slices.IndexFunc(w.list, func(q *sequence) bool { return q.result.Scheduled.IsZero() })
-	if first < 0 || !overdue(w.list[first]) {
-		return
-	}
-	w.remove(func(q *sequence) bool {
+	end := func(q *sequence) bool {
 		out := overdue(q)
 		if out {
 			c.stats.TimedOut++
 			c.finish(q, FinishError, &QueueTimeoutError{now.Sub(q.result.Submitted), limit})
 		}
 		return out
-	})
+	}
+	c.aside.remove(end)
+	// The first of those that never ran has waited longest.
+	first := slices.IndexFunc(w.list, func(q *sequence) bool { return q.result.Scheduled.IsZero() })
+	if first < 0 || !overdue(w.list[first]) {
+		return
+	}
+	w.remove(end)
 }
 
 // pace is how fast tokens were computed in the last steps, each of which counts for a tenth of what

@@ -16,6 +16,7 @@ import (
 // Engine serves requests on one executor. It is safe for concurrent use.
 type Engine struct {
 	shape  Shape
+	passer bool
 	shares bool // prefixes
 
 	inbox chan func(*core)
@@ -39,7 +40,8 @@ func New(executor Executor, o Options) (*Engine, error) {
 	if err := o.Draft.check(executor.Shape()); err != nil {
 		return nil, err
 	}
-	e := &Engine{shape: executor.Shape(), shares: o.PrefixCache, inbox: make(chan func(*core)), stop: make(chan struct{}), ended: make(chan struct{})}
+	_, passer := executor.(Passer)
+	e := &Engine{shape: executor.Shape(), passer: passer, shares: o.PrefixCache, inbox: make(chan func(*core)), stop: make(chan struct{}), ended: make(chan struct{})}
 	c := newCore(executor, o)
 	e.wait.Go(func() { e.run(c) })
 	return e, nil
@@ -58,7 +60,7 @@ func (e *Engine) run(c *core) {
 // loop runs until the engine is closed or the executor fails, and returns why it ended.
 func (e *Engine) loop(c *core) error {
 	for {
-		if c.scheduler.idle() {
+		if c.idle() {
 			select {
 			case f := <-e.inbox:
 				f(c)
@@ -129,7 +131,7 @@ func (e *Engine) Do(ctx context.Context, r Request) (Result, error) {
 // and the error is a *QueueFullError.
 func (e *Engine) DoAll(ctx context.Context, requests []Request) ([]Result, error) {
 	for i := range requests {
-		if err := requests[i].check(e.shape); err != nil {
+		if err := requests[i].check(e.shape, e.passer); err != nil {
 			return nil, fmt.Errorf("request %d: %w", i, err)
 		}
 	}

@@ -226,7 +226,7 @@ func TestRequestsThatJustFit(t *testing.T) {
 		{4, 60, 4, true}, {4, 60, 5, false}, {4, 1, 63, true}, {4, 64, 1, false}, {100, 250, 6, true}, {100, 250, 7, false},
 	} {
 		r := Request{Prompt: make([]int32, c.prompt), MaxTokens: c.tokens}
-		if err := r.check(newFake(c.pages, 16).Shape()); (err == nil) != c.fits {
+		if err := r.check(newFake(c.pages, 16).Shape(), true); (err == nil) != c.fits {
 			t.Errorf("%+v: %v", c, err)
 		}
 	}

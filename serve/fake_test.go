@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"strings"
 	"time"
 )
@@ -130,6 +131,45 @@ func (f *instant) Extend(batch []Segment) ([][]float32, error) {
 		}
 	}
 	return logits, nil
+}
+
+// Begin begins a pass, which takes a step for each token of the prompt.
+func (f *fake) Begin(prompt []int32, items [][]int32) (Pass, error) {
+	if f.fail != nil {
+		return nil, f.fail
+	}
+	if len(items) == 0 {
+		items = [][]int32{nil}
+	}
+	return &fakePass{f, prompt, items, len(prompt)}, nil
+}
+
+type fakePass struct {
+	f      *fake
+	prompt []int32
+	items  [][]int32
+	left   int
+}
+
+func (p *fakePass) Step() bool {
+	p.f.clock = p.f.clock.Add(tokenTime)
+	p.left--
+	return p.left == 0
+}
+
+func (p *fakePass) Logits(labels []int32) (rows [][]float32) {
+	for _, item := range p.items {
+		sequence := slices.Concat(p.prompt, item)
+		row := fakeLogits(sequence, p.f.shape.Vocabulary)
+		if p.f.spoil != nil {
+			p.f.spoil(sequence, row)
+		}
+		if len(labels) > 0 {
+			row = labelRow(Request{Labels: labels}, row)
+		}
+		rows = append(rows, row)
+	}
+	return rows
 }
 
 // store writes a segment's tokens to its pages; one that forks inside a page takes that page first.

@@ -29,10 +29,15 @@ const window = 512
 
 // put adds a request that arrives.
 func (w *queue) put(q *sequence) {
-	q.number = w.arrivals
-	w.arrivals++
+	q.number = w.number()
 	w.list = append(w.list, q)
 	w.tokens += len(q.tokens)
+}
+
+// number is that of a request that arrives.
+func (w *queue) number() int {
+	w.arrivals++
+	return w.arrivals - 1
 }
 
 // putBack adds a request that was retracted.

@@ -22,6 +22,10 @@ type Request struct {
 	Labels    []int32
 	Items     [][]int32
 	LabelLogP bool // asks for log-probabilities of the labels among the whole vocabulary
+	// Scores labels without pages, by an executor that is a Passer: layer by layer, beside the
+	// batches of other requests. The answer is the same. A prompt of labels that does not fit into
+	// the pages is scored so in any case.
+	NoCache bool
 	// Namespace bounds what is shared: a request takes and leaves prefixes in its own only. "" is
 	// one like any other.
 	Namespace string
@@ -52,10 +56,12 @@ type Alternative = sample.Alternative
 // need is the number of tokens for which the request needs positions.
 func (r *Request) need() int { return len(r.Prompt) + max(r.MaxTokens, r.longestItem()) }
 
-// check reports why a request can never be served.
-func (r *Request) check(s Shape) error {
+// pages is the number of pages that they take.
+func (r *Request) pages(s Shape) int { return (r.need() + s.PageSize - 1) / s.PageSize }
+
+// check reports why a request can never be served by an executor that is a Passer or not.
+func (r *Request) check(s Shape, passer bool) error {
 	need := r.need()
-	pages := (need + s.PageSize - 1) / s.PageSize
 	switch {
 	case len(r.Prompt) == 0:
 		return fmt.Errorf("serve: the prompt is empty")
@@ -67,8 +73,14 @@ func (r *Request) check(s Shape) error {
 		return fmt.Errorf("serve: log-probabilities of the %d likeliest tokens, expected 0 to %d", r.TopLogP, s.Vocabulary)
 	case need > s.Positions:
 		return fmt.Errorf("serve: %d prompt and %d new tokens, the model has %d positions", len(r.Prompt), need-len(r.Prompt), s.Positions)
-	case pages > s.Pages:
-		return fmt.Errorf("serve: %d prompt and %d new tokens need %d pages of %d, the cache has %d", len(r.Prompt), need-len(r.Prompt), pages, s.PageSize, s.Pages)
+	case r.NoCache && len(r.Labels) == 0:
+		return fmt.Errorf("serve: tokens are to be generated without a cache, expected labels")
+	case r.NoCache && r.PromptLogP != nil:
+		return fmt.Errorf("serve: log-probabilities of the prompt are asked for without a cache, expected labels alone")
+	case r.NoCache && !passer:
+		return fmt.Errorf("serve: labels are to be scored without a cache, which this executor does not do")
+	case r.pages(s) > s.Pages && !(passer && r.goesAside(s)):
+		return fmt.Errorf("serve: %d prompt and %d new tokens need %d pages of %d, the cache has %d", len(r.Prompt), need-len(r.Prompt), r.pages(s), s.PageSize, s.Pages)
 	}
 	for i, t := range r.Prompt {
 		if t < 0 || int(t) >= s.Vocabulary {

@@ -153,7 +153,8 @@ func start(t *testing.T, f Executor, o Options) (*core, func(ctx context.Context
 	c := newCore(f, o)
 	return c, func(ctx context.Context, r Request) <-chan outcome {
 		t.Helper()
-		if err := r.check(f.Shape()); err != nil {
+		_, passer := f.(Passer)
+		if err := r.check(f.Shape(), passer); err != nil {
 			t.Fatal(err)
 		}
 		done := make(chan outcome, 1)

@@ -11,7 +11,7 @@ import (
 type Snapshot struct {
 	Now      time.Time // by the executor's clock
 	Stats    Stats
-	Requests []RequestState // those that run, in order of admission, then those that wait, in order
+	Requests []RequestState // those that run, in order of admission, then those that wait, then those without pages, in order
 	LeftOut  int            // requests beyond the number that was asked for
 	Tree     pages.Tree
 }
@@ -58,8 +58,8 @@ func (c *core) snapshot(most int) Snapshot {
 			leaders[h] = q.number
 		}
 	}
-	total := len(s.running) + len(s.waiting.list)
-	for _, list := range [][]*sequence{s.running, s.waiting.list} {
+	total := len(s.running) + len(s.waiting.list) + len(c.aside.waiting)
+	for _, list := range [][]*sequence{s.running, s.waiting.list, c.aside.waiting} {
 		for _, q := range list[:min(len(list), most-len(out.Requests))] {
 			r := q.describe()
 			if !q.runs && s.stillFollows(q) {

@@ -54,6 +54,8 @@ func (c *core) now() Stats {
 	s, scheduler := c.stats, c.scheduler
 	s.Policy = scheduler.options.Policy
 	s.Waiting, s.WaitingTokens, s.Running = len(scheduler.waiting.list), scheduler.waiting.tokens, len(scheduler.running)
+	aside, tokens := c.aside.queued()
+	s.Waiting, s.WaitingTokens, s.Running = s.Waiting+len(aside), s.WaitingTokens+tokens, s.Running+len(c.aside.waiting)-len(aside)
 	for _, q := range scheduler.waiting.list {
 		if scheduler.stillFollows(q) {
 			s.Following++

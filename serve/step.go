@@ -17,6 +17,7 @@ type core struct {
 	drafter   *drafter // nil where nothing is drafted
 	stats     Stats
 	pace      pace
+	aside     aside
 
 	// of one step
 	segments []Segment
@@ -30,11 +31,17 @@ func newCore(e Executor, o Options) *core {
 	return &core{executor: e, scheduler: newScheduler(o, e.Shape()), drafter: newDrafter(o)}
 }
 
+// idle reports whether there is nothing to do.
+func (c *core) idle() bool { return c.scheduler.idle() && len(c.aside.waiting) == 0 }
+
 // step drops aborted requests and those that waited too long, computes one batch and finishes what
 // is complete. An error is the executor's.
 func (c *core) step() error {
 	c.abort()
 	c.expire()
+	if err := c.stepAside(); err != nil {
+		return err
+	}
 	batch := c.scheduler.plan()
 	if len(batch) == 0 {
 		return nil
@@ -271,6 +278,7 @@ func (c *core) abort() {
 	}
 	c.scheduler.waiting.remove(gone)
 	c.scheduler.drop(gone)
+	c.aside.remove(gone)
 }
 
 // flush empties the prefix caches of all that no running request holds.

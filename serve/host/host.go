@@ -38,10 +38,11 @@ func PagesFor(requests []serve.Request) (pages int) {
 	return pages
 }
 
-// Executor is a model on this machine. It implements serve.Executor.
+// Executor is a model on this machine. It implements serve.Executor and serve.Passer.
 type Executor struct {
 	model *model.Model
 	ranks *model.Ranks
+	kv    kernels.KVFormat
 	pool  *model.KVPool
 	step  *model.Extender
 	most  int // rows of logits that are given to Each at once
@@ -85,7 +86,7 @@ func New(m *model.Model, o Options) (*Executor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("host: %w", err)
 	}
-	return &Executor{model: m, ranks: ranks, pool: pool, step: new(model.Extender), most: max(16, fewLogits/m.Vocab)}, nil
+	return &Executor{model: m, ranks: ranks, kv: o.KV, pool: pool, step: new(model.Extender), most: max(16, fewLogits/m.Vocab)}, nil
 }
 
 // NewEngine starts an engine on a model on this machine.
