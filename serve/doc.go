@@ -18,6 +18,10 @@
 // all the same. The requests that may wait are bounded in number, tokens and time, if Options say
 // so. A caller that leaves frees all that its request holds within a step.
 //
+// Items are scored on one prompt in as few steps as the budget allows, each as if it alone followed
+// the prompt; the prompt is cached like any other. Labels are scored without the pages too, layer
+// by layer beside the batches, where a request says so or does not fit. Both give the same bits.
+//
 // A Constraint says which tokens may come next; package sample chooses among them, by a request's
 // settings. A Draft has a smaller model foretell tokens, which a step then checks several at a
 // time: it changes how many tokens a step gives, never which. PromptLogP tells what the model

@@ -9,12 +9,12 @@ import (
 )
 
 // Items are scored on one prompt, each as if it alone followed it. The prompt is computed like any
-// other: in chunks, from the tree and into it. Then as many items as the budget has room for go into
-// one step, where they read the prompt's keys and values together. Each item forks from the prompt:
-// it has the prompt's whole pages, and others of its own, which begin with a copy of the prompt's
-// last one where that is not full, and are free after the step. An item that is longer than a step,
-// or for which no pages are free, follows the prompt in the request's own pages, for which the
-// request has room for its longest item: so it never waits for others.
+// other: in chunks, from the tree and into it. Then as many items as the budget has room for go
+// into one step, where they read the prompt's keys and values together. Each item forks from the
+// prompt: it has the prompt's whole pages, and others of its own, which begin with a copy of the
+// prompt's last one where that is not full, and are free after the step. An item that is longer
+// than a step, or for which no pages are free, follows the prompt in the request's own pages, for
+// which the request has room for its longest item: so it never waits for others.
 
 // Score is what a request with items is answered with for one of them.
 type Score struct {
@@ -126,7 +126,8 @@ func (f *fork) segment(q *sequence, pageSize int) Segment {
 	return Segment{Tokens: item, Start: len(q.Prompt), Pages: slices.Concat(whole, f.lease.Table), Fork: q.lease.Table}
 }
 
-// scored takes the logits of a part of a request with labels, and reports whether they were the last.
+// scored takes the logits of a part of a request with labels, and reports whether they were the
+// last.
 func (q *sequence) scored(f *fork, logits []float32) (done bool) {
 	s := q.ofLabels(logits)
 	switch {

@@ -194,7 +194,8 @@ func newSequence(ctx context.Context, r Request, hashes []uint64, done chan<- ou
 	return q
 }
 
-// decodes reports whether all that it was admitted with has been computed, and tokens are generated.
+// decodes reports whether all that it was admitted with has been computed, and tokens are
+// generated.
 func (q *sequence) decodes() bool { return q.computed >= q.prefill && len(q.Items) == 0 }
 
 // asksLogP reports whether generated tokens come with log-probabilities.

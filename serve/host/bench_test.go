@@ -53,8 +53,8 @@ func int8Model(tb testing.TB, shape string, layers int) *model.Model {
 }
 
 // BenchmarkRanking scores 16 items of 32 tokens on a prompt of 2048: packed, as requests one after
-// another, and as requests at once, each with the prompt cold and hot. All ways take turns within one
-// iteration, so that their ratios are of the same minutes of the machine.
+// another, and as requests at once, each with the prompt cold and hot. All ways take turns within
+// one iteration, so that their ratios are of the same minutes of the machine.
 func BenchmarkRanking(b *testing.B) {
 	const prompt, count, length = 2048, 16, 32
 	defer parallel.SetThreads(2)()

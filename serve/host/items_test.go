@@ -42,9 +42,9 @@ func itemRequests(rng *rand.Rand, n int) (out []serve.Request) {
 	return out
 }
 
-// TestItemsHaveTheBitsOfRequests: packed items are bit for bit what each is as a request of its own,
-// whatever the cache, pages, chunks, pressure, ranks, their order and what else is in the batch, and
-// so are those that are scored layer by layer.
+// TestItemsHaveTheBitsOfRequests: packed items are bit for bit what each is as a request of its
+// own, whatever the cache, pages, chunks, pressure, ranks, their order and what else is in the
+// batch, and so are those that are scored layer by layer.
 func TestItemsHaveTheBitsOfRequests(t *testing.T) {
 	m := itemModel(t)
 	rng := rand.New(rand.NewPCG(11, 2))
