@@ -3,6 +3,7 @@ package sample
 import (
 	"math"
 	"math/bits"
+	"slices"
 
 	"slimlab/kernels"
 )
@@ -15,7 +16,8 @@ type candidates struct {
 	sums    []float32 // of each kernels.ExpBlock weights
 	total   float64
 
-	memory []int32 // of ids
+	memory []int32       // of ids
+	top    []Alternative // weights
 }
 
 // all makes candidates of the whole vocabulary.
@@ -166,12 +168,37 @@ func (c *candidates) keepBefore(i int) (dropped float64) {
 	return before - c.total
 }
 
-// keepTop keeps the k candidates that rank first and have a weight. Their least weight is found ten
-// bits at a time, from the highest on, by counting.
+// fewTop is how many candidates are found faster by a heap than by counting.
+const fewTop = 256
+
+// keepTop keeps the k candidates that rank first and have a weight.
 func (c *candidates) keepTop(k int) {
-	if k >= len(c.weights) {
-		return
+	switch {
+	case k >= len(c.weights):
+	case k <= fewTop:
+		c.keepFew(k)
+	default:
+		c.keepMany(k)
 	}
+}
+
+// keepFew keeps the k candidates of a heap.
+func (c *candidates) keepFew(k int) {
+	c.top = largest(slices.Grow(c.top[:0], k)[:0:k], c.weights)
+	slices.SortFunc(c.top, func(a, b Alternative) int { return int(a.ID) - int(b.ID) })
+	ids, n := c.room(len(c.weights)), 0
+	for _, of := range c.top {
+		if of.LogP > 0 {
+			ids[n], c.weights[n] = c.token(int(of.ID)), of.LogP
+			n++
+		}
+	}
+	c.kept(ids[:n])
+}
+
+// keepMany finds the least weight of the k candidates ten bits at a time, from the highest on, by
+// counting.
+func (c *candidates) keepMany(k int) {
 	var prefix uint32 // the bits of that weight which are known
 	for shift := 20; shift >= 0; shift -= 10 {
 		var counts [1 << 10]int
@@ -207,11 +234,16 @@ func (c *candidates) keep(weight float32, end int) {
 			n++
 		}
 	}
-	c.ids, c.weights = ids[:n], c.weights[:n]
+	c.kept(ids[:n])
+}
+
+// kept has these ids, whose weights are the first ones, be the candidates.
+func (c *candidates) kept(ids []int32) {
+	c.ids, c.weights = ids, c.weights[:len(ids)]
 	c.sums, c.total = c.sums[:0], 0
-	for from := 0; from < n; from += kernels.ExpBlock {
+	for block := range slices.Chunk(c.weights, kernels.ExpBlock) {
 		var sum float32
-		for _, w := range c.weights[from:min(from+kernels.ExpBlock, n)] {
+		for _, w := range block {
 			sum += w
 		}
 		c.sums = append(c.sums, sum)

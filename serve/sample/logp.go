@@ -88,30 +88,50 @@ func Likeliest(logits []float32, k int, sum float64) []Alternative {
 	return likeliest(logits, k, 1, sum)
 }
 
-// likeliest keeps the k best tokens so far as a heap, whose root is the one to give way.
 func likeliest(logits []float32, k int, temperature, sum float64) []Alternative {
 	if k = min(k, len(logits)); k <= 0 {
 		return nil
 	}
-	heap := make([]Alternative, 0, k) // with logits
-	for i, z := range logits {
-		switch {
-		case z != z:
-		case len(heap) < k:
-			heap = append(heap, Alternative{int32(i), z})
-			if len(heap) == k {
-				for at := k/2 - 1; at >= 0; at-- {
-					sink(heap, at)
-				}
-			}
-		case z > heap[0].LogP:
-			heap[0] = Alternative{int32(i), z}
+	best := largest(make([]Alternative, 0, k), logits)
+	slices.SortFunc(best, rank)
+	for i := range best {
+		best[i].LogP = logP(best[i].LogP, temperature, sum)
+	}
+	return best
+}
+
+// largest fills a heap, whose root ranks last, with the largest of x, of equals those with lower
+// indices, as many as it has room for.
+func largest(heap []Alternative, x []float32) []Alternative {
+	at := 0
+	for ; at < len(x) && len(heap) < cap(heap); at++ {
+		if v := x[at]; v == v {
+			heap = append(heap, Alternative{int32(at), v})
+		}
+	}
+	for i := len(heap)/2 - 1; i >= 0; i-- {
+		sink(heap, i)
+	}
+	if at == len(x) {
+		return heap
+	}
+	add := func(at int) {
+		if x[at] > heap[0].LogP {
+			heap[0] = Alternative{int32(at), x[at]}
 			sink(heap, 0)
 		}
 	}
-	slices.SortFunc(heap, rank)
-	for i := range heap {
-		heap[i].LogP = logP(heap[i].LogP, temperature, sum)
+	// Eight at a time: hardly any group has one that is large enough.
+	for ; at+8 <= len(x); at += 8 {
+		g, least := (*[8]float32)(x[at:]), heap[0].LogP
+		if g[0] > least || g[1] > least || g[2] > least || g[3] > least || g[4] > least || g[5] > least || g[6] > least || g[7] > least {
+			for i := range g {
+				add(at + i)
+			}
+		}
+	}
+	for ; at < len(x); at++ {
+		add(at)
 	}
 	return heap
 }

@@ -3,11 +3,12 @@
 // top-k, top-p, and min-p. Top-p counts over what top-k left; min-p compares with the likeliest
 // token and so does not depend on what was cut before.
 //
-// Nothing is sorted. A token is drawn from the weights e^(logit/temperature) and taken if the
-// tokens that rank before it, the more probable ones and of equals those with lower ids, have less
-// than top-p of the whole, and if it has min-p of the largest weight; else another is drawn, after
-// a few failures from what ranks before the last. So each draw is from a set that contains what may
-// be chosen, and what is taken is distributed as if that had been sorted out first.
+// The vocabulary is never sorted. A token is drawn from the weights e^(logit/temperature) and taken
+// if the tokens that rank before it, the more probable ones and of equals those with lower ids,
+// have less than top-p of the whole, and if it has min-p of the largest weight; else another is
+// drawn, after a few failures from what ranks before the last. So each draw is from a set that
+// contains what may be chosen, and what is taken is distributed as if that had been sorted out
+// first.
 //
 // The package promises that a choice depends on logits, settings, mask, history and position alone:
 // its random numbers are drawn from seed and position, so neither the batch nor the number of
