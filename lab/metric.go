@@ -84,7 +84,7 @@ const (
 var metrics = []Metric{
 	{"params", "params", Count, Lower, false, Pipeline, "parameter count", "parameters"},
 	{"bytes", "bytes", Bytes, Lower, false, Pipeline, "checkpoint size", "bytes of the stored weights"},
-	{"smaller", "smaller", Ratio, Higher, false, Pipeline, "compression ratio", "bytes of the baseline ÷ bytes"},
+	{"smaller", "smaller", Ratio, Higher, false, Pipeline, "compression ratio", "bytes of the baseline ÷ bytes, where wider floats count as bfloat16"},
 	{"effective_bits", "bits/weight", Plain, Lower, false, Pipeline, "effective bits per weight", "stored bits of the blocks' linear layers, scales, zero points and orders counted, ÷ their weights"},
 	{"mlp_kept", "mlp", Fraction, Neither, false, Pipeline, "width ratio", "share of MLP neurons kept"},
 	{"heads_kept", "kv heads", Fraction, Neither, false, Pipeline, "width ratio", "share of KV heads kept"},

@@ -11,6 +11,7 @@ import (
 	"slimlab/kernels"
 	"slimlab/lab"
 	"slimlab/lab/recipe"
+	"slimlab/lab/report"
 	"slimlab/lab/scenario"
 	"slimlab/lab/task"
 	"slimlab/model"
@@ -145,7 +146,7 @@ func (w *worker) sizes(row *measured) error {
 	defer c.Close()
 	config := c.Config()
 	row.values["params"] = lab.Measure{Value: float64(config.Parameters())}
-	row.values["bytes"] = lab.Measure{Value: float64(c.Bytes())}
+	row.values["bytes"] = lab.Measure{Value: float64(c.Bytes()), Warning: wideNote(float64(c.Bytes()), float64(config.Parameters()))}
 	row.values["effective_bits"] = lab.Measure{Value: effectiveBits(c)}
 	mlp, heads := widths(config)
 	fullMLP, fullHeads := widths(row.model.origin)
@@ -155,6 +156,25 @@ func (w *worker) sizes(row *measured) error {
 	}
 	row.values["heads_kept"] = lab.Measure{Value: heads / fullHeads}
 	return nil
+}
+
+// wider is the share above 2 bytes a parameter from which a footnote says that a model is stored
+// wider: the padding of a tensor is not.
+const wider = 0.01
+
+// plainBytes is what the row's model takes where no parameter has more than the 2 bytes of
+// bfloat16: a model that was stored in float32 has not become smaller by another float format.
+func (row *measured) plainBytes() float64 {
+	return min(row.values["bytes"].Value, 2*row.values["params"].Value)
+}
+
+// wideNote is the footnote of a model whose parameters are stored in more than 2 bytes; "" for
+// others.
+func wideNote(bytes, params float64) string {
+	if bytes <= 2*params*(1+wider) {
+		return ""
+	}
+	return fmt.Sprintf("stored in %.3g bytes a parameter, and counted in smaller by its %s in bfloat16", bytes/params, report.Format(lab.Bytes, 2*params))
 }
 
 // effectiveBits is what a weight of the blocks' linear layers takes as it is stored, with its share
@@ -196,7 +216,9 @@ func (w *worker) compare(row *measured) error {
 			row.values[key] = lab.Measure{Value: f(x.Value, base.Value), N: x.N}
 		}
 	}
-	ratio("smaller", "bytes", func(x, base float64) float64 { return base / x })
+	if base := w.base.plainBytes(); base > 0 {
+		row.values["smaller"] = lab.Measure{Value: base / row.plainBytes(), Warning: row.values["bytes"].Warning}
+	}
 	ratio("params_kept", "params", func(x, base float64) float64 { return x / base })
 	ratio("loss_delta", "loss", func(x, base float64) float64 { return x/base - 1 })
 	row.relate("loss_delta", "loss", w.base)
