@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"slimlab/internal/bytesize"
 )
 
 // Prefix is the suffix of a scaled number and what it multiplies the number by.
@@ -52,7 +54,15 @@ func (u Unit) suffixes() []Prefix {
 	switch u {
 	case Seconds:
 		all = append(all, Prefix{"us", 1e-6})
-	case Bytes, BytesPerSecond, OperationsPerSecond:
+	case Bytes:
+		all = append(all, countPrefixes...)
+		all = append(all, Prefix{"KB", 1e3}) // other spelling of kB
+		for _, u := range bytesize.Units() {
+			if !slices.ContainsFunc(all, func(p Prefix) bool { return p.Suffix == u.Name }) {
+				all = append(all, Prefix{u.Name, u.Bytes})
+			}
+		}
+	case BytesPerSecond, OperationsPerSecond:
 		all = append(all, countPrefixes...)
 	case Ratio:
 		all = append(all, Prefix{"×", 1}, Prefix{"x", 1})

@@ -10,7 +10,7 @@ import (
 func TestParseNumber(t *testing.T) {
 	for text, want := range map[string]float64{
 		"0.5": 0.5, "-3": -3, "1e3": 1000, "3%": 0.03, "1.5×": 1.5, "1.5x": 1.5, "20ms": 0.02, "7us": 7e-6, "7µs": 7e-6, "4ns": 4e-9, "2s": 2,
-		"1.5MB": 1.5e6, "2kB": 2000, "9B": 9, "3GB": 3e9, "1TB": 1e12, "4k": 4000, "5M": 5e6, "2GB/s": 2e9, "6Gop/s": 6e9, "+Inf": math.Inf(1),
+		"1.5MB": 1.5e6, "2kB": 2000, "2KB": 2000, "3KiB": 3 << 10, "3MiB": 3 << 20, "2GiB": 2 << 30, "1TiB": 1 << 40, "9B": 9, "3GB": 3e9, "1TB": 1e12, "4k": 4000, "5M": 5e6, "2GB/s": 2e9, "6Gop/s": 6e9, "+Inf": math.Inf(1),
 	} {
 		if got, err := ParseNumber(text); err != nil || math.Abs(got-want) > 1e-12*math.Abs(want) {
 			t.Errorf("%q: %v, %v, expected %v", text, got, err, want)

@@ -235,15 +235,15 @@ func TestBudgetRefusals(t *testing.T) {
 
 func TestParseBudget(t *testing.T) {
 	for text, want := range map[string]BudgetSize{
-		"80%": {Share: 0.8}, "0.8": {Share: 0.8}, "500MB": {Bytes: 5e8}, "1.5GB": {Bytes: 15e8}, "12KB": {Bytes: 12000}, "12 kB": {Bytes: 12000}, "1mb": {Bytes: 1e6},
-		"12ms": {Time: 12 * time.Millisecond}, "1.5ms": {Time: 1500 * time.Microsecond}, "0.2 s": {Time: 200 * time.Millisecond}, "250us": {Time: 250 * time.Microsecond},
+		"80%": {Share: 0.8}, "0.8": {Share: 0.8}, "500MB": {Bytes: 5e8}, "1.5GB": {Bytes: 15e8}, "12KB": {Bytes: 12000}, "12 kB": {Bytes: 12000}, "1mb": {Bytes: 1e6}, "300kB": {Bytes: 3e5}, "2MiB": {Bytes: 2 << 20}, "1.5 gib": {Bytes: 3 << 29}, "5TB": {Bytes: 5e12},
+		"12ms": {Time: 12 * time.Millisecond}, "1.5ms": {Time: 1500 * time.Microsecond}, "0.2 s": {Time: 200 * time.Millisecond}, "250us": {Time: 250 * time.Microsecond}, "250µs": {Time: 250 * time.Microsecond},
 		"80% of time": {ShareOfTime: 0.8}, "0.8 of time": {ShareOfTime: 0.8},
 	} {
 		if got, err := ParseBudget(text); err != nil || got != want {
 			t.Errorf("%q: %+v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"", "0", "1", "100%", "0%", "MB", "-1MB", "nanMB", "5000", "5TB", "0x1GB", "ms", "0ms", "-2ms", "nanms", "infs", "12m", "5000s", "1e-9us", "of time", "120% of time", "0 of time", "3 of time"} {
+	for _, text := range []string{"", "0", "1", "100%", "0%", "MB", "-1MB", "nanMB", "5000", "5PB", "500 B", "0x1GB", "1e9TB", "ms", "0ms", "-2ms", "nanms", "infs", "12m", "5000s", "1e-9us", "of time", "120% of time", "0 of time", "3 of time"} {
 		if got, err := ParseBudget(text); err == nil {
 			t.Errorf("%q is no error: %+v", text, got)
 		}
@@ -255,7 +255,7 @@ func TestParseBudget(t *testing.T) {
 		"1e6 params":   `and a number of parameters is no budget`,
 		"12 quarters":  `found "12 quarters", expected a share`,
 		"half":         `found "half", expected a share`,
-		"12k":          `bytes such as 500MB (KB, MB or GB, of 1000), a time such as 1.5ms (us, ms or s)`,
+		"12k":          `bytes such as 500MB (kB, MB, GB or TB, of 1000, or KiB, MiB, GiB or TiB, of 1024), a time such as 1.5ms (us, ms or s)`,
 		"a 3 and of B": `found "a 3 and of B", expected a share`,
 	} {
 		if _, err := ParseBudget(text); err == nil || !strings.Contains(err.Error(), want) {

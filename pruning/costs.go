@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"slimlab/internal/bytesize"
 	"slimlab/internal/plural"
 	"slimlab/model"
 )
@@ -22,6 +23,9 @@ type BudgetSize struct {
 // IsTime reports a budget of time.
 func (s BudgetSize) IsTime() bool { return s.Time > 0 || s.ShareOfTime > 0 }
 
+// mostBytes bounds a budget of bytes.
+const mostBytes = 1e15
+
 // ofTime ends a share of the time.
 const ofTime = " of time"
 
@@ -29,16 +33,20 @@ const ofTime = " of time"
 // that they take in bfloat16, such as 500MB, the time of their products, such as 1.5ms, or a share
 // of that time, such as 80% of time.
 func ParseBudget(text string) (BudgetSize, error) {
-	bad := &BudgetError{text, budgetHint(text) + "expected a share that stays, above 0 and below 1, such as 80% or 0.8, bytes such as 500MB (KB, MB or GB, of 1000), a time such as 1.5ms (us, ms or s), or a share of the time such as 80% of time"}
+	bad := &BudgetError{text, budgetHint(text) + "expected a share that stays, above 0 and below 1, such as 80% or 0.8, bytes such as 500MB (kB, MB, GB or TB, of 1000, or KiB, MiB, GiB or TiB, of 1024), a time such as 1.5ms (us, ms or s), or a share of the time such as 80% of time"}
+	switch n, unit, err := bytesize.Parse(text); {
+	case unit == "" || unit == "B":
+	case err != nil || n < 1 || n > mostBytes:
+		return BudgetSize{}, bad
+	default:
+		return BudgetSize{Bytes: int64(n)}, nil
+	}
 	for _, unit := range []struct {
 		name string
 		size float64
 		most float64
-	}{{"KB", 1e3, 1e6}, {"MB", 1e6, 1e6}, {"GB", 1e9, 1e6}, {"us", 1e3, 1e9}, {"ms", 1e6, 1e6}, {"s", 1e9, 1e3}} {
+	}{{"us", 1e3, 1e9}, {"µs", 1e3, 1e9}, {"ms", 1e6, 1e6}, {"s", 1e9, 1e3}} {
 		number, ok := strings.CutSuffix(text, unit.name)
-		if n := len(text) - len(unit.name); !ok && unit.name[1:] == "B" && n > 0 && strings.EqualFold(text[n:], unit.name) {
-			number, ok = text[:n], true
-		}
 		if !ok {
 			continue
 		}
@@ -46,9 +54,6 @@ func ParseBudget(text string) (BudgetSize, error) {
 		n := int64(x * unit.size)
 		if err != nil || !(x > 0 && x < unit.most) || n < 1 || strings.ContainsAny(number, "xXpP_") {
 			return BudgetSize{}, bad
-		}
-		if strings.HasSuffix(unit.name, "B") {
-			return BudgetSize{Bytes: n}, nil
 		}
 		return BudgetSize{Time: time.Duration(n)}, nil
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"slimlab/internal/bytesize"
 	"slimlab/lab"
 )
 
@@ -61,8 +62,12 @@ func (g Goals) Parse() (goals []Goal, err error) {
 		if goal.Bound, goal.Share = x, relative; relative {
 			goal.Bound = x / 100
 		}
+		if n, unit, err := bytesize.Parse(text); unit != "" && err == nil {
+			goal.Bound = n
+			return goal, nil
+		}
 		if err != nil || !(x > 0) || relative && x > 100 {
-			return Goal{}, errors.New("expected a share of the bytes of a KV cache in bfloat16 above 0% and up to 100%, or bytes a token such as 1024")
+			return Goal{}, errors.New("expected a share of the bytes of a KV cache in bfloat16 above 0% and up to 100%, or bytes a token such as 1024 or 1.5kB")
 		}
 		return goal, nil
 	})
@@ -115,14 +120,11 @@ func change(text string) (float64, error) {
 
 // size reads bytes such as 300MB.
 func size(text string) (float64, error) {
-	for unit, factor := range map[string]float64{"KB": 1e3, "MB": 1e6, "GB": 1e9} {
-		if digits, ok := strings.CutSuffix(strings.ToUpper(text), unit); ok {
-			if x, err := number(digits); err == nil && x > 0 {
-				return x * factor, nil
-			}
-		}
+	x, _, err := bytesize.Parse(text)
+	if err != nil {
+		return 0, fmt.Errorf("expected a share such as 40%%, or a size such as 300MB (%s)", bytesize.Names)
 	}
-	return 0, errors.New("expected a share such as 40%, or a size such as 300MB")
+	return x, nil
 }
 
 // inBytes writes a size as size reads it.

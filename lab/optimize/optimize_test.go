@@ -45,6 +45,11 @@ func TestGoals(t *testing.T) {
 			t.Errorf("%+v: %+v", bad, goals)
 		}
 	}
+	for text, want := range map[string]float64{"300kB": 3e5, "300KB": 3e5, "2MiB": 2 << 20, "512B": 512} {
+		if goals, err := (Goals{Bytes: text, KVBytes: text}).Parse(); err != nil || goals[0].Bound != want || goals[1].Bound != want {
+			t.Errorf("%s: %+v, %v", text, goals, err)
+		}
+	}
 	if goals, err := (Goals{Bytes: "300MB"}).Parse(); err != nil || goals[0].Bound != 3e8 || goals[0].Share {
 		t.Errorf("%+v, %v", goals, err)
 	}

@@ -119,7 +119,7 @@ func TestExpectationsTakeUnits(t *testing.T) {
 		"auc(row=q) > 70%":                            "",
 		"auc(row=q) > 99 % * auc(row=FM)":             "",
 		"ttft_cold_p50(row=q) < 3kB":                  `x.yaml:11:35: expectation "ttft_cold_p50(row=q) < 3kB": ttft_cold_p50: found "3kB", expected a number whose unit is seconds, with one of the suffixes s, ms, µs, ns, us, %, or none`,
-		"bytes(row=q) < 1ms":                          `bytes: found "1ms", expected a number whose unit is bytes, with one of the suffixes TB, GB, MB, kB, B, T, G, M, k, %, or none`,
+		"bytes(row=q) < 1ms":                          `bytes: found "1ms", expected a number whose unit is bytes, with one of the suffixes TB, GB, MB, kB, B, T, G, M, k, KB, KiB, MiB, GiB, TiB, %, or none`,
 		"auc(row=q) > 1ms":                            `auc: found "1ms", expected a number whose unit is fraction, with one of the suffixes %, or none`,
 		"ttft_cold_p50(row=q) < 2ms * auc(row=q)":     "",
 		"ttft_cold_p50(row=q) < smaller(row=q) * 2ms": "",

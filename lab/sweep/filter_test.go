@@ -63,7 +63,7 @@ func TestFilterErrorsSayWhatWouldDo(t *testing.T) {
 	table := onePoint()
 	for line, want := range map[string]string{
 		"bytes<":       `bytes: found "", expected a number such as 0.5, 20ms or 1.5MB`,
-		"bytes<3ms":    `bytes: found "3ms", expected a number whose unit is bytes, with one of the suffixes TB, GB, MB, kB, B, T, G, M, k, %, or none`,
+		"bytes<3ms":    `bytes: found "3ms", expected a number whose unit is bytes, with one of the suffixes TB, GB, MB, kB, B, T, G, M, k, KB, KiB, MiB, GiB, TiB, %, or none`,
 		"bytes<many":   `found "many", expected a number`,
 		"aux=1":        `key "aux": expected one of step, loss, ratio, mixed, state`,
 		"raio<1":       `did you mean "ratio"?`,
