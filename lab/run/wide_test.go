@@ -11,7 +11,7 @@ import (
 )
 
 // TestOtherFloatFormatIsNoCompression: beside a model in float32, one that keeps all parameters is
-// 1× smaller, whatever it is stored in, and a footnote says so; beside one in bfloat16 there is none.
+// 1× smaller, whatever it is stored in, and a footnote says so; one in bfloat16 has none.
 func TestOtherFloatFormatIsNoCompression(t *testing.T) {
 	for _, dtype := range []checkpoint.DType{checkpoint.F32, checkpoint.BF16, checkpoint.F16} {
 		folder := savedTeacher(t)
