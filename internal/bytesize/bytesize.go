@@ -14,8 +14,8 @@ type Unit struct {
 	Bytes float64
 }
 
-// Units lists the units, the longer names first: decimal ones, which tables have, and those of 1024,
-// which sizes of caches have.
+// Units lists the units, the longer names first: decimal ones, which tables have, and those of
+// 1024, which sizes of caches have.
 func Units() []Unit {
 	return []Unit{
 		{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40},
@@ -29,8 +29,8 @@ const Names = "B, kB, MB, GB or TB, of 1000, or KiB, MiB, GiB or TiB, of 1024"
 // errNone is the error of a text that is no number of bytes.
 var errNone = errors.New("expected bytes such as 300MB, with a unit: " + Names)
 
-// Parse reads such as "300MB", "300 kB" or "1.5GiB", in letters of either case: a finite number above
-// 0. unit is that of the text, "" where it has none, which is an error.
+// Parse reads such as "300MB", "300 kB" or "1.5GiB", in letters of either case: a finite number
+// above 0. unit is that of the text, "" where it has none, which is an error.
 func Parse(text string) (bytes float64, unit string, err error) {
 	for _, u := range Units() {
 		at := len(text) - len(u.Name)
