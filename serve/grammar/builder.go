@@ -265,8 +265,14 @@ func (b *builder) object(s *shape) (id, error) {
 	if s.maxMembers != forever {
 		most = int(min(int64(len(declared)), s.maxMembers))
 	}
+	least := 0
+	for _, m := range declared {
+		if m.required {
+			least++
+		}
+	}
 	after := make([]id, most+1)
-	for k := range after {
+	for k := min(least, most); k <= most; k++ {
 		lo := s.minMembers - int64(k)
 		if lo > 1 && other != none {
 			// Names may repeat, and two of one name are one member.
