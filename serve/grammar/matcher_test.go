@@ -14,7 +14,7 @@ func odd() *Vocabulary {
 	tokens := [][]byte{nil}
 	for _, s := range []string{
 		`{`, `}`, `{"`, `{"a":`, `"`, `":`, `": "`, `","`, `"}`, `\`, `\"`, `\u`, `00`, `e9`, "\xc3", "\xa9", "é", "\xf0\x9f", "\x98\x80", `ab`, `ab`, `a`, `b`, `1`, `12`, `-`, `.`, `5`, `,`, `[`, `]`, ` `, `true`, `null`, "\n",
-		`the quick brown fox`, `abababababababababababababababababababababababababab`, `a":[1,2],"b":"`, ":", "e", "x",
+		`the quick brown fox`, `abababababababababababababababababababababababababab`, `a":[1,2],"b":"`, ":", "e", "x", `abababab`, `abababa"`, `abababab"`, `ababababab"`,
 	} {
 		tokens = append(tokens, []byte(s))
 	}
@@ -196,14 +196,19 @@ func TestFork(t *testing.T) {
 
 // TestForgetting: matchers go on as if nothing was when the states of their grammar are dropped.
 func TestForgetting(t *testing.T) {
+	for items, room := range map[string]int{`{"enum":[` + strings.Join(manyWords(300), ",") + `]}`: 1000, `{"type":"string","pattern":"a[a-z]*b","minLength":3,"maxLength":12}`: 3000} {
+		checkForgetting(t, []byte(`{"type":"array","items":`+items+`,"minItems":1000}`), room)
+	}
+}
+
+func checkForgetting(t *testing.T, text []byte, room int) {
 	v := byteTokens()
-	text := []byte(`{"type":"array","items":{"enum":[` + strings.Join(manyWords(300), ",") + `]},"minItems":1000}`)
 	g, err := JSON(t.Context(), text, Single)
 	if err != nil {
 		t.Fatal(err)
 	}
 	reference, _ := JSON(t.Context(), text, Single)
-	g.pool.limit = g.cells + 1000
+	g.pool.limit = g.cells + room
 	random := rand.New(rand.NewPCG(9, 1))
 	a, b := make([]uint64, v.words()), make([]uint64, v.words())
 	many := []*Matcher{g.Matcher(v), g.Matcher(v), g.Matcher(v)}

@@ -48,18 +48,22 @@ func TestEqual(t *testing.T) {
 
 // TestResolve: references by pointer, anchor, $id and their mixtures.
 func TestResolve(t *testing.T) {
-	d, err := Read([]byte(`{"$id":"http://a.test/root","$defs":{"x":{"$anchor":"here","type":"null"},"a/b":{"$id":"sub/","items":{"$ref":"#/items"}},"t~":true},"unknown":{"inner":[{"const":1}]},"properties":{"p":{"$ref":"#here"}}}`))
+	d, err := Read([]byte(`{"$id":"http://a.test/root#old","$defs":{"x":{"$anchor":"here","type":"null"},"a/b":{"$id":"sub/","items":{"$ref":"#/items"},"unknown":{"y":{"$ref":"#/items"}}},"t~":true},"unknown":{"inner":[{"const":1}]},"properties":{"p":{"$ref":"#here"}}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	sub := d.At(d.Root, "$defs", "a/b")
+	inner, err := d.Resolve(d.Root, "#/$defs/a~1b/unknown/y")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		from      *Place
 		reference string
 		path      string
 	}{
 		{d.Root, "#", ""}, {d.Root, "#/$defs/x", "/$defs/x"}, {d.Root, "#here", "/$defs/x"}, {d.Root, "http://a.test/root#here", "/$defs/x"}, {d.Root, "sub/", "/$defs/a~1b"}, {d.Root, "#/$defs/a~1b", "/$defs/a~1b"}, {d.Root, "#/%24defs/t~0", "/$defs/t~0"},
-		{sub, "#/items", "/$defs/a~1b/items"}, {sub, "../root#here", "/$defs/x"}, {d.Root, "#/unknown/inner/0", "/unknown/inner/0"},
+		{sub, "#/items", "/$defs/a~1b/items"}, {inner, "#/items", "/$defs/a~1b/items"}, {sub, "../root#here", "/$defs/x"}, {d.Root, "#/unknown/inner/0", "/unknown/inner/0"},
 	} {
 		got, err := d.Resolve(c.from, c.reference)
 		if err != nil || got.Path != c.path {
