@@ -25,7 +25,7 @@ func (b *builder) satisfies(all places, v *schema.Value) (bool, error) {
 
 // admits says whether a shape allows a value.
 func (b *builder) admits(s *shape, v *schema.Value) (bool, error) {
-	if s.types&typeOf(v) == 0 || s.listed && !slices.ContainsFunc(s.values, v.Equal) {
+	if s.types&typeOf(v) == 0 || s.listed && !s.keys[v.Key()] {
 		return false, b.pool.err
 	}
 	switch v.Kind {
@@ -113,6 +113,9 @@ func (b *builder) apart(some, others []*shape) (bool, error) {
 }
 
 func (b *builder) shapesApart(s, o *shape) (bool, error) {
+	if !b.pool.spend(1) {
+		return false, b.pool.err
+	}
 	if s.listed || o.listed {
 		return b.listApart(s, o)
 	}
@@ -203,17 +206,41 @@ func (b *builder) objectsApart(s, o *shape) (bool, error) {
 	if countsApart(s.minMembers, s.maxMembers, o.minMembers, o.maxMembers) {
 		return true, nil
 	}
+	// Listed values decide at once, and are what alternatives are mostly told apart by: they come
+	// first, before other members lead deep into the schema.
+	var listed, rest [][2]places
 	for _, name := range unique(s.required, o.required) {
 		found := func(names id) bool { return b.pool.matches(names, b.inside(name)) }
-		if ok, err := b.placesApart(s.member(name, found), o.member(name, found)); ok || err != nil {
+		pair := [2]places{s.member(name, found), o.member(name, found)}
+		if pair[0].lists() && pair[1].lists() {
+			listed = append(listed, pair)
+		} else {
+			rest = append(rest, pair)
+		}
+	}
+	for _, pair := range append(listed, rest...) {
+		if ok, err := b.placesApart(pair[0], pair[1]); ok || err != nil {
 			return ok, err
 		}
 	}
 	return false, nil
 }
 
-// placesApart is apart for sets of schemas.
-func (b *builder) placesApart(some, others places) (bool, error) {
+// lists says whether one of the schemas itself lists its values.
+func (p places) lists() bool {
+	return slices.ContainsFunc(p, func(place *schema.Place) bool {
+		return place.Value.Members["const"] != nil || place.Value.Members["enum"] != nil
+	})
+}
+
+// placesApart is apart for sets of schemas. Where the answer depends on itself it is no.
+func (b *builder) placesApart(some, others places) (apart bool, err error) {
+	key := some.key() + "and " + others.key()
+	if known, ok := b.told[key]; ok {
+		return known, nil
+	}
+	b.told[key] = false
+	defer func() { b.told[key] = apart }()
 	first, err := b.shapes(some)
 	if err == nil {
 		var second []*shape

@@ -38,7 +38,9 @@ type builder struct {
 	queue       []pending
 	known       map[string][]*shape
 	active      map[*schema.Place]bool // whose demands are being read, so that loops are seen
-	nested      int                    // of shapes within shapes, which are looked at to tell alternatives apart
+	nested      int                    // of shapes within shapes, looked at to tell alternatives apart
+	asked       map[string]bool        // whose shapes were asked for; within others only known ones are given
+	told        map[string]bool        // whether two sets of schemas are apart
 	formatTerms map[string]id
 }
 
@@ -50,7 +52,7 @@ type pending struct {
 func newBuilder(p *pool, doc *schema.Document, space Whitespace) *builder {
 	b := &builder{
 		pool: p, doc: doc, json: newAlphabet(p, true), never: doc.Constant(false), digit: p.span('0', '9'),
-		rules: map[string]id{}, known: map[string][]*shape{}, formatTerms: map[string]id{},
+		rules: map[string]id{}, known: map[string][]*shape{}, formatTerms: map[string]id{}, asked: map[string]bool{}, told: map[string]bool{},
 	}
 	b.character = b.anyCharacter()
 	var blank byteSet

@@ -17,27 +17,30 @@ func nested(open, inside, shut string, n int) string {
 
 // explosions are schemas that would be huge if they were written out.
 var explosions = map[string]string{
-	"deep":         nested(`{"items":`, `true`, `}`, 250),
-	"too deep":     nested(`{"items":`, `true`, `}`, 100_000),
-	"many items":   `{"type":"array","items":{"type":"integer"},"minItems":1000000000,"maxItems":2000000000}`,
-	"long string":  `{"type":"string","minLength":1000000,"maxLength":1000000000}`,
-	"long pattern": `{"type":"string","pattern":"^[a-z]{1,100000}$"}`,
-	"two counts":   `{"type":"string","pattern":"^[a-z]{1,100000}$","format":"hostname"}`,
-	"and pattern":  `{"type":"string","pattern":"(a|b)*a(a|b){1000}","minLength":100000}`,
-	"nested count": `{"type":"string","pattern":"^(((a{1,1000}){1,1000}){1,1000}b?)*$"}`,
-	"huge enum":    `{"enum":[` + strings.Join(manyWords(50_000), ",") + `]}`,
-	"doubling":     doubling(20),
-	"all pairs":    allPairs(12),
-	"itself":       `{"$ref":"#"}`,
-	"itself later": `{"anyOf":[{"$ref":"#/$defs/a"}],"$defs":{"a":{"allOf":[{"$ref":"#"}]}}}`,
-	"no end":       `{"type":"array","items":{"$ref":"#"},"minItems":1}`,
-	"many members": `{"properties":{` + strings.Join(manyMembers(3000), ",") + `}}`,
-	"count":        `{"properties":{` + strings.Join(manyMembers(400), ",") + `},"minProperties":200,"maxProperties":300,"additionalProperties":false}`,
-	"name classes": `{"patternProperties":{` + strings.Join(manyMembers(40), ",") + `}}`,
-	"exponent":     `{"minimum":1e999999999}`,
-	"factor":       `{"type":"integer","multipleOf":1000000007}`,
-	"hard factor":  `{"type":"integer","multipleOf":4093,"minimum":1e300,"maximum":1e301}`,
-	"impossible":   `{"type":"string","pattern":"^(a{1000})*$","allOf":[{"pattern":"^(a{999})*b$"}]}`,
+	"deep":           nested(`{"items":`, `true`, `}`, 250),
+	"too deep":       nested(`{"items":`, `true`, `}`, 100_000),
+	"many items":     `{"type":"array","items":{"type":"integer"},"minItems":1000000000,"maxItems":2000000000}`,
+	"long string":    `{"type":"string","minLength":1000000,"maxLength":1000000000}`,
+	"long pattern":   `{"type":"string","pattern":"^[a-z]{1,100000}$"}`,
+	"two counts":     `{"type":"string","pattern":"^[a-z]{1,100000}$","format":"hostname"}`,
+	"and pattern":    `{"type":"string","pattern":"(a|b)*a(a|b){1000}","minLength":100000}`,
+	"nested count":   `{"type":"string","pattern":"^(((a{1,1000}){1,1000}){1,1000}b?)*$"}`,
+	"huge enum":      `{"enum":[` + strings.Join(manyWords(50_000), ",") + `]}`,
+	"doubling":       doubling(20),
+	"all pairs":      allPairs(12),
+	"itself":         `{"$ref":"#"}`,
+	"itself later":   `{"anyOf":[{"$ref":"#/$defs/a"}],"$defs":{"a":{"allOf":[{"$ref":"#"}]}}}`,
+	"two lists":      `{"enum":[` + strings.Join(manyWords(50_000), ",") + `],"allOf":[{"enum":[` + strings.Join(manyWords(50_000), ",") + `]}]}`,
+	"many of itself": `{"oneOf":[` + strings.Join(ofItself(40), ",") + `]}`,
+	"many of all":    `{"anyOf":[{"minimum":1},{"maximum":0},{"minLength":1}],"allOf":[` + strings.Repeat(`{"anyOf":[{"minItems":1},{"minItems":2}]},`, 7) + strings.Repeat(`{"maxItems":1000},`, 20_000) + `true]}`,
+	"no end":         `{"type":"array","items":{"$ref":"#"},"minItems":1}`,
+	"many members":   `{"properties":{` + strings.Join(manyMembers(3000), ",") + `}}`,
+	"count":          `{"properties":{` + strings.Join(manyMembers(400), ",") + `},"minProperties":200,"maxProperties":300,"additionalProperties":false}`,
+	"name classes":   `{"patternProperties":{` + strings.Join(manyMembers(40), ",") + `}}`,
+	"exponent":       `{"minimum":1e999999999}`,
+	"factor":         `{"type":"integer","multipleOf":1000000007}`,
+	"hard factor":    `{"type":"integer","multipleOf":4093,"minimum":1e300,"maximum":1e301}`,
+	"impossible":     `{"type":"string","pattern":"^(a{1000})*$","allOf":[{"pattern":"^(a{999})*b$"}]}`,
 }
 
 func manyWords(n int) (list []string) {
@@ -50,6 +53,13 @@ func manyWords(n int) (list []string) {
 func manyMembers(n int) (list []string) {
 	for i := range n {
 		list = append(list, fmt.Sprintf(`"name%d":{"type":"integer"}`, i))
+	}
+	return list
+}
+
+func ofItself(n int) (list []string) {
+	for i := range n {
+		list = append(list, fmt.Sprintf(`{"type":"object","properties":{"a":{"$ref":"#"},"b":{"$ref":"#/oneOf/%d/properties/c"},"c":{"anyOf":[{"$ref":"#"},{"const":%d}]},"k":{"const":%d}},"required":["a","b","c","k"]}`, i, i, i))
 	}
 	return list
 }

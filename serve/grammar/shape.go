@@ -94,6 +94,7 @@ type shape struct {
 	path   string // of the schema that the shape was made for
 	types  types
 	values []*schema.Value // of which the value is one, where listed
+	keys   map[string]bool // of values
 	listed bool
 
 	min, max  *bound
@@ -131,14 +132,17 @@ func (s *shape) clone() *shape {
 	return &c
 }
 
+// list demands one of some values.
 func (s *shape) list(values []*schema.Value) {
-	if !s.listed {
-		s.listed, s.values = true, values
-		return
+	keys := map[string]bool{}
+	var kept []*schema.Value
+	for _, v := range values {
+		if key := v.Key(); !keys[key] && (!s.listed || s.keys[key]) {
+			keys[key] = true
+			kept = append(kept, v)
+		}
 	}
-	s.values = slices.DeleteFunc(slices.Clone(s.values), func(v *schema.Value) bool {
-		return !slices.ContainsFunc(values, v.Equal)
-	})
+	s.values, s.keys, s.listed = kept, keys, true
 }
 
 func (s *shape) need(name string) {
@@ -187,6 +191,9 @@ func (b *builder) apply(shapes []*shape, place *schema.Place) ([]*shape, error) 
 
 	var err error
 	for i, s := range shapes {
+		if !b.pool.spend(1) {
+			return nil, b.pool.err
+		}
 		shapes[i] = s.clone()
 		if err = b.demand(shapes[i], place); err != nil {
 			return nil, err
@@ -240,12 +247,13 @@ func (b *builder) shapes(all places) ([]*shape, error) {
 	if len(all) > 0 {
 		path = all[0].Path
 	}
-	if b.nested == maxNested {
+	if b.nested == maxNested || b.nested > 0 && b.asked[key] {
 		return nil, &Unsupported{path, "oneOf", "its alternatives differ only deep within them"}
 	}
 	defer func(active map[*schema.Place]bool) { b.active = active; b.nested-- }(b.active)
 	b.active = map[*schema.Place]bool{}
 	b.nested++
+	b.asked[key] = true
 	shapes := []*shape{newShape(path)}
 	for _, place := range all {
 		var err error

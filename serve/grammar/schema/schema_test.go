@@ -30,8 +30,8 @@ func TestBroken(t *testing.T) {
 	}
 }
 
-// TestEqual: as JSON Schema compares.
-func TestEqual(t *testing.T) {
+// TestKey: equal as JSON Schema compares.
+func TestKey(t *testing.T) {
 	for _, c := range []struct {
 		a, b  string
 		equal bool
@@ -40,7 +40,7 @@ func TestEqual(t *testing.T) {
 	} {
 		a, errA := Parse([]byte(c.a))
 		b, errB := Parse([]byte(c.b))
-		if errA != nil || errB != nil || a.Equal(b) != c.equal {
+		if errA != nil || errB != nil || (a.Key() == b.Key()) != c.equal {
 			t.Errorf("%s and %s: expected %v", c.a, c.b, c.equal)
 		}
 	}
@@ -91,7 +91,7 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("%q is read", text)
 		}
 		again, err := Parse([]byte(d.Root.Value.Canonical()))
-		if err == nil && !again.Equal(d.Root.Value) {
+		if err == nil && again.Key() != d.Root.Value.Key() {
 			t.Errorf("%s reads as another value", d.Root.Value.Canonical())
 		}
 		if place, err := d.Resolve(d.Root, reference); err == nil && place == nil {

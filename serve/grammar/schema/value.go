@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -240,29 +241,20 @@ func Quote(s string) string {
 	return string(append(b, '"'))
 }
 
-// Equal says whether two values are equal as JSON Schema compares them: 1 is 1.0, and the order of
-// names is nothing.
-func (v *Value) Equal(w *Value) bool {
-	if v.Kind != w.Kind || len(v.Items) != len(w.Items) || len(v.Names) != len(w.Names) {
-		return false
+// Key is a text that two values share exactly where they are equal as JSON Schema compares them: 1
+// is 1.0, and the order of names is nothing.
+func (v *Value) Key() string { return v.sorted().Canonical() }
+
+func (v *Value) sorted() *Value {
+	if len(v.Items) == 0 && len(v.Names) == 0 {
+		return v
 	}
-	switch v.Kind {
-	case Bool:
-		return v.Bool == w.Bool
-	case Number:
-		return v.Number.Cmp(w.Number) == 0
-	case String:
-		return v.Text == w.Text
-	}
-	for i := range v.Items {
-		if !v.Items[i].Equal(w.Items[i]) {
-			return false
-		}
+	s := &Value{Kind: v.Kind, Names: slices.Sorted(slices.Values(v.Names)), Members: map[string]*Value{}}
+	for _, item := range v.Items {
+		s.Items = append(s.Items, item.sorted())
 	}
 	for name, member := range v.Members {
-		if other := w.Members[name]; other == nil || !member.Equal(other) {
-			return false
-		}
+		s.Members[name] = member.sorted()
 	}
-	return true
+	return s
 }
