@@ -171,7 +171,8 @@ func (c *candidates) keepBefore(i int) (dropped float64) {
 // fewTop is how many candidates are found faster by a heap than by counting.
 const fewTop = 256
 
-// keepTop keeps the k candidates that rank first and have a weight.
+// keepTop keeps the k candidates that rank first. Those without a weight are not drawn, whether
+// they are kept or not.
 func (c *candidates) keepTop(k int) {
 	switch {
 	case k >= len(c.weights):
@@ -186,14 +187,11 @@ func (c *candidates) keepTop(k int) {
 func (c *candidates) keepFew(k int) {
 	c.top = largest(slices.Grow(c.top[:0], k)[:0:k], c.weights)
 	slices.SortFunc(c.top, func(a, b Alternative) int { return int(a.ID) - int(b.ID) })
-	ids, n := c.room(len(c.weights)), 0
-	for _, of := range c.top {
-		if of.LogP > 0 {
-			ids[n], c.weights[n] = c.token(int(of.ID)), of.LogP
-			n++
-		}
+	ids := c.room(len(c.weights))
+	for i, of := range c.top {
+		ids[i], c.weights[i] = c.token(int(of.ID)), of.LogP
 	}
-	c.kept(ids[:n])
+	c.kept(ids[:len(c.top)])
 }
 
 // keepMany finds the least weight of the k candidates ten bits at a time, from the highest on, by

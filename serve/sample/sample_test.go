@@ -443,7 +443,7 @@ func TestDrawEnds(t *testing.T) {
 // TestNeverChosen: what is NaN or -Inf is not drawn, even where it leaves fewer than top-k.
 func TestNeverChosen(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 5))
-	for _, s := range []Settings{{Temperature: 9}, {Temperature: 9, TopK: 290}, {Temperature: 9, TopP: 0.999}, {Temperature: 9, TopK: 299, TopP: 0.9999}} {
+	for _, s := range []Settings{{Temperature: 9}, {Temperature: 9, TopK: 290}, {Temperature: 9, TopK: 250}, {Temperature: 9, TopK: 250, TopP: 0.9999}, {Temperature: 9, TopP: 0.999}, {Temperature: 9, TopK: 299, TopP: 0.9999}} {
 		logits := draw(rng, 3, 300)
 		for s.Seed = range 2000 {
 			if token := one(Row{Logits: logits, Settings: s}); !(logits[token] > float32(math.Inf(-1))) {
