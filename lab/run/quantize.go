@@ -287,20 +287,25 @@ func (q *Quantize) fit(c model.Config) (quant.Scheme, error) {
 	if !q.scheme.HasGroups() || q.scheme.Channel {
 		return quant.Scheme{}, err
 	}
-	var fit []string
-	for _, group := range quant.Groups(frame) {
-		fit = append(fit, strconv.Itoa(group))
-	}
+	fit := fittingGroups(frame)
 	key, value := "group", string(q.Group)
 	if _, _, named := quant.CutGroup(q.Scheme); named {
 		key, value = "scheme", q.Scheme
 	}
-	fit = append(fit, quant.ChannelGroup)
 	if len(fit) == 1 {
 		return quant.Scheme{}, keyError{key, fmt.Errorf("is %s: %w; no multiple of %d divides all inputs: expected channel, or w8a8 or fp8, which need no groups", value, err, groupMultiple)}
 	}
 	expected := strings.Join(fit[:len(fit)-1], ", ") + " or " + fit[len(fit)-1]
 	return quant.Scheme{}, keyError{key, fmt.Errorf("is %s: %w; expected groups of %s", value, err, expected)}
+}
+
+// fittingGroups are the sizes of groups that divide the widths of a model, and the word for one
+// scale for each output, which fits all.
+func fittingGroups(frame *model.Model) (fit []string) {
+	for _, group := range quant.Groups(frame) {
+		fit = append(fit, strconv.Itoa(group))
+	}
+	return append(fit, quant.ChannelGroup)
 }
 
 // groupMultiple is what a group's size is a multiple of, in all kernels.

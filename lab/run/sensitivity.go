@@ -178,9 +178,8 @@ func (s *Sensitivity) plan(ctx context.Context, w *worker, step scenario.Step) (
 	}
 	for _, c := range choices {
 		if err == nil && c.Scheme.Rounder != nil {
-			err = schemeFits(c.Scheme, source.shape)
-			if err != nil {
-				err = keyError{"schemes", fmt.Errorf("has %s: %w", c.Name, err)}
+			if err = CheckScheme(c.Name, source.shape); err != nil {
+				err = keyError{"schemes", fmt.Errorf("has %w", err)}
 			}
 		}
 	}
@@ -311,13 +310,4 @@ func (s statisticsInMemory) Load(_ context.Context, key string) (*calibrate.Stat
 func (s statisticsInMemory) Save(_ context.Context, key string, of *calibrate.Stats) error {
 	s[key] = of.Clone()
 	return nil
-}
-
-// schemeFits reports a scheme that a model of a shape cannot have.
-func schemeFits(scheme quant.Scheme, c model.Config) error {
-	frame, err := model.Skeleton(c)
-	if err == nil {
-		_, err = quant.Uniform(scheme).Schemes(frame)
-	}
-	return err
 }
