@@ -96,6 +96,9 @@ func (r *Run) newDataset(ctx context.Context, p *scenario.Point) (*dataset, erro
 	if tok != nil && p.Tokenizer.Vocab != usualVocab {
 		r.noteOnce(lab.Info, fmt.Sprintf("tokenizer.vocab is %d and not used: a loaded model brings a tokenizer of %s", p.Tokenizer.Vocab, plural.Of(tok.Vocab(), "token")))
 	}
+	if err := r.checkTokenizer(p, tok); err != nil {
+		return nil, err
+	}
 	d := &dataset{tokenizer: tok}
 	switch t := p.Task; {
 	case t.Recsys != nil:
@@ -121,6 +124,7 @@ func (r *Run) newDataset(ctx context.Context, p *scenario.Point) (*dataset, erro
 func (r *Run) loadedTokenizer(ctx context.Context, p *scenario.Point) (*tokenizer.Tokenizer, error) {
 	var tok *tokenizer.Tokenizer
 	from := ""
+	var without []string
 	others := aliens(p)
 	for _, shape := range p.Models {
 		if shape.Fresh() || others[shape.Name] {
@@ -136,6 +140,7 @@ func (r *Run) loadedTokenizer(ctx context.Context, p *scenario.Point) (*tokenize
 			return nil, fmt.Errorf("%s: model %s: %w", at, load, err)
 		}
 		if t == nil {
+			without = append(without, load)
 			continue
 		}
 		if tok == nil {
@@ -150,8 +155,37 @@ func (r *Run) loadedTokenizer(ctx context.Context, p *scenario.Point) (*tokenize
 		}
 		r.note("", lab.Info, fmt.Sprintf("models %s and %s have the same tokens in tokenizers that are not the same: the first one's is used", from, load))
 	}
+	if tok != nil {
+		for _, load := range without {
+			r.noteOnce(lab.Warning, fmt.Sprintf("model %s has no tokenizer: it is given that of %s, and its figures mean something if it was trained with the same", load, from))
+		}
+	}
 	return tok, nil
 }
+
+// checkTokenizer refuses a loaded model to which no tokenizer belongs, unless one is to be trained:
+// to the model the tokens of another are arbitrary.
+func (r *Run) checkTokenizer(p *scenario.Point, tok *tokenizer.Tokenizer) error {
+	others := aliens(p)
+	for _, shape := range p.Models {
+		switch {
+		case shape.Fresh() || others[shape.Name]:
+			continue
+		case tok != nil && p.Tokenizer.Train:
+			r.noteOnce(lab.Info, "tokenizer.train is true and not used: a loaded model brings a tokenizer")
+			return nil
+		case tok != nil:
+			return nil
+		case !p.Tokenizer.Train:
+			return fmt.Errorf("%s: model %s: %w: give its folder the tokenizer that it was trained with (tokenizer.json), or for a model with random weights say tokenizer: { train: true }, which trains one on the task's text", r.plan.Scenario.At("models", shape.Name, "load"), shape.Load, ErrNoTokenizer)
+		}
+		r.noteOnce(lab.Warning, fmt.Sprintf("model %s has no tokenizer: as was asked for, one is trained on the task's text, and figures of a model that was trained with other tokens say nothing", shape.Load))
+	}
+	return nil
+}
+
+// ErrNoTokenizer is the error of a loaded model that is to read a text.
+var ErrNoTokenizer = errors.New("the model has no tokenizer, so no text can be read")
 
 // loadedPositions returns the positions that all loaded models have, 0 where none is loaded.
 func (r *Run) loadedPositions(ctx context.Context, p *scenario.Point) (int, error) {
@@ -355,6 +389,7 @@ func taskValues(kind string, version int, config any) recipe.Values {
 // trainTokenizer trains a tokenizer on the task's text, or takes the one that an earlier run
 // trained on the same.
 func (r *Run) trainTokenizer(ctx context.Context, d *dataset, tz scenario.Tokenizer, corpus func(n int) []string) error {
+	tz.Train = false // why it is trained is no part of it
 	of := recipe.Recipe{Stage: "tokenizer", Version: tokenizerVersion, Parameters: recipe.Of(tz), Task: d.training}
 	train := func() (t *tokenizer.Tokenizer, err error) {
 		err = r.compute(func() error {

@@ -76,9 +76,10 @@ type Passage struct {
 	Test       float64 `json:",omitempty" key:"test" default:"0" min:"0" below:"0.9" doc:"share of the windows at the end that is kept as a test set; 0 is none"`
 }
 
-// Tokenizer is trained on the task's text where no loaded model has one.
+// Tokenizer is trained on the task's text where no model is loaded, or where that is asked for.
 type Tokenizer struct {
-	Vocab int `key:"vocab" default:"2048" min:"258" max:"1048576" doc:"size of the vocabulary, the 256 bytes and two special tokens included"`
+	Vocab int  `key:"vocab" default:"2048" min:"258" max:"1048576" doc:"size of the vocabulary, the 256 bytes and two special tokens included"`
+	Train bool `json:",omitempty" key:"train" default:"false" omit:"default" doc:"train one for loaded models that have none too, such as those of random:SHAPE; by other tokens than a model was trained with, its figures say nothing"`
 }
 
 // Model is a named model: loaded from a checkpoint, or a shape that a step trains from fresh
@@ -142,7 +143,7 @@ var sections = []section{
 	{"name", "the scenario's name; default: the file's"},
 	{"about", "one line: what it shows"},
 	{"task", "what the models are trained for and measured on"},
-	{"tokenizer", "trained on the task's text where no loaded model has one"},
+	{"tokenizer", "trained on the task's text where no model is loaded, or where that is asked for"},
 	{"models", "named models: loaded, or fresh shapes"},
 	{"pipeline", "steps; each builds a model and a row of the table, under its name"},
 	{"evaluate", "how each step's model is evaluated"},
