@@ -27,13 +27,19 @@ func (p *program) rehearse(ctx context.Context, of *search, f optimizeFlags) err
 		defer release()
 	}
 	twin := filepath.Join(folder, "twin")
-	if err := convert.Twin(ctx, of.model, twin, convert.Options{Open: p.home.OpenModel}); err != nil {
+	task, _ := of.sections["task"].(map[string]any)
+	own, err := convert.Twin(ctx, of.model, twin, task["kind"] == "jsonl", convert.Options{Open: p.home.OpenModel})
+	if err != nil {
 		return usage(fmt.Errorf("--rehearse: %w", err))
 	}
-	f.samples, f.examples, f.candidates, f.recover = min(f.samples, 8), min(f.examples, 4), min(f.candidates, 3), min(f.recover, 2)
+	f.samples, f.examples, f.candidates, f.recover = min(f.samples, 8), min(f.examples, 4), min(f.candidates, 2), min(f.recover, 2)
 	f.time, f.rehearsing = 0, true
+	fmt.Fprintln(p.stderr, "rehearsal: everything runs on a random model of two layers first")
 	small := *of
 	small.model, small.folder, small.sections = twin, filepath.Join(folder, "out"), rehearsed(of.sections)
+	if !own {
+		small.sections["tokenizer"] = map[string]any{"train": true}
+	}
 	there := &program{stdout: p.stdout, stderr: p.stderr, progressTo: p.progressTo, home: home.Open(filepath.Join(folder, "home"), p.home.Version)}
 	if err := there.optimize(ctx, &small, f); err != nil {
 		return err
@@ -59,6 +65,12 @@ func rehearsalFolder(now time.Time) (string, error) {
 	return os.MkdirTemp("", prefix+"*")
 }
 
+// Of a text in a rehearsal: the tokens of a window; of records: how many are read.
+const (
+	rehearsedLength  = 32
+	rehearsedRecords = 1000
+)
+
 // rehearsed are the sections of a task with few examples, members and requests to measure on.
 func rehearsed(sections map[string]any) map[string]any {
 	sections = maps.Clone(sections)
@@ -77,11 +89,24 @@ func rehearsed(sections map[string]any) map[string]any {
 		few["choice_limit"] = 4
 	}
 	small("evaluate", few)
+	task, _ := sections["task"].(map[string]any)
+	delete(sections, "tokenizer") // a twin has its own, or the usual one is trained
 	if sections["serve"] != nil {
 		small("serve", map[string]any{"members": 2})
 	}
-	if task, _ := sections["task"].(map[string]any); task["kind"] == "recsys" {
+	switch task["kind"] {
+	case "recsys":
 		small("task", map[string]any{"members": 16})
+	case "reasoning":
+		small("task", map[string]any{"problems": 16})
+	case "jsonl":
+		if limit, _ := task["limit"].(uint64); limit == 0 || limit > rehearsedRecords {
+			small("task", map[string]any{"limit": rehearsedRecords})
+		}
+	case "text":
+		if length, given := task["length"].(uint64); !given || length > rehearsedLength {
+			small("task", map[string]any{"length": rehearsedLength})
+		}
 	}
 	return sections
 }

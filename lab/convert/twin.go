@@ -2,28 +2,97 @@ package convert
 
 import (
 	"context"
+	"slices"
 
 	"slimlab/model"
+	"slimlab/model/tokenizer"
 )
 
-// Twin writes a small model of a checkpoint's architecture with random weights and its tokenizer to
-// the new folder to: two layers, and widths of at most twinWidth. What a pipeline does with it says
-// nothing of quality, and in seconds whether it comes to its end.
-func Twin(ctx context.Context, from, to string, o Options) error {
+// Twin writes a small model of a checkpoint's architecture with random weights to the new folder
+// to: two layers, and widths of at most twinWidth. What a pipeline does with it says nothing of
+// quality, and in seconds whether it comes to its end.
+//
+// A small tokenizer comes with it. In the place of a large one the twin has none, as where the
+// checkpoint has none, or where conversations are to be written, one of twinVocab tokens with its
+// special tokens and its chat template: of a large vocabulary nearly all of the time would go to
+// the head. own reports whether the twin has one.
+func Twin(ctx context.Context, from, to string, conversations bool, o Options) (own bool, err error) {
 	source, err := o.Open(from)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer source.Close()
 	t, err := source.Tokenizer()
 	if err != nil {
-		return err
+		return false, err
 	}
-	return writeRandom(ctx, to, twinOf(source.Config()), t)
+	shape := twinOf(source.Config())
+	if shape.Vocab > twinVocab && (t == nil || t.Vocab() > twinVocab) {
+		eos := ""
+		if t != nil && shape.EOS >= 0 {
+			eos = t.Token(int32(shape.EOS))
+		}
+		shape.Vocab, shape.BOS, shape.EOS = twinVocab, -1, -1
+		switch {
+		case t == nil:
+		case !conversations:
+			t = nil
+		default:
+			if t, err = smallTokenizer(t); err != nil {
+				return false, err
+			}
+			if id, ok := t.ID(eos); ok {
+				shape.EOS = int(id)
+			}
+		}
+	}
+	return t != nil, writeRandom(ctx, to, shape, t)
+}
+
+// smallTokenizer has the special tokens of a tokenizer, as far as there is room, its chat template,
+// and tokens of the most frequent parts of its words.
+func smallTokenizer(of *tokenizer.Tokenizer) (*tokenizer.Tokenizer, error) {
+	const most = twinVocab / 2 // special tokens
+	token := func(id int32) string {
+		if id < 0 {
+			return ""
+		}
+		return of.Token(id)
+	}
+	bos, eos := token(of.BOS()), token(of.EOS())
+	var special, words []string
+	add := func(name string) {
+		if name != "" && len(special) < most && !slices.Contains(special, name) {
+			special = append(special, name)
+		}
+	}
+	add(bos)
+	add(eos)
+	for id := range int32(of.Vocab()) {
+		if of.Special(id) {
+			add(of.Token(id))
+		} else {
+			words = append(words, of.Text(id))
+		}
+	}
+	small, err := tokenizer.Train(slices.Values(words), twinVocab, special)
+	if err != nil {
+		return nil, err
+	}
+	if err := small.SetSpecial(bos, eos); err != nil {
+		return nil, err
+	}
+	if template := of.ChatTemplate(); template != "" {
+		small.SetChatTemplate(template)
+	}
+	return small, nil
 }
 
 // twinWidth bounds the hidden size and the neurons of a twin. It is a multiple of all usual groups.
 const twinWidth = 256
+
+// twinVocab bounds the vocabulary of a twin.
+const twinVocab = 2048
 
 // twinOf is the shape of a twin: the ratio of query heads to KV heads, the size of heads and the
 // vocabulary stay.
