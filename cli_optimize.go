@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,6 +33,7 @@ type optimizeFlags struct {
 	recover      int
 	time         time.Duration
 	rehearse     bool
+	tokenizer    bool // one is trained for a model without
 	rehearsing   bool // on a twin: goals are not judged, and nothing is printed
 	format       string
 }
@@ -43,7 +45,8 @@ func (p *program) optimizeCommand() *cobra.Command {
 		Short: "search for the smallest model that keeps what is asked of it",
 		Long: "optimize measures what each layer of a model loses by each number format and each share of its neurons, and what the model loses by each format of the KV cache, chooses mixtures for several sizes,\n" +
 			"builds them and measures them on the task: a Pareto front of bytes, bytes of the cache and divergence (KL) from the model, and in FOLDER the smallest that reaches all goals. Both parts are runs like others: they are shown by show and the workbench,\n" +
-			"and after an interruption the same command goes on. Without goals the front alone is found.",
+			"and after an interruption the same command goes on. Without goals the front alone is found, and nothing is saved. Where no model reaches all goals, the nearest is saved, with exit code 3: the one with the least sum,\n" +
+			"over the goals that it misses, of how far it misses each, as a share of the goal's number: 44% for --bytes 40% is a tenth, +3% for --perplexity 2% a half. Numbers below 0.1% count as 0.1%.",
 		Example: "  slimlab optimize pretrained:recsys-fm small --task figure1 --bytes 40% --auc -0.1%\n" +
 			"  slimlab optimize ./model small --task text.txt --bytes 40% --perplexity 2% --time 30m",
 		Args: cobra.RangeArgs(1, 2),
@@ -55,7 +58,7 @@ func (p *program) optimizeCommand() *cobra.Command {
 			if len(names) > 1 {
 				folder = names[1]
 			}
-			s, err := p.prepare(cmd.Context(), names[0], folder, f, cmd.Flags().Changed("kv"))
+			s, err := p.prepare(cmd.Context(), names[0], folder, f, cmd.Flags().Changed)
 			if err != nil {
 				return refusal(err)
 			}
@@ -85,6 +88,7 @@ func (p *program) optimizeCommand() *cobra.Command {
 	flags.IntVar(&f.candidates, "candidates", 8, "sizes to choose mixtures for, 0 for none; uniform choices that come close are added")
 	flags.IntVar(&f.recover, "recover", 0, "steps of distillation from the model after neurons were removed")
 	flags.DurationVar(&f.time, "time", 0, "time for building candidates, the most promising first; then the best front so far is kept (default: no limit)")
+	flags.BoolVar(&f.tokenizer, "train-tokenizer", false, "for a model without a tokenizer, such as random:SHAPE: train one on the task's text; figures of a model that was trained with other tokens say nothing")
 	flags.BoolVar(&f.rehearse, "rehearse", false, "run everything on a random model of two layers of the same architecture first, small")
 	flags.StringVar(&f.format, "format", f.format, "output format: "+strings.Join(formats, ", "))
 	_ = cmd.MarkFlagRequired("task")
@@ -183,14 +187,16 @@ type search struct {
 	model, folder string
 	goals         []optimize.Goal
 	sections      map[string]any
+	schemes       []string // number formats
 	kv            []string // formats of the KV cache; none where the search is not about them
+	trained       bool     // the model has no tokenizer, and one is trained
 	release       func()
 }
 
 // prepare checks all that can be checked before anything is measured, and locks the folder, which
 // this process alone then writes. Formats of the KV cache that were not asked for and do not fit
 // the model's heads are left out.
-func (p *program) prepare(ctx context.Context, model, folder string, f optimizeFlags, kvGiven bool) (*search, error) {
+func (p *program) prepare(ctx context.Context, model, folder string, f optimizeFlags, given func(flag string) bool) (*search, error) {
 	s := &search{model: model, folder: folder, kv: f.kv, release: func() {}}
 	var err error
 	if s.goals, err = f.goals.Parse(); err != nil {
@@ -206,14 +212,36 @@ func (p *program) prepare(ctx context.Context, model, folder string, f optimizeF
 	if err != nil {
 		return nil, err
 	}
-	headDim := c.Config().HeadDim
-	err = c.CheckFinite(ctx, model)
-	c.Close()
+	defer c.Close()
+	own, err := c.Tokenizer()
+	if err != nil {
+		return nil, fmt.Errorf("model %s: %w", model, err)
+	}
+	if err := s.chooseTokenizer(own != nil, f.tokenizer); err != nil {
+		return nil, err
+	}
+	if err := c.CheckFinite(ctx, model); err != nil {
+		return nil, err
+	}
+	shape := c.Config()
+	if s.schemes, err = p.fittingSchemes(f.schemes, func(name string) (string, error) { return run.FittingScheme(name, shape), run.CheckScheme(name, shape) }, given("schemes")); err != nil {
+		return nil, err
+	}
+	if fit := run.CachesThatFit(f.kv, shape.HeadDim); len(fit) < len(f.kv) && !given("kv") {
+		s.kv = fit
+	}
+	least, rest, plain, err := run.LeastBytes(s.schemes, f.mlp, shape)
 	if err != nil {
 		return nil, err
 	}
-	if fit := run.CachesThatFit(f.kv, headDim); len(fit) < len(f.kv) && !kvGiven {
-		s.kv = fit
+	if err := optimize.CheckBytes(s.goals, least, rest, plain); err != nil {
+		return nil, err
+	}
+	if least, plain, err = run.LeastCache(s.kv, shape); err != nil {
+		return nil, err
+	}
+	if err := optimize.CheckCacheBytes(s.goals, least, plain); err != nil {
+		return nil, err
 	}
 	if slices.Equal(s.kv, []string{"bfloat16"}) && f.goals.KVBytes == "" {
 		s.kv = nil
@@ -228,6 +256,9 @@ func (p *program) prepare(ctx context.Context, model, folder string, f optimizeF
 	}
 	if err := p.home.CheckSave(folder); err != nil {
 		return nil, err
+	}
+	if len(s.goals) == 0 {
+		fmt.Fprintf(p.stderr, "note: there is no goal, so no model is chosen and nothing is saved to %s: give goals such as --bytes 40%% --kl 0.05, or save a row of the front afterwards\n", folder)
 	}
 	target, err := filelock.AcquireFolder(folder)
 	if err != nil {
@@ -244,10 +275,63 @@ func (p *program) prepare(ctx context.Context, model, folder string, f optimizeF
 	return s, nil
 }
 
+// chooseTokenizer refuses a model without a tokenizer, unless one is to be trained, for which the
+// task's scenario or train ask.
+func (s *search) chooseTokenizer(own, train bool) error {
+	section, _ := s.sections["tokenizer"].(map[string]any)
+	asked, _ := section["train"].(bool)
+	switch {
+	case own && train:
+		return fmt.Errorf("--train-tokenizer: model %s has a tokenizer of its own: leave it out", s.model)
+	case !own && !train && !asked:
+		return fmt.Errorf("model %s: %w: give its folder the tokenizer that it was trained with (tokenizer.json), or for a model with random weights --train-tokenizer, which trains one on the task's text", s.model, run.ErrNoTokenizer)
+	}
+	if s.trained = !own; train {
+		section = maps.Clone(section)
+		if section == nil {
+			section = map[string]any{}
+		}
+		section["train"] = true
+		s.sections = maps.Clone(s.sections)
+		s.sections["tokenizer"] = section
+	}
+	return nil
+}
+
+// fittingSchemes are the number formats that the model can have. Of those that were not asked for
+// the others get one scale for each output in place of groups, or are left out, which is said.
+func (p *program) fittingSchemes(names []string, fit func(name string) (fitting string, err error), given bool) (list []string, err error) {
+	var changed []string
+	for _, name := range names {
+		fitting, err := fit(name)
+		switch {
+		case err == nil:
+			fitting = name
+		case given:
+			return nil, fmt.Errorf("--schemes: %w", err)
+		case fitting == "":
+			changed = append(changed, name+" is left out")
+		default:
+			changed = append(changed, fitting+" is in the place of "+name)
+		}
+		if fitting != "" {
+			list = append(list, fitting)
+		}
+	}
+	if len(changed) > 0 {
+		fmt.Fprintf(p.stderr, "note: no group of a number format divides all widths of the model: %s (--schemes)\n", strings.Join(changed, ", "))
+	}
+	return list, nil
+}
+
 func (p *program) optimize(ctx context.Context, s *search, f optimizeFlags) error {
 	goals, sections, model, folder := s.goals, s.sections, s.model, s.folder
-	setting := optimize.Setting{Model: model, Sections: sections, Schemes: f.schemes, MLP: f.mlp, KV: s.kv, Samples: f.samples, Examples: f.examples, Recover: f.recover, Goals: goals}
-	first, err := p.searchRun(ctx, setting.Sensitivity())
+	mark := ""
+	if f.rehearsing {
+		mark = "rehearsal · "
+	}
+	setting := optimize.Setting{Model: model, Sections: sections, Schemes: s.schemes, MLP: f.mlp, KV: s.kv, Samples: f.samples, Examples: f.examples, Recover: f.recover, Goals: goals}
+	first, err := p.searchRun(ctx, setting.Sensitivity(), mark)
 	if err != nil {
 		return err
 	}
@@ -280,7 +364,7 @@ func (p *program) optimize(ctx context.Context, s *search, f optimizeFlags) erro
 	}
 	defer cancel()
 	kind, _ := sections["task"].(map[string]any)
-	second, err := p.searchRun(limited, setting.Build(candidates, measures(kind["kind"])))
+	second, err := p.searchRun(limited, setting.Build(candidates, measures(kind["kind"])), mark)
 	if second == nil && limited.Err() != nil && ctx.Err() == nil {
 		return broke(fmt.Errorf("--time %s was over before the first candidate was begun: give more", f.time))
 	}
@@ -288,12 +372,12 @@ func (p *program) optimize(ctx context.Context, s *search, f optimizeFlags) erro
 		return err
 	}
 	choice := optimize.Choose(second.Board.Snapshot(), candidates, goals, f.recover > 0)
-	if err != nil && choice.Nearest < 0 {
+	if err != nil && len(choice.Points) < 2 { // no more than the model as it is
 		return broke(fmt.Errorf("--time %s was over before the first candidate was measured; what was finished is kept: give more", f.time))
 	}
-	result := searchResult{Choice: choice, Sensitivity: first.ID, Run: second.ID, Goals: flagsOfGoals(goals), TimeOver: err != nil, Built: len(choice.Points), candidates: candidates}
+	result := searchResult{Choice: choice, Sensitivity: first.ID, Run: second.ID, Goals: flagsOfGoals(goals), TimeOver: err != nil, Built: len(choice.Points), candidates: candidates, trained: s.trained, unsaved: folder != "" && len(goals) == 0}
 	saved := choice.Chosen
-	if saved < 0 && len(goals) > 0 {
+	if saved < 0 {
 		saved = choice.Nearest
 	}
 	if folder != "" && saved >= 0 {
@@ -349,13 +433,15 @@ func withoutPlace(err error) error {
 	return errors.New(text)
 }
 
-// searchRun runs a scenario of a search with progress, and prints no table.
-func (p *program) searchRun(ctx context.Context, text []byte) (*run.Run, error) {
+// searchRun runs a scenario of a search with progress, each line of which begins with mark, and
+// prints no table.
+func (p *program) searchRun(ctx context.Context, text []byte, mark string) (*run.Run, error) {
 	s, err := scenario.Parse(searchFile, text, scenario.Options{Vocabulary: run.Vocabulary()})
 	if err != nil {
 		return nil, usage(withoutPlace(err))
 	}
 	progress := newProgress(p.progressTo)
+	progress.mark = mark
 	r, err := run.Start(ctx, p.home, s.Plan(), run.Options{Sink: progress.event})
 	if err != nil {
 		var input run.InputError

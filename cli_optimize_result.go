@@ -26,6 +26,8 @@ type searchResult struct {
 	Saved       string   `json:"saved,omitempty"`
 	Folder      string   `json:"folder,omitempty"`
 	candidates  []optimize.Candidate
+	trained     bool // the tokenizer is not the model's own
+	unsaved     bool // a folder was given and no goal
 }
 
 // searchMetrics are the figures of a row that are shown, where it has them.
@@ -94,11 +96,20 @@ func (r searchResult) text() string {
 	}
 	if r.Chosen < 0 && len(r.Goals) > 0 {
 		text += "no model reaches all goals: " + misses(r.Choice) + "\n"
+		if len(r.Points) > 2 {
+			text += "nearest is the least sum, over the goals that are missed, of how far each is missed as a share of its number\n"
+		}
 	}
 	for i, p := range r.Points {
 		if flips := p.Values["flips"]; i == r.Chosen && flips > manyFlips {
 			text += fmt.Sprintf("warning: %s keeps what was asked for, and decides %.3g%% of the cases otherwise than the model\n", p.Row, 100*flips)
 		}
+	}
+	if r.unsaved {
+		text += fmt.Sprintf("nothing is saved, since there is no goal to choose a model by: give one, or save a row with slimlab import run:%s/ROW FOLDER\n", r.Run)
+	}
+	if r.trained {
+		text += "the model has no tokenizer of its own: figures are by tokens of one that was trained on the task's text\n"
 	}
 	if r.Saved != "" {
 		text += fmt.Sprintf("saved %s to %s\n", r.Saved, r.Folder)
@@ -152,6 +163,9 @@ func (r searchResult) card(model string, saved int) string {
 	}
 	if p.Predicted {
 		text += "- " + r.predictions(p)
+	}
+	if r.trained {
+		text += "\nThe tokenizer was trained on the task's text: the model had none, and whatever it was trained with is another one.\n"
 	}
 	if p.OtherCache() {
 		text += fmt.Sprintf("\nThe figures are those with a KV cache of %s. It is a setting of slimlab's engine (`--kv %s` of `slimlab eval`) and not in `config.json`: another engine keeps keys and values as it is told to.\n", p.Cache.Name, p.Cache.Name)

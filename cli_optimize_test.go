@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"slimlab/internal/filelock"
+	"slimlab/internal/shareddata"
 	"slimlab/lab/optimize"
 )
 
@@ -68,7 +69,7 @@ func TestOptimize(t *testing.T) {
 func TestOptimizeThatCannotBe(t *testing.T) {
 	task := optimizeTask(t)
 	args := []string{"optimize", "pretrained:recsys-student", "--task", task, "--schemes", "w8a8", "--mlp", "50%", "--candidates", "0", "--samples", "6", "--examples", "4"}
-	stdout, stderr, code := slimlab(t, append(args, "--bytes", "1%")...)
+	stdout, stderr, code := slimlab(t, append(args, "--bytes", "70%", "--kl", "0")...)
 	if code != exitExpectation || !strings.Contains(stdout+stderr, "no model reaches all goals: the nearest, ") {
 		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
 	}
@@ -76,6 +77,11 @@ func TestOptimizeThatCannotBe(t *testing.T) {
 		args []string
 		want string
 	}{
+		{[]string{"--bytes", "1%"}, "--bytes 1%: cannot be reached: embedding, head and norms"},
+		{[]string{"--bytes", "1kB"}, "--bytes 1kB: cannot be reached"},
+		{[]string{"--kv-bytes", "1%"}, "--kv-bytes 1%: cannot be reached: the smallest format of --kv takes"},
+		{[]string{"--schemes", "w4a16-g48"}, "--schemes: w4a16-g48: groups of 48 do not divide"},
+		{[]string{"--train-tokenizer"}, "--train-tokenizer: model pretrained:recsys-student has a tokenizer of its own"},
 		{[]string{"--bytes", "140%"}, "--bytes 140%: expected a share"},
 		{[]string{"--auc", "0.1"}, "--auc 0.1: expected a relative change"},
 		{[]string{"--schemes", "w5a16"}, `w5a16`},
@@ -152,6 +158,14 @@ func TestRehearse(t *testing.T) {
 	if code != exitHeld || !strings.Contains(stderr, "the rehearsal on a random model of two layers came to its end") {
 		t.Errorf("exit %d\n%s", code, stderr)
 	}
+	for line := range strings.Lines(stderr) {
+		if strings.Contains(line, "came to its end") {
+			break
+		}
+		if !strings.Contains(line, "rehearsal") {
+			t.Errorf("a line of the rehearsal does not say so: %s", line)
+		}
+	}
 	if runs, _, _ := slimlab(t, "runs"); strings.Count(runs, "\n") != 2 {
 		t.Errorf("runs beside the search's own:\n%s", runs)
 	}
@@ -175,8 +189,8 @@ func TestRehearsedSections(t *testing.T) {
 	if got := rehearsed(of); !reflect.DeepEqual(got, want) {
 		t.Errorf("found %v, expected %v", got, want)
 	}
-	text := map[string]any{"task": map[string]any{"kind": "text", "path": "a.txt"}}
-	want = map[string]any{"task": text["task"], "evaluate": map[string]any{"validation": 4, "tokens": 0}}
+	text := map[string]any{"task": map[string]any{"kind": "text", "path": "a.txt"}, "tokenizer": map[string]any{"vocab": 30000}}
+	want = map[string]any{"task": map[string]any{"kind": "text", "path": "a.txt", "length": 32}, "evaluate": map[string]any{"validation": 4, "tokens": 0}}
 	if got := rehearsed(text); !reflect.DeepEqual(got, want) {
 		t.Errorf("found %v, expected %v", got, want)
 	}
@@ -193,5 +207,89 @@ func TestWithoutPlace(t *testing.T) {
 		if got := withoutPlace(errors.New(text)).Error(); got != want {
 			t.Errorf("%s: found %q, expected %q", text, got, want)
 		}
+	}
+}
+
+// tale writes a short text.
+func tale(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "text.txt")
+	if err := os.WriteFile(file, []byte(strings.Repeat("Once upon a time there was a little girl. She had a dog, and they went to the park.\nThe dog ran far away and the girl was sad, but it came back to her.\n", 60)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// A model without a tokenizer reads no text, unless one is to be trained, which is said.
+func TestOptimizeWithoutTokenizer(t *testing.T) {
+	t.Setenv("SLIMLAB_HOME", filepath.Join(t.TempDir(), "home"))
+	own, text := shareddata.Path(t, "models/TinyStories-656K"), tale(t)
+	folder := filepath.Join(t.TempDir(), "none")
+	if err := os.CopyFS(folder, os.DirFS(own)); err != nil {
+		t.Fatal(err)
+	}
+	for _, pattern := range []string{"token*", "special*"} {
+		files, _ := filepath.Glob(filepath.Join(folder, pattern))
+		for _, file := range files {
+			if err := os.Remove(file); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	args := []string{"optimize", folder, filepath.Join(t.TempDir(), "out"), "--task", text, "--kl", "5", "--schemes", "w8a8", "--mlp", "50%", "--kv", "bfloat16", "--candidates", "0", "--samples", "4", "--examples", "2"}
+	for _, more := range [][]string{nil, {"--rehearse"}} {
+		_, stderr, code := slimlab(t, append(args, more...)...)
+		if code != exitUsage || !strings.Contains(stderr, folder+": the model has no tokenizer, so no text can be read") || !strings.Contains(stderr, "--train-tokenizer") {
+			t.Errorf("%v: exit %d\n%s", more, code, stderr)
+		}
+	}
+	if _, err := os.Stat(os.Getenv("SLIMLAB_HOME")); err == nil {
+		t.Error("a search that was refused has begun a run")
+	}
+	stdout, stderr, code := slimlab(t, append(args, "--train-tokenizer")...)
+	if code != exitHeld || !strings.Contains(stdout, "figures are by tokens of one that was trained on the task's text") || !strings.Contains(stdout, "saved ") {
+		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
+	}
+}
+
+// Without a goal nothing is saved, which is said before and after with a command that saves a row,
+// and nothing is called what was asked for.
+func TestOptimizeWithoutGoals(t *testing.T) {
+	task := optimizeTask(t)
+	out := filepath.Join(t.TempDir(), "out")
+	stdout, stderr, code := slimlab(t, "optimize", "pretrained:recsys-student", out, "--task", task, "--schemes", "w3a16-rtn", "--mlp", "50%", "--kv", "bfloat16", "--candidates", "0", "--samples", "6", "--examples", "4")
+	if code != exitHeld || !strings.Contains(stderr, "note: there is no goal, so no model is chosen and nothing is saved") || strings.Contains(stdout, "keeps what was asked for") {
+		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
+	}
+	if _, err := os.Stat(out); err == nil {
+		t.Error("a model was saved")
+	}
+	_, command, found := strings.Cut(stdout, "save a row with slimlab ")
+	if !found {
+		t.Fatalf("no command in\n%s", stdout)
+	}
+	command, _, _ = strings.Cut(command, "\n")
+	words := strings.Fields(strings.NewReplacer("ROW", "c2", "FOLDER", out).Replace(command))
+	if _, stderr, code := slimlab(t, words...); code != exitHeld {
+		t.Errorf("%v: exit %d\n%s", words, code, stderr)
+	}
+}
+
+// Number formats that nobody asked for fit the model's widths, which is said; others are refused
+// with those that would do.
+func TestOptimizeOddWidths(t *testing.T) {
+	task := optimizeTask(t)
+	odd := filepath.Join(t.TempDir(), "odd")
+	if _, stderr, code := slimlab(t, "prune", "pretrained:recsys-student", odd, "--mlp", "45%", "--align", "1", "--random-calibration", "--samples", "4", "--length", "32"); code != exitHeld {
+		t.Fatalf("exit %d\n%s", code, stderr)
+	}
+	args := []string{"optimize", odd, "--task", task, "--mlp", "50%", "--kv", "bfloat16", "--candidates", "0", "--samples", "6", "--examples", "4"}
+	stdout, stderr, code := slimlab(t, args...)
+	if code != exitHeld || !strings.Contains(stdout, "w4a16-gchannel") || strings.Count(stderr, "w4a16-gchannel is in the place of w4a16") != 1 {
+		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
+	}
+	_, stderr, code = slimlab(t, append(args, "--schemes", "w8a8,w4a16")...)
+	if code != exitUsage || !strings.Contains(stderr, "--schemes: w4a16: groups of 8 do not divide the") || !strings.Contains(stderr, "down_proj; expected w4a16-gchannel") {
+		t.Errorf("exit %d\n%s", code, stderr)
 	}
 }

@@ -27,6 +27,7 @@ type progress struct {
 	last     float64 // when a line was last written, in seconds since the start
 	width    int     // of the line to be rewritten; 0: none
 	run      string  // its id
+	mark     string  // before each text
 
 	board    *lab.Board // of the run that is shown; nil: none
 	forecast *lab.Forecast
@@ -137,7 +138,7 @@ func (p *progress) step(done, total int, text string) {
 func (p *progress) passing(at float64, text string) {
 	switch {
 	case p.terminal:
-		line := stamp(at) + visible.Line(text)
+		line := stamp(at) + p.mark + visible.Line(text)
 		fmt.Fprintf(p.w, "\r%-*s", p.width, line)
 		p.width = utf8.RuneCountInString(line)
 	case at-p.last >= 10:
@@ -148,7 +149,7 @@ func (p *progress) passing(at float64, text string) {
 // line writes a line that stays.
 func (p *progress) line(at float64, text string) {
 	p.done()
-	fmt.Fprintln(p.w, stamp(at)+visible.Line(text))
+	fmt.Fprintln(p.w, stamp(at)+p.mark+visible.Line(text))
 	p.last = at
 }
 

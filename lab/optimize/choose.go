@@ -27,9 +27,10 @@ func (p *Point) OtherCache() bool { return p.Cache.Name != "" && p.Cache.Name !=
 // Choice is what a search found.
 type Choice struct {
 	Points []Point // in the order of the rows
-	// index of the smallest that reaches all goals; −1 where none does
+	// index of the smallest that reaches all goals; −1 where none does, or there are none
 	Chosen int
-	// index of the row that misses them least, where none reaches all
+	// index of the row with the least sum of what it misses the goals by, each as a share of the
+	// goal's number (Goal.share); of equal ones the smaller. −1 where there are no goals
 	Nearest int
 	Loss    string // the metric that the front is of, beside bytes
 }
@@ -68,24 +69,27 @@ func Choose(view *lab.View, candidates []Candidate, goals []Goal, recovered bool
 		if p.Row == Base { // it is what is to become smaller
 			continue
 		}
-		worst := 0.0
+		missed := 0.0
 		for _, g := range goals {
 			x, ok := g.figure(p.Values, baseline)
 			if !ok { // a goal that was not measured is not reached
 				p.Misses = append(p.Misses, Misses{Goal: g, Unmeasured: true})
-				worst = math.Inf(1)
+				missed = math.Inf(1)
 				continue
 			}
 			if e := g.excess(x); e > 1e-12 {
 				p.Misses = append(p.Misses, Misses{Goal: g, Value: x})
-				worst = max(worst, e/max(1e-9, math.Abs(g.Bound)))
+				missed += g.share(e)
 			}
+		}
+		if len(goals) == 0 {
+			continue
 		}
 		if len(p.Misses) == 0 && (c.Chosen < 0 || smaller(p.Values, c.Points[c.Chosen].Values)) {
 			c.Chosen = i
 		}
-		if c.Nearest < 0 || worst < least {
-			c.Nearest, least = i, worst
+		if c.Nearest < 0 || missed < least || missed == least && smaller(p.Values, c.Points[c.Nearest].Values) {
+			c.Nearest, least = i, missed
 		}
 	}
 	c.front()

@@ -185,6 +185,61 @@ func (g Goal) excess(x float64) float64 {
 	return x - g.Bound
 }
 
+// share is an excess as a share of the number that the goal was given by, so that misses of
+// different goals can be added: of 2% for a perplexity, of 40% for bytes. Numbers below leastGiven,
+// such as 0, count as that.
+func (g Goal) share(excess float64) float64 {
+	given := g.Bound
+	if g.Share && !sized(g.Metrics[0]) { // a change
+		given--
+	}
+	return excess / max(math.Abs(given), leastGiven)
+}
+
+// leastGiven is 0.1%, or a thousandth of a nat, or a millisecond.
+const leastGiven = 0.001
+
+// CheckBytes reports a goal of bytes that no model can reach: least are the bytes of the smallest
+// one, rest those that no choice changes, plain those of the model in bfloat16.
+func CheckBytes(goals []Goal, least, rest, plain int64) error {
+	most := Most(goals, "bytes", float64(plain))
+	if !bounds(goals, "bytes") || most >= least {
+		return nil
+	}
+	return fmt.Errorf("%s: cannot be reached: embedding, head and norms, which no choice makes smaller, are %s of the model's bytes in bfloat16, and with the smallest that --schemes and --mlp make of the layers it is not below %s (%s): expected no less",
+		flagOf(goals, "bytes"), percent(rest, plain), percentUp(least, plain), inBytes(float64(least)))
+}
+
+// CheckCacheBytes is CheckBytes of the bytes that a token takes in the KV cache.
+func CheckCacheBytes(goals []Goal, least, plain int64) error {
+	const key = "kv_bytes_per_token"
+	if !bounds(goals, key) || Most(goals, key, float64(plain)) >= least {
+		return nil
+	}
+	return fmt.Errorf("%s: cannot be reached: the smallest format of --kv takes %d bytes a token, %s of those in bfloat16: expected no less", flagOf(goals, key), least, percentUp(least, plain))
+}
+
+func bounds(goals []Goal, key string) bool { return flagOf(goals, key) != "" }
+
+// flagOf is the flag of a metric's goal, as the user wrote it; "" for none.
+func flagOf(goals []Goal, key string) string {
+	for _, g := range goals {
+		if g.Metrics[0] == key {
+			return g.Flag
+		}
+	}
+	return ""
+}
+
+func percent(part, whole int64) string {
+	return fmt.Sprintf("%.1f%%", 100*float64(part)/float64(whole))
+}
+
+// percentUp is percent, rounded up: as a goal it is reached.
+func percentUp(part, whole int64) string {
+	return fmt.Sprintf("%.1f%%", math.Ceil(1000*float64(part)/float64(whole))/10)
+}
+
 // Misses is a goal that a row does not reach.
 type Misses struct {
 	Goal       Goal

@@ -1,6 +1,7 @@
 package optimize
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -298,5 +299,68 @@ func TestChooseWithCaches(t *testing.T) {
 	}
 	if text := (Misses{Goal: Goal{Flag: "--bytes 1MB", Metrics: []string{"bytes"}}, Value: 1423000}).String(); text != "--bytes 1MB: 1.42MB" {
 		t.Errorf("a size is written as %q", text)
+	}
+}
+
+// The nearest is the least sum of what is missed as a share of the goal's number; without goals
+// there is none, and none is chosen.
+func TestNearest(t *testing.T) {
+	row := func(name string, bytes, kl, perplexity float64) lab.TableRow {
+		return lab.TableRow{Name: name, Values: map[string]lab.Summary{"bytes": {Value: bytes}, "kl": {Value: kl}, "perplexity": {Value: perplexity}}}
+	}
+	for _, c := range []struct {
+		name  string
+		goals Goals
+		rows  []lab.TableRow
+		want  string // "" for none
+	}{
+		{"one a little before two by more", Goals{Bytes: "40%", KL: "0.01"}, []lab.TableRow{row("two", 430, 0.011, 10), row("one", 380, 0.0115, 10)}, "one"},
+		{"two a little before one by far", Goals{Bytes: "40%", KL: "0.01"}, []lab.TableRow{row("far", 390, 0.02, 10), row("little", 404, 0.0101, 10)}, "little"},
+		{"changes are shares of the change", Goals{Bytes: "40%", Perplexity: "2%"}, []lab.TableRow{row("words", 390, 0, 10.4), row("bytes", 480, 0, 10.1)}, "bytes"},
+		{"of 0", Goals{KL: "0"}, []lab.TableRow{row("more", 300, 0.2, 10), row("less", 400, 0.1, 10)}, "less"},
+		{"equal ones", Goals{KL: "0.01"}, []lab.TableRow{row("large", 400, 0.02, 10), row("small", 300, 0.02, 10)}, "small"},
+		{"no goals", Goals{}, []lab.TableRow{row("a", 400, 0.02, 10)}, ""},
+	} {
+		goals, err := c.goals.Parse()
+		if err != nil {
+			t.Fatal(err)
+		}
+		view := &lab.View{Rows: append([]lab.TableRow{row(Base, 1000, 0, 10)}, c.rows...)}
+		found := Choose(view, nil, goals, false)
+		got := ""
+		if found.Nearest >= 0 {
+			got = found.Points[found.Nearest].Row
+		}
+		if got != c.want || found.Chosen >= 0 {
+			t.Errorf("%s: the nearest is %q, expected %q; chosen %d", c.name, got, c.want, found.Chosen)
+		}
+	}
+}
+
+// Goals below the least that can be are refused with it, others are not.
+func TestGoalsThatCannotBe(t *testing.T) {
+	for _, c := range []struct {
+		goals Goals
+		want  string
+	}{
+		{Goals{Bytes: "1%"}, "--bytes 1%: cannot be reached: embedding, head and norms, which no choice makes smaller, are 40.0% of the model's bytes in bfloat16, and with the smallest that --schemes and --mlp make of the layers it is not below 45.1% (451kB)"},
+		{Goals{Bytes: "450KB"}, "--bytes 450KB: cannot be reached"},
+		{Goals{Bytes: "45.1%"}, ""},
+		{Goals{KVBytes: "100"}, "--kv-bytes 100: cannot be reached: the smallest format of --kv takes 240 bytes a token, 37.5% of those in bfloat16"},
+		{Goals{KVBytes: "0.1"}, "--kv-bytes 0.1: cannot be reached"},
+		{Goals{KVBytes: "40%", KL: "0"}, ""},
+		{Goals{}, ""},
+	} {
+		goals, err := c.goals.Parse()
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := ""
+		if err := errors.Join(CheckBytes(goals, 450_600, 400_000, 1_000_000), CheckCacheBytes(goals, 240, 640)); err != nil {
+			text = err.Error()
+		}
+		if !strings.HasPrefix(text, c.want) || (c.want == "") != (text == "") {
+			t.Errorf("%+v: %q, expected %q", c.goals, text, c.want)
+		}
 	}
 }
