@@ -25,6 +25,7 @@
 // A Constraint says which tokens may come next; package sample chooses among them, by a request's
 // settings. A Draft has a smaller model foretell tokens, which a step then checks several at a
 // time: it changes how many tokens a step gives, never which. PromptLogP tells what the model
-// expects in the places of a prompt's tokens. The engine leaves out HTTP, chat templates and
-// grammars.
+// expects in the places of a prompt's tokens. A Snapshot says what the engine is doing; Pause has
+// it rest, and Step take one step at a time, to look at it. The engine leaves out HTTP, chat
+// templates and grammars.
 package serve

@@ -59,31 +59,28 @@ func (e *Engine) run(c *core) {
 
 // loop runs until the engine is closed or the executor fails, and returns why it ended.
 func (e *Engine) loop(c *core) error {
-	for {
-		if c.idle() {
+	for c.broken == nil {
+		if c.paused || c.idle() {
 			select {
 			case f := <-e.inbox:
 				f(c)
 			case <-e.stop:
 				return ErrClosed
 			}
+			continue
 		}
-		for drained := false; !drained; {
-			select {
-			case f := <-e.inbox:
-				f(c)
-			case <-e.stop:
-				return ErrClosed
-			default:
-				drained = true
-			}
+		select {
+		case f := <-e.inbox:
+			f(c)
+		case <-e.stop:
+			return ErrClosed
+		default:
+			c.broken = c.step()
+			// on few cores: let those that wait for a result read it before the next step
+			runtime.Gosched()
 		}
-		if err := c.step(); err != nil {
-			return err
-		}
-		// on few cores: let those that wait for a result read it before the next step
-		runtime.Gosched()
 	}
+	return c.broken
 }
 
 // Close stops the engine; requests in flight get ErrClosed.
@@ -150,13 +147,18 @@ func (e *Engine) DoAll(ctx context.Context, requests []Request) ([]Result, error
 	}
 	var err error
 	results := make([]Result, len(requests))
-	for i := range results {
+	left := ctx.Done()
+	for i := 0; i < len(results); {
 		select {
 		case o := <-done[i]:
 			results[i] = o.result
 			if err == nil {
 				err = o.err
 			}
+			i++
+		case <-left:
+			left = nil
+			e.callerLeft()
 		case <-e.ended:
 			return nil, e.err
 		}

@@ -13,6 +13,7 @@ type Snapshot struct {
 	Stats    Stats
 	Requests []RequestState // those that run, in order of admission, then those that wait, then those without pages, in order
 	LeftOut  int            // requests beyond the number that was asked for
+	Ended    []Ended        // the last that have ended, the newest first
 	Tree     pages.Tree
 }
 
@@ -47,6 +48,34 @@ type RequestState struct {
 	Submitted   time.Time
 }
 
+// Ended is a request of a snapshot that has ended.
+type Ended struct {
+	Number     int
+	Namespace  string
+	Finish     Finish
+	Prompt     int // tokens
+	Cached     int // of the prompt
+	Generated  int
+	TTFT, TPOT time.Duration // 0 where there was no first, or no second token
+	At         time.Time
+}
+
+// remembered bounds how many requests that have ended a snapshot has.
+const remembered = 64
+
+// remember keeps what a snapshot has of a request that ends.
+func (c *core) remember(q *sequence) {
+	r := &q.result
+	e := Ended{Number: q.number, Namespace: q.Namespace, Finish: r.Finish, Prompt: r.Prompt, Cached: r.Cached, Generated: len(r.Tokens), TPOT: r.TPOT(), At: r.End}
+	if !r.FirstToken.IsZero() {
+		e.TTFT = r.TTFT()
+	}
+	if len(c.recent) == remembered {
+		c.recent = slices.Delete(c.recent, 0, 1)
+	}
+	c.recent = append(c.recent, e)
+}
+
 // snapshot describes at most so many requests and so many nodes of the tree.
 func (c *core) snapshot(most int) Snapshot {
 	s := c.scheduler
@@ -69,6 +98,9 @@ func (c *core) snapshot(most int) Snapshot {
 		}
 	}
 	out.LeftOut = total - len(out.Requests)
+	for _, e := range slices.Backward(c.recent[max(0, len(c.recent)-most):]) {
+		out.Ended = append(out.Ended, e)
+	}
 	return out
 }
 

@@ -27,6 +27,7 @@ type Stats struct {
 	EvictedPages int
 
 	// now
+	Paused                             bool
 	Policy                             Policy
 	Waiting, Following, Running        int // Following are those of Waiting that wait for a prefix
 	WaitingTokens                      int
@@ -52,7 +53,7 @@ func (c *core) begun(q *sequence, now time.Time) {
 // now completes the counters.
 func (c *core) now() Stats {
 	s, scheduler := c.stats, c.scheduler
-	s.Policy = scheduler.options.Policy
+	s.Paused, s.Policy = c.paused, scheduler.options.Policy
 	s.Waiting, s.WaitingTokens, s.Running = len(scheduler.waiting.list), scheduler.waiting.tokens, len(scheduler.running)
 	aside, tokens := c.aside.queued()
 	s.Waiting, s.WaitingTokens, s.Running = s.Waiting+len(aside), s.WaitingTokens+tokens, s.Running+len(c.aside.waiting)-len(aside)

@@ -18,6 +18,9 @@ type core struct {
 	stats     Stats
 	pace      pace
 	aside     aside
+	recent    []Ended
+	paused    bool
+	broken    error // why no further step can be computed
 
 	// of one step
 	segments []Segment
@@ -299,5 +302,6 @@ func (c *core) finish(q *sequence, why Finish, err error) {
 	}
 	q.result.Finish, q.result.End = why, c.executor.Now()
 	c.stats.Requests++
+	c.remember(q)
 	q.done <- outcome{q.result, err}
 }
