@@ -101,7 +101,15 @@ func (g *Gathering) settings(ctx context.Context, of recipe.Recipe, sequences []
 }
 
 // notes say what was kept and what was found.
-func (g *Gathering) notes() []string {
+func (g *Gathering) notes() (notes []string) {
+	if g.kept != nil && g.kept.Problem() != nil {
+		notes = append(notes, fmt.Sprintf("statistics are not kept, and the work went on without: %v; --statistics names another folder, or none", g.kept.Problem()))
+	}
+	return append(notes, g.counts()...)
+}
+
+// counts say how many were kept and found.
+func (g *Gathering) counts() []string {
 	switch {
 	case g.kept == nil || g.kept.Read() == 0 && g.kept.Written() == 0:
 		return nil

@@ -42,13 +42,16 @@ const mark = "slimlab statistics 1\n"
 type Folder struct {
 	dir, of string
 	dense   bool
+	// of a folder that nobody asked for, what has kept it from being written
+	problem atomic.Pointer[error]
 	read    atomic.Int64
 	written atomic.Int64
 }
 
 // New returns the statistics in dir, which need not be there yet, of a content: a text that is
 // another one where the model, the sequences or what gathers statistics of them is. With denseOnly
-// those of a model that was changed before are not kept.
+// those of a model that was changed before are not kept, and a folder that cannot be written keeps
+// nothing and is no error: see Problem.
 func New(dir, content string, denseOnly bool) *Folder {
 	return &Folder{dir: dir, of: content, dense: denseOnly}
 }
@@ -56,6 +59,14 @@ func New(dir, content string, denseOnly bool) *Folder {
 // Read and Written count the inputs whose statistics were found, and written.
 func (f *Folder) Read() int    { return int(f.read.Load()) }
 func (f *Folder) Written() int { return int(f.written.Load()) }
+
+// Problem is why a folder with denseOnly keeps no more; nil where it does.
+func (f *Folder) Problem() error {
+	if p := f.problem.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
 
 func (f *Folder) text(key string) string { return f.of + "\n" + key }
 
@@ -98,10 +109,24 @@ func (f *Folder) Load(ctx context.Context, key string) (*calibrate.Stats, error)
 }
 
 // Keeps implements calibrate.Store.
-func (f *Folder) Keeps(changed bool) bool { return !changed || !f.dense }
+func (f *Folder) Keeps(changed bool) bool {
+	return (!changed || !f.dense) && f.problem.Load() == nil
+}
 
 // Save implements calibrate.Store.
 func (f *Folder) Save(ctx context.Context, key string, s *calibrate.Stats) error {
+	if f.problem.Load() != nil {
+		return nil
+	}
+	err := f.save(ctx, key, s)
+	if err == nil || !f.dense || ctx.Err() != nil {
+		return err
+	}
+	f.problem.CompareAndSwap(nil, &err)
+	return nil
+}
+
+func (f *Folder) save(ctx context.Context, key string, s *calibrate.Stats) error {
 	if err := os.MkdirAll(f.dir, 0o777); err != nil {
 		return err
 	}

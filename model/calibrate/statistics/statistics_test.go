@@ -174,3 +174,28 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestPlaceThatCannotBeWritten: the folder that nobody asked for goes on without keeping, and says
+// why once; one that was given is an error.
+func TestPlaceThatCannotBeWritten(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(file, "statistics")
+	asked, byDefault := New(dir, "a model", false), New(dir, "a model", true)
+	if err := asked.Save(t.Context(), "key", random(1, 3, false)); err == nil || asked.Problem() != nil {
+		t.Errorf("the folder that was given: %v, problem %v", err, asked.Problem())
+	}
+	if !byDefault.Keeps(false) {
+		t.Error("nothing is kept before there is a problem")
+	}
+	for range 2 {
+		if err := byDefault.Save(t.Context(), "key", random(1, 3, false)); err != nil {
+			t.Errorf("the default folder: %v", err)
+		}
+	}
+	if err := byDefault.Problem(); err == nil || byDefault.Keeps(false) || byDefault.Has("key") || byDefault.Written() != 0 {
+		t.Errorf("problem %v, keeps %v, has %v", err, byDefault.Keeps(false), byDefault.Has("key"))
+	}
+}
