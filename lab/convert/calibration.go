@@ -89,7 +89,13 @@ func (c *Calibration) read(ctx context.Context, from *checkpoint.Checkpoint) err
 	if c.plain, err = task.ReadPlain(ctx, c.File, 0, chatOf(t)); err != nil {
 		return fmt.Errorf("calibration: %w", err)
 	}
-	c.missing, err = await.Do(ctx, func() (string, error) { return t.MissingIn(c.plain.Text), nil })
+	share, err := await.Do(ctx, func() (share float64, _ error) {
+		share, c.missing = t.Missing(func(yield func(place, text string) bool) { yield("", c.plain.Text) })
+		return share, nil
+	})
+	if err == nil && share > task.MostMissing {
+		err = fmt.Errorf("calibration: %s: %s: expected a text that is mostly of characters which the tokenizer knows", c.File, c.missing)
+	}
 	return err
 }
 
@@ -148,6 +154,9 @@ func (c *Calibration) tokens(ctx context.Context, from *checkpoint.Checkpoint) (
 	ids, err := encodeText(ctx, t, c.plain.Text)
 	if err != nil {
 		return nil, err
+	}
+	if err := task.CheckDifferent(ids); err != nil {
+		return nil, fmt.Errorf("%s: %w", c.File, err)
 	}
 	if len(ids) < c.Length {
 		return nil, fmt.Errorf("%s has %s, expected at least the %d of a sequence: give a longer text, or --length %d", c.File, plural.Of(len(ids), "token"), c.Length, max(1, len(ids)))

@@ -383,7 +383,11 @@ func (d Distillation) textExamples(ctx context.Context, t *tokenizer.Tokenizer, 
 	}
 	places := len(ids) - held - d.Length + 1
 	e := &examples{notes: append(file.Notes(), fmt.Sprintf("%s: a text of %s, every one of which is learned", file.Name(), plural.Of(len(ids), "token")))}
-	if note := t.MissingIn(text); note != "" {
+	share, note := t.Missing(func(yield func(place, text string) bool) { yield("", text) })
+	if share > task.MostMissing {
+		return nil, fmt.Errorf("%s: %s: expected a text that is mostly of characters which the tokenizer knows", file.Name(), note)
+	}
+	if note != "" {
 		e.notes = append(e.notes, file.Name()+": "+note)
 	}
 	if held > 0 {

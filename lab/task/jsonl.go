@@ -297,7 +297,11 @@ func (d *Records) Tokenize(ctx context.Context, enc Encoder, eos int32, chat Cha
 		of.notes = append(of.notes, fmt.Sprintf("%s: token %s comes before each prompt, or text, as the tokenizer has it", d.name, strings.Trim(fmt.Sprint(before), "[]")))
 	}
 	if missing, ok := enc.(missingNoter); ok {
-		if note := missing.MissingNote(d.texts(ctx, chat)); note != "" {
+		share, note := missing.Missing(d.texts(ctx, chat))
+		if share > MostMissing {
+			return nil, unknownText(d.name, note)
+		}
+		if note != "" {
 			of.notes = append(of.notes, d.name+": "+note)
 		}
 	}
@@ -307,12 +311,6 @@ func (d *Records) Tokenize(ctx context.Context, enc Encoder, eos int32, chat Cha
 
 // beginner is an Encoder that puts tokens, such as a BOS, before every text.
 type beginner interface{ Beginning() []int32 }
-
-// missingNoter is an Encoder that says which characters of texts have no token; the texts come
-// after their places.
-type missingNoter interface {
-	MissingNote(texts iter.Seq2[string, string]) string
-}
 
 // texts gives what is encoded of the records, after the lines of these, until ctx ends.
 func (d *Records) texts(ctx context.Context, chat Chat) iter.Seq2[string, string] {

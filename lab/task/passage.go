@@ -90,6 +90,22 @@ func (p *Passage) Tokenize(ctx context.Context, enc Encoder) (*Windows, error) {
 			tokens = tokens[len(before):]
 		}
 	}
+	missing := ""
+	if of, ok := enc.(missingNoter); ok {
+		share, note := of.Missing(func(yield func(place, text string) bool) {
+			for i, line := range strings.Split(p.plain.Text, "\n") {
+				if !yield(fmt.Sprintf("line %d", i+1), line) {
+					return
+				}
+			}
+		})
+		if missing = note; share > MostMissing {
+			return nil, unknownText(name, note)
+		}
+	}
+	if err := CheckDifferent(tokens); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
 	own := p.cfg.Length - len(before)
 	if own < 2 {
 		return nil, fmt.Errorf("%s: a window has %d tokens, %d of which the tokenizer puts before every text, expected a length of at least %d", name, p.cfg.Length, len(before), len(before)+2)
@@ -107,9 +123,6 @@ func (p *Passage) Tokenize(ctx context.Context, enc Encoder) (*Windows, error) {
 	if all < need || validation+test >= all {
 		return nil, fmt.Errorf("%s: found %d tokens, %d windows of %d, expected at least %d windows, one for each split: give a longer text, or a length of at most %d", name, len(tokens), all, p.cfg.Length, need, len(tokens)/need+len(before))
 	}
-	if few := different(tokens, 3); few < 3 {
-		return nil, fmt.Errorf("%s: its %d tokens are only %d different ones: expected a text", name, len(tokens), few)
-	}
 	for i := range all {
 		e := Example{Tokens: slices.Concat(before, tokens[i*own:(i+1)*own]), Answer: make([]bool, p.cfg.Length)}
 		for t := max(1, len(before)); t < p.cfg.Length; t++ {
@@ -123,14 +136,14 @@ func (p *Passage) Tokenize(ctx context.Context, enc Encoder) (*Windows, error) {
 		}
 		w.splits[split] = append(w.splits[split], e)
 	}
-	w.note(enc, name, tokens, before, own)
+	w.note(name, missing, tokens, before, own)
 	w.calibration = mixed(w.splits[0], splitCalibration)
 	w.splits[1] = mixed(w.splits[1], splitValidation)
 	return w, nil
 }
 
 // note says how the text was cut.
-func (w *Windows) note(enc Encoder, name string, tokens, before []int32, own int) {
+func (w *Windows) note(name, missing string, tokens, before []int32, own int) {
 	add := func(format string, args ...any) {
 		w.notes = append(w.notes, name+": "+fmt.Sprintf(format, args...))
 	}
@@ -145,17 +158,8 @@ func (w *Windows) note(enc Encoder, name string, tokens, before []int32, own int
 	if len(before) > 0 {
 		add("token %s comes before each window, as the tokenizer has it", strings.Trim(fmt.Sprint(before), "[]"))
 	}
-	if missing, ok := enc.(missingNoter); ok {
-		note := missing.MissingNote(func(yield func(place, text string) bool) {
-			for i, line := range strings.Split(w.plain.Text, "\n") {
-				if !yield(fmt.Sprintf("line %d", i+1), line) {
-					return
-				}
-			}
-		})
-		if note != "" {
-			add("%s", note)
-		}
+	if missing != "" {
+		add("%s", missing)
 	}
 }
 
@@ -194,15 +198,4 @@ func mixed(examples []Example, seed uint64) []Example {
 		out[i] = examples[shuffled(seed, i, len(examples))]
 	}
 	return out
-}
-
-// different counts different ids, up to enough.
-func different(tokens []int32, enough int) int {
-	seen := map[int32]bool{}
-	for _, id := range tokens {
-		if seen[id] = true; len(seen) == enough {
-			break
-		}
-	}
-	return len(seen)
 }

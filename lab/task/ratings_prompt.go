@@ -65,7 +65,7 @@ func (t *RatingTable) Tokenize(ctx context.Context, enc Encoder) (*Ratings, erro
 	}
 	r.measure()
 	if missing, ok := enc.(missingNoter); ok {
-		if note := missing.MissingNote(t.texts()); note != "" {
+		if _, note := missing.Missing(t.texts()); note != "" {
 			r.notes = append(r.notes, "ratings: "+note)
 		}
 	}

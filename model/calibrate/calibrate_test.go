@@ -496,7 +496,7 @@ func TestRepeatedTokens(t *testing.T) {
 		return s
 	}
 	for _, list := range [][]Sequence{{repeated(3, 3, 40)}, {repeated(1, 3, 20), repeated(1, 3, 20)}} {
-		if _, err := Run(context.Background(), layersOf(t, m), list, Options[string]{}, v); err == nil || !strings.Contains(err.Error(), "only 1 different one, expected a text") {
+		if _, err := Run(context.Background(), layersOf(t, m), list, Options[string]{}, v); err == nil || !strings.Contains(err.Error(), "are all the same one, expected a text") {
 			t.Errorf("%v: %v", list, err)
 		}
 	}

@@ -3,7 +3,6 @@ package calibrate
 import (
 	"fmt"
 
-	"slimlab/internal/plural"
 	"slimlab/model"
 )
 
@@ -18,7 +17,7 @@ func Check(m *model.Model, sequences []Sequence) error {
 }
 
 // few tokens may be alike by chance.
-const few = 32
+const few = 8
 
 // checkDistinct reports sequences that are one token again and again, a BOS before it apart: their
 // statistics are those of one direction, and every method seems to lose nothing.
@@ -39,5 +38,9 @@ func checkDistinct(sequences []Sequence) error {
 	if tokens < few {
 		return nil
 	}
-	return fmt.Errorf("calibration: its %d tokens are only %s, expected a text: what is calibrated on them loses nothing on them, and all on another", Tokens(sequences), plural.Of(len(seen), "different one"))
+	only := "only two different ones"
+	if len(seen) == 1 {
+		only = "all the same one"
+	}
+	return fmt.Errorf("calibration: its %d tokens are %s, expected a text: what is calibrated on them loses nothing on them, and all on another", Tokens(sequences), only)
 }

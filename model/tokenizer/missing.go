@@ -22,8 +22,14 @@ type missing struct {
 // each has a token. Texts come after their places, such as "line 3", or "". Characters are counted
 // as the normalizer leaves them.
 func (t *Tokenizer) MissingNote(texts iter.Seq2[string, string]) string {
+	_, note := t.Missing(texts)
+	return note
+}
+
+// Missing is MissingNote, with the share of the characters that have no token.
+func (t *Tokenizer) Missing(texts iter.Seq2[string, string]) (share float64, note string) {
 	if t.model.hasAllBytes() {
-		return ""
+		return 0, ""
 	}
 	m := missing{seen: map[string]bool{}}
 	for place, text := range texts {
@@ -33,8 +39,9 @@ func (t *Tokenizer) MissingNote(texts iter.Seq2[string, string]) string {
 		})
 	}
 	if m.count == 0 {
-		return ""
+		return 0, ""
 	}
+	share = float64(m.count) / float64(m.all)
 	become := "are left out: the vocabulary has no token for them, no unknown token and no bytes"
 	if t.model.unknown >= 0 {
 		become = fmt.Sprintf("become the unknown token %q", t.Token(t.model.unknown))
@@ -43,7 +50,7 @@ func (t *Tokenizer) MissingNote(texts iter.Seq2[string, string]) string {
 	if len(m.seen) > mostMissing {
 		more = fmt.Sprintf(" and %d more", len(m.seen)-mostMissing)
 	}
-	return fmt.Sprintf("%d of %d characters (%.3g%%) %s: %s%s", m.count, m.all, 100*float64(m.count)/float64(m.all), become, strings.Join(m.first, ", "), more)
+	return share, fmt.Sprintf("%d of %d characters (%.3g%%) %s: %s%s", m.count, m.all, 100*share, become, strings.Join(m.first, ", "), more)
 }
 
 func (m *missing) add(symbol, text, place string) {
