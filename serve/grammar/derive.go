@@ -122,6 +122,11 @@ func (p *pool) canEnd(t id) bool {
 	if p.terms[t].nullable {
 		return true
 	}
+	if x, most, ok := p.counted(t); ok {
+		if least, _, ok := p.distance(x); ok && least <= most {
+			return true
+		}
+	}
 	if alive, ok := p.alive[t]; ok {
 		return alive
 	}

@@ -38,14 +38,12 @@ var formats = map[string]func() *pattern.Node{
 	"time":      clockTime,
 	"date-time": func() *pattern.Node { return concat(pattern.MustParse(date+"[Tt]"), clockTime()) },
 	"duration":  fixed(`P([0-9]+W|(([0-9]+Y([0-9]+M([0-9]+D)?)?|[0-9]+M([0-9]+D)?|[0-9]+D)(T` + durationTime + `)?|T` + durationTime + `))`),
-	"email": func() *pattern.Node {
-		return pattern.MustParse(mailbox + `@(` + domain + `|\[` + ipv4 + `\]|\[IPv6:` + ipv6() + `\])`)
-	},
-	"hostname": fixed(domain),
-	"ipv4":     fixed(ipv4),
-	"ipv6":     func() *pattern.Node { return pattern.MustParse(ipv6()) },
-	"uuid":     fixed(`[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}`),
-	"uri":      func() *pattern.Node { return pattern.MustParse(uri()) },
+	"email":     func() *pattern.Node { return pattern.MustParse(mailbox + `@` + mailDomain()) },
+	"hostname":  fixed(domain),
+	"ipv4":      fixed(ipv4),
+	"ipv6":      func() *pattern.Node { return pattern.MustParse(ipv6()) },
+	"uuid":      fixed(`[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}`),
+	"uri":       func() *pattern.Node { return pattern.MustParse(uri()) },
 	"uri-reference": func() *pattern.Node {
 		return pattern.MustParse(uri() + `|(` + authority() + path + `|/(` + pathChar + `+` + path + `)?|([0-9A-Za-z._~!$&'()*+,;=@-]|` + percent + `)+` + path + `)?` + tail)
 	},
@@ -80,6 +78,10 @@ func ipv6() string {
 		}
 	}
 	return `(` + strings.Join(forms, "|") + `)`
+}
+
+func mailDomain() string {
+	return `(` + domain + `|\[` + ipv4 + `\]|\[IPv6:` + ipv6() + `\])`
 }
 
 func authority() string {
@@ -124,14 +126,16 @@ func (b *builder) format(name string) (id, error) {
 	}
 	t, err := b.json.whole(formats[name]())
 	p := b.pool
+	if name == "email" && err == nil {
+		var before, behind id
+		before, err = b.json.whole(pattern.MustParse(mailbox))
+		if err == nil {
+			behind, err = b.json.whole(pattern.MustParse(mailDomain()))
+		}
+		t = p.sequence(p.both(before, p.repeat(b.json.any, 0, maxMailbox)), p.text("@"), behind)
+	}
 	if most, ok := longest[name]; ok {
 		t = p.both(t, p.repeat(b.json.any, 0, most))
-	}
-	if name == "email" && err == nil {
-		var before id
-		before, err = b.json.whole(pattern.MustParse(mailbox))
-		before = p.both(before, p.repeat(b.json.any, 1, maxMailbox))
-		t = p.both(t, p.sequence(before, p.text("@"), p.repeat(b.json.any, 0, forever)))
 	}
 	b.formatTerms[name] = t
 	return t, err

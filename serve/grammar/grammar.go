@@ -101,6 +101,7 @@ func (g *Grammar) forget() {
 			delete(p.alive, n)
 		}
 	}
+	clear(p.distances)
 	clear(p.terms[g.terms:])
 	clear(p.rows)
 	p.terms, p.rows, p.cells, p.err = p.terms[:g.terms], p.rows[:g.terms], g.cells, nil

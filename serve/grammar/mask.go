@@ -185,6 +185,8 @@ func (g *Grammar) limit(n id, group int) id {
 			parts[i] = g.limit(arg, group)
 		}
 		now = p.choice(parts...)
+	case kindBoth:
+		now = g.uncounted(n, longest)
 	case kindRepeat:
 		lo, hi := min(t.lo, longest+1), t.hi
 		if hi > longest {
@@ -194,4 +196,86 @@ func (g *Grammar) limit(n id, group int) id {
 	}
 	c.limited[group][n] = now
 	return now
+}
+
+// maxCharacter is the bytes of the longest character of a JSON string that has one form, \u001f.
+const maxCharacter = 6
+
+// uncounted is an intersection of a term with at most so many characters, without the count where
+// the longest token and what may be needed behind it to end the text are far below it. Other
+// intersections stay as they are.
+func (g *Grammar) uncounted(n id, longest int64) id {
+	p := g.pool
+	x, most, ok := p.counted(n)
+	if !ok {
+		return n
+	}
+	if _, end, ok := p.distance(x); ok && most > longest+end {
+		return x
+	}
+	return n
+}
+
+// counted splits an intersection into a term and a bound of its characters.
+func (p *pool) counted(n id) (x id, most int64, ok bool) {
+	t := &p.terms[n]
+	if t.kind != kindBoth || len(t.args) != 2 {
+		return none, 0, false
+	}
+	for i, arg := range t.args {
+		if r := &p.terms[arg]; r.kind == kindRepeat && r.a == p.character && r.lo == 0 && r.hi != forever {
+			return t.args[1-i], r.hi, true
+		}
+	}
+	return none, 0, false
+}
+
+// distance bounds how far the end of a text is: least is the bytes of a shortest text of a term,
+// most those of a shortest text of any state that can follow. ok is false where it is not known.
+func (p *pool) distance(n id) (least, most int64, ok bool) {
+	if known, found := p.distances[n]; found {
+		return known[0], known[1], known[0] >= 0
+	}
+	t := p.terms[n]
+	ok = true
+	switch t.kind {
+	case kindEmpty:
+	case kindSet:
+		least = 1
+	case kindText:
+		least, most = int64(len(t.text)), int64(len(t.text))
+	case kindSequence:
+		firstLeast, firstMost, firstOK := p.distance(t.a)
+		restLeast, restMost, restOK := p.distance(t.b)
+		least, most, ok = firstLeast+restLeast, max(firstMost+restLeast, restMost), firstOK && restOK
+	case kindChoice:
+		least = forever
+		for _, arg := range t.args {
+			l, m, known := p.distance(arg)
+			if least == forever || l < least {
+				least = l
+			}
+			most, ok = max(most, m), ok && known
+		}
+	case kindRepeat:
+		l, m, known := p.distance(t.a)
+		if l > 0 && t.lo > maxCount/l {
+			known = false
+		}
+		least, most, ok = l*t.lo, m+l*t.lo, known
+	case kindBoth:
+		x, _, counted := p.counted(n)
+		if ok = counted; ok {
+			least, most, ok = p.distance(x)
+			least, most = maxCharacter*least, maxCharacter*most
+		}
+	default:
+		ok = false
+	}
+	if !ok {
+		p.distances[n] = [2]int64{-1, 0}
+		return 0, 0, false
+	}
+	p.distances[n] = [2]int64{least, most}
+	return least, most, true
 }

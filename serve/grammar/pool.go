@@ -75,11 +75,13 @@ type pool struct {
 	setOf map[byteSet]id
 	rules []id // bodies
 
-	classOf [256]uint8 // bytes that no set and no text of the pool tells apart are one class
-	sample  []byte     // one byte of each class
-	rows    [][]id     // per term, nil until asked for: the derivative by each class
-	alive   map[id]bool
-	plain   id // characters that mean themselves in a JSON string, any number
+	classOf   [256]uint8 // bytes that no set and no text of the pool tells apart are one class
+	sample    []byte     // one byte of each class
+	rows      [][]id     // per term, nil until asked for: the derivative by each class
+	alive     map[id]bool
+	distances map[id][2]int64 // see distance
+	character id              // one character of a JSON string that has one form, none for other grammars
+	plain     id              // characters that mean themselves in a JSON string, any number
 
 	cells, limit int // memory in units of about 100 bytes
 	ctx          context.Context
@@ -87,7 +89,7 @@ type pool struct {
 }
 
 func newPool(ctx context.Context, limit int) *pool {
-	p := &pool{index: map[termKey]id{}, setOf: map[byteSet]id{}, alive: map[id]bool{}, limit: limit, ctx: ctx, sample: []byte{0}}
+	p := &pool{index: map[termKey]id{}, setOf: map[byteSet]id{}, alive: map[id]bool{}, distances: map[id][2]int64{}, limit: limit, ctx: ctx, sample: []byte{0}}
 	p.terms = []term{{kind: kindNone}, {kind: kindEmpty, nullable: true}}
 	p.rows = make([][]id, 2)
 	return p

@@ -20,6 +20,9 @@ type alphabet struct {
 func newAlphabet(p *pool, escaped bool) *alphabet {
 	a := &alphabet{pool: p, escaped: escaped, classes: map[string]id{}}
 	a.any = a.class(pattern.Complement(nil))
+	if escaped {
+		p.character = a.any
+	}
 	return a
 }
 
