@@ -98,7 +98,7 @@ func TestForksAndPasses(t *testing.T) {
 		m := random(t, shareable(), 2)
 		m.MaxPositions = 2048
 		for _, format := range []kernels.KVFormat{kernels.KVBFloat16, kernels.KVFloat32, kernels.KVInt8Rotated, kernels.KVInt4, kernels.KVK8V4} {
-			for _, length := range []int{5, 64, 75, 260} {
+			for _, length := range []int{5, 64, 200, 260} {
 				rng := rand.New(rand.NewPCG(uint64(length), 4))
 				prompt := randomTokens(rng, length, m.Vocab)
 				branches := [][]int32{randomTokens(rng, 3, m.Vocab), randomTokens(rng, 1, m.Vocab), randomTokens(rng, 70, m.Vocab), randomTokens(rng, 20, m.Vocab)}

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 // plainExecutor is a fake that is no Passer.
@@ -119,6 +120,7 @@ func TestRefusalsWithoutCache(t *testing.T) {
 		"which this executor does not do":       {plainExecutor{whole}, Request{Prompt: ids(1, 2), Labels: []int32{1}, NoCache: true}},
 		"65 prompt and 0 new tokens need 5":     {plainExecutor{whole}, Request{Prompt: make([]int32, 65), Labels: []int32{1}}},
 		"257 prompt and 0 new tokens, the":      {whole, Request{Prompt: make([]int32, 257), Labels: []int32{1}}},
+		"66 prompt and 0 new tokens need 5":     {whole, Request{Prompt: make([]int32, 66), Labels: []int32{1}, PromptLogP: &PromptLogP{Each: func(PromptRow) {}}}},
 		"65 prompt and 1 new tokens need 5":     {whole, Request{Prompt: make([]int32, 65), MaxTokens: 1}},
 		"60 prompt and 5 new tokens need 5 pag": {plainExecutor{whole}, Request{Prompt: make([]int32, 60), Labels: []int32{1}, Items: [][]int32{make([]int32, 5), {1}}}},
 	} {
@@ -130,5 +132,55 @@ func TestRefusalsWithoutCache(t *testing.T) {
 			t.Errorf("error %v, expected one with %q", err, want)
 		}
 		e.Close()
+	}
+}
+
+// TestPassesWaitWithinBounds: requests without pages count among those that wait, in number, tokens
+// and time, and are in a snapshot.
+func TestPassesWaitWithinBounds(t *testing.T) {
+	f := newFake(6, 4)
+	r := Request{Prompt: ids(1, 9), Labels: []int32{3}, NoCache: true}
+	o, err := Options{WaitingRequests: 3, WaitingTokens: 26, WaitingTime: 5 * time.Millisecond}.complete()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newCore(f, o)
+	done := make(chan outcome, 4)
+	submit := func(r Request) error { return c.submit(newSequence(t.Context(), r, nil, done)) }
+	for range 2 {
+		if err := submit(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var full *QueueFullError
+	if err := submit(r); !errors.As(err, &full) || full.Bound != "WaitingTokens" || full.Found != 27 {
+		t.Errorf("27 tokens of 26: %v", err)
+	}
+	r.Prompt = ids(1, 2)
+	if err := submit(r); err != nil {
+		t.Fatal(err)
+	}
+	if err := submit(r); !errors.As(err, &full) || full.Bound != "WaitingRequests" || full.Found != 4 {
+		t.Errorf("4 requests of 3: %v", err)
+	}
+	if err := c.step(); err != nil {
+		t.Fatal(err)
+	}
+	if s := c.snapshot(9); len(s.Requests) != 3 || s.Requests[0].State != StatePrefill || s.Requests[1].State != StateWaiting || s.Stats.WaitingTokens != 11 || s.Requests[2].Number != 2 {
+		t.Errorf("snapshot %+v", s)
+	}
+	for !c.idle() {
+		if err := c.step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var late *QueueTimeoutError
+	for range 2 {
+		if o := <-done; !errors.As(o.err, &late) || o.result.Finish != FinishError {
+			t.Errorf("a pass that waited too long: %+v", o)
+		}
+	}
+	if o := <-done; o.err != nil || o.result.Finish != FinishScore {
+		t.Errorf("the pass that had begun: %+v", o)
 	}
 }

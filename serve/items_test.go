@@ -112,7 +112,7 @@ func TestItemsShareTheirPrompt(t *testing.T) {
 		}
 	}
 	f := newFake(50, 4)
-	c, submit := start(t, f, Defaults())
+	c, submit := start(t, f, Options{PrefixCache: true, BatchTokens: 6}) // of which the item takes two
 	submit(t.Context(), Request{Prompt: ids(1, 8), Items: [][]int32{ids(20, 29)}, Labels: []int32{1}})
 	for !c.scheduler.idle() {
 		if err := c.step(); err != nil {
@@ -128,11 +128,11 @@ func TestItemsShareTheirPrompt(t *testing.T) {
 // item that is cancelled half computed leaves no page behind.
 func TestItemsBesideOthers(t *testing.T) {
 	f := newFake(30, 4)
-	c, submit := start(t, f, Options{PrefixCache: true, BatchTokens: 8})
+	c, submit := start(t, f, Options{PrefixCache: true, BatchTokens: 12})
 	came := 0
-	submit(t.Context(), Request{Prompt: ids(1, 3), MaxTokens: 20, OnToken: func(Token) { came++ }})
 	ctx, cancel := context.WithCancel(t.Context())
-	done := submit(ctx, Request{Prompt: ids(1, 6), Items: [][]int32{ids(10, 39), ids(10, 12)}, Labels: []int32{1}})
+	done := submit(ctx, Request{Prompt: ids(1, 6), Items: [][]int32{ids(1, 59), ids(10, 12)}, Labels: []int32{1}})
+	submit(t.Context(), Request{Prompt: ids(1, 3), MaxTokens: 20, OnToken: func(Token) { came++ }})
 	for step := range 4 {
 		if err := c.step(); err != nil {
 			t.Fatal(err)
@@ -153,6 +153,47 @@ func TestItemsBesideOthers(t *testing.T) {
 	}
 	if s := c.now(); s.Running != 1 {
 		t.Errorf("%d requests run after one of two was cancelled", s.Running)
+	}
+}
+
+// TestItemsWithPromptLogP: the prompt's own rows are told once, in order, beside the items.
+func TestItemsWithPromptLogP(t *testing.T) {
+	e := engine(t, newFake(50, 4), Defaults())
+	for range 2 { // the second time the prompt is cached, and computed again
+		var told []int
+		r := Request{Prompt: ids(1, 10), Items: [][]int32{ids(20, 24), {9}}, Labels: []int32{1, 2}, PromptLogP: &PromptLogP{Each: func(p PromptRow) {
+			told = append(told, p.Place)
+			if want := fakeLogits(ids(1, int32(p.Place)), 60); !slices.Equal(p.Logits, want) {
+				t.Errorf("place %d: %v, expected %v", p.Place, p.Logits, want)
+			}
+		}}}
+		got, err := e.Do(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(told, []int{1, 2, 3, 4, 5, 6, 7, 8, 9}) || !reflect.DeepEqual(got.Items, expected(r).Items) {
+			t.Errorf("places %v and items %+v, expected %+v", told, got.Items, expected(r).Items)
+		}
+	}
+}
+
+// TestItemsThatAreNoNumbers: the first of several in a step ends the request, once.
+func TestItemsThatAreNoNumbers(t *testing.T) {
+	f := newFake(50, 4)
+	f.spoil = func(sequence []int32, logits []float32) {
+		if sequence[len(sequence)-1] == 9 {
+			logits[2] = float32(math.Inf(1))
+		}
+	}
+	for _, whole := range []bool{false, true} {
+		e := engine(t, f, Defaults())
+		_, err := e.Do(t.Context(), Request{Prompt: ids(1, 6), Items: [][]int32{{7}, {8, 9}, {9}}, Labels: []int32{1, 2}, LabelLogP: whole})
+		if err == nil || !strings.Contains(err.Error(), "after token 9 at position 7 the logit of token 2 is +Inf") {
+			t.Errorf("error %v", err)
+		}
+		if s, err := e.Stats(); err != nil || s.Requests != 1 || s.PrivatePages != 0 {
+			t.Errorf("%+v, %v: expected one request that ended", s, err)
+		}
 	}
 }
 
