@@ -17,7 +17,7 @@ func Check(m *model.Model, sequences []Sequence) error {
 }
 
 // few tokens may be alike by chance.
-const few = 8
+const few = 32
 
 // checkDistinct reports sequences that are one token again and again, a BOS before it apart: their
 // statistics are those of one direction, and every method seems to lose nothing.
