@@ -79,7 +79,8 @@ func newGrammar(p *pool, root id, err error) (*Grammar, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.plain = p.repeat(p.choice(p.characters(' ', '!'), p.characters('#', '['), p.characters(']', 0xd7ff), p.characters(0xe000, utf8.MaxRune)), 0, forever)
+	p.of[letters] = p.repeat(p.choice(p.span('0', '9'), p.span('A', 'Z'), p.span('a', 'z')), 0, forever)
+	p.of[plain] = p.repeat(p.choice(p.characters(' ', '!'), p.characters('#', '['), p.characters(']', 0xd7ff), p.characters(0xe000, utf8.MaxRune)), 0, forever)
 	if p.err != nil {
 		return nil, p.err
 	}

@@ -30,6 +30,17 @@ func (m mask) into(bits []uint64) {
 	}
 }
 
+// with is the set with the tokens of another one that has none of its own.
+func (m mask) with(o mask, tokens int) mask {
+	if m.bits == nil && o.bits == nil {
+		return newMask(slices.Concat(m.ids, o.ids), tokens)
+	}
+	both := mask{bits: make([]uint64, (tokens+63)/64)}
+	m.into(both.bits)
+	o.into(both.bits)
+	return both
+}
+
 func (m mask) bytes() int { return 4*len(m.ids) + 8*len(m.bits) + 64 }
 
 // maxMaskBytes bounds the masks that a grammar keeps.
@@ -40,14 +51,17 @@ type maskCache struct {
 	vocabulary *Vocabulary
 	masks      [len(lengths)]map[id]mask
 	limited    [len(lengths)]map[id]id // terms as tokens of a group can see them
-	plain      map[id]bool
+	closed     [other]map[id]bool      // see forever
 	bytes      int
 	states     [256]id // of a walk, by depth
 	found      []int32
 }
 
 func (c *maskCache) reset(v *Vocabulary) {
-	*c = maskCache{vocabulary: v, plain: map[id]bool{}}
+	*c = maskCache{vocabulary: v}
+	for i := range c.closed {
+		c.closed[i] = map[id]bool{}
+	}
 	for g := range c.masks {
 		c.masks[g], c.limited[g] = map[id]mask{}, map[id]id{}
 	}
@@ -83,19 +97,17 @@ func (g *Grammar) allowed(v *Vocabulary, state id, bits []uint64) error {
 func (g *Grammar) walk(of *group, state id, tokens int) mask {
 	c := &g.masks
 	c.found = c.found[:0]
-	plain := len(of.plain.ids) > 0 && g.plainForever(state)
-	if !plain {
-		g.walkTrie(&of.plain, state)
+	var whole []mask
+	for i := range of {
+		if len(of[i].ids) > 0 && i < other && g.forever(state, i) {
+			whole = append(whole, of[i].all)
+		} else {
+			g.walkTrie(&of[i].trie, state)
+		}
 	}
-	g.walkTrie(&of.other, state)
-	if !plain {
-		return newMask(c.found, tokens)
-	}
-	m := mask{bits: make([]uint64, (tokens+63)/64)}
-	of.all.into(m.bits)
-	mask{ids: c.found}.into(m.bits)
-	if len(c.found)+len(of.plain.ids) <= len(m.bits) {
-		return mask{ids: append(slices.Clone(c.found), of.plain.ids...)}
+	m := newMask(c.found, tokens)
+	for _, all := range whole {
+		m = m.with(all, tokens)
 	}
 	return m
 }
@@ -128,19 +140,19 @@ func (g *Grammar) walkTrie(t *trie, state id) {
 	}
 }
 
-// maxPlainStates bounds the states that plainForever looks at.
-const maxPlainStates = 512
+// maxClosed bounds the states that forever looks at.
+const maxClosed = 512
 
-// plainForever says whether any plain characters may come in a state, however many: then all plain
+// forever says whether any characters of a class may come in a state, however many: then all its
 // tokens are allowed there and need no walk.
-func (g *Grammar) plainForever(state id) bool {
-	p, c := g.pool, &g.masks
-	if known, ok := c.plain[state]; ok {
+func (g *Grammar) forever(state id, class int) bool {
+	p, closed := g.pool, g.masks.closed[class]
+	if known, ok := closed[state]; ok {
 		return known
 	}
 	// Pairs of a state and of what the bytes of a character still need.
 	type pair struct{ state, character id }
-	start := pair{state, p.plain}
+	start := pair{state, p.of[class]}
 	seen := map[pair]bool{start: true}
 	queue := []pair{start}
 	for len(queue) > 0 {
@@ -152,8 +164,8 @@ func (g *Grammar) plainForever(state id) bool {
 				continue
 			}
 			next := p.stepClass(at.state, uint8(class))
-			if next == none || len(seen) > maxPlainStates {
-				c.plain[state] = false
+			if next == none || len(seen) > maxClosed {
+				closed[state] = false
 				return false
 			}
 			if to := (pair{next, character}); !seen[to] {
@@ -162,7 +174,7 @@ func (g *Grammar) plainForever(state id) bool {
 			}
 		}
 	}
-	c.plain[state] = true
+	closed[state] = true
 	return true
 }
 
@@ -186,7 +198,9 @@ func (g *Grammar) limit(n id, group int) id {
 		}
 		now = p.choice(parts...)
 	case kindBoth:
-		now = g.uncounted(n, longest)
+		if now = g.uncounted(n, longest); now != n {
+			now = g.limit(now, group)
+		}
 	case kindRepeat:
 		lo, hi := min(t.lo, longest+1), t.hi
 		if hi > longest {

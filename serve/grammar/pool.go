@@ -81,7 +81,7 @@ type pool struct {
 	alive     map[id]bool
 	distances map[id][2]int64 // see distance
 	character id              // one character of a JSON string that has one form, none for other grammars
-	plain     id              // characters that mean themselves in a JSON string, any number
+	of        [other]id       // any number of characters of each class of tokens
 
 	cells, limit int // memory in units of about 100 bytes
 	ctx          context.Context

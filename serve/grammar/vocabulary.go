@@ -16,11 +16,22 @@ type Vocabulary struct {
 	groups [len(lengths)]group
 }
 
-// group is the tokens of a range of lengths. Plain ones have no byte that could end a JSON string
-// or change what it says: whole characters, none of them a quote, a backslash or a control.
-type group struct {
-	plain, other trie
-	all          mask // the plain tokens
+// group is the tokens of a range of lengths, in classes.
+type group [classes]class
+
+// Tokens are in the first class that they fit. States that any number of characters of a class
+// leads back to allow all its tokens, which are then not walked.
+const (
+	letters = iota // ASCII letters and digits only
+	plain          // whole characters, none of them a quote, a backslash or a control: they mean
+	//                themselves in a JSON string
+	other
+	classes
+)
+
+type class struct {
+	trie
+	all mask // the tokens
 }
 
 // NewVocabulary makes a vocabulary of tokens' bytes, by id. Tokens without bytes (control tokens
@@ -29,27 +40,32 @@ type group struct {
 func NewVocabulary(tokens [][]byte, ends ...int32) *Vocabulary {
 	v := &Vocabulary{tokens: tokens, ends: slices.Clone(ends)}
 	for g := range v.groups {
-		var plain, other []int32
 		least := 1
 		if g > 0 {
 			least = lengths[g-1] + 1
 		}
+		var ids [classes][]int32
 		for n, token := range tokens {
-			switch {
-			case len(token) < least || len(token) > lengths[g] || slices.Contains(ends, int32(n)):
-			case isPlain(token):
-				plain = append(plain, int32(n))
-			default:
-				other = append(other, int32(n))
+			if len(token) >= least && len(token) <= lengths[g] && !slices.Contains(ends, int32(n)) {
+				c := classOf(token)
+				ids[c] = append(ids[c], int32(n))
 			}
 		}
-		v.groups[g] = group{plain: newTrie(tokens, plain), other: newTrie(tokens, other), all: newMask(plain, len(tokens))}
+		for c := range ids {
+			v.groups[g][c] = class{newTrie(tokens, ids[c]), newMask(ids[c], len(tokens))}
+		}
 	}
 	return v
 }
 
-func isPlain(token []byte) bool {
-	return utf8.Valid(token) && !bytes.ContainsFunc(token, func(r rune) bool { return r < ' ' || r == '"' || r == '\\' })
+func classOf(token []byte) int {
+	switch {
+	case !bytes.ContainsFunc(token, func(r rune) bool { return (r < '0' || r > '9') && (r|' ' < 'a' || r|' ' > 'z') }):
+		return letters
+	case utf8.Valid(token) && !bytes.ContainsFunc(token, func(r rune) bool { return r < ' ' || r == '"' || r == '\\' }):
+		return plain
+	}
+	return other
 }
 
 // words is how many words of 64 bits a mask has.
