@@ -89,6 +89,16 @@ func (e *Engine) Close() {
 	e.wait.Wait()
 }
 
+// Err is why the engine has ended, or nil while it runs.
+func (e *Engine) Err() error {
+	select {
+	case <-e.ended:
+		return e.err
+	default:
+		return nil
+	}
+}
+
 // do runs f on the engine's goroutine.
 func (e *Engine) do(f func(*core)) error {
 	select {

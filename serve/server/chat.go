@@ -1,0 +1,266 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"slimlab/internal/jsonread"
+)
+
+type chatRequest struct {
+	settings
+	Messages            []json.RawMessage          `json:"messages"`
+	MaxTokens           *int                       `json:"max_tokens"`
+	MaxCompletionTokens *int                       `json:"max_completion_tokens"`
+	Tools               json.RawMessage            `json:"tools"`
+	ToolChoice          json.RawMessage            `json:"tool_choice"`
+	ParallelToolCalls   *bool                      `json:"parallel_tool_calls"`
+	TemplateVariables   map[string]json.RawMessage `json:"chat_template_kwargs"`
+
+	tools []string // names of those that the model may call
+}
+
+var chatKeys = settingsKeys.With(
+	jsonread.Keys(jsonread.Read, "messages", "max_tokens", "max_completion_tokens", "tools", "tool_choice", "parallel_tool_calls", "chat_template_kwargs"),
+	jsonread.Table{
+		"functions":             {Use: jsonread.Refused, Reason: "a list of functions, which tools replaces"},
+		"function_call":         {Use: jsonread.Refused, Reason: "a choice of functions, which tool_choice replaces", Neutral: []string{`"none"`}},
+		"audio":                 {Use: jsonread.Refused, Reason: "an answer in sound"},
+		"modalities":            {Use: jsonread.Refused, Reason: "an answer that is not text", Neutral: []string{`["text"]`}},
+		"prediction":            {Use: jsonread.Refused, Reason: "a predicted answer"},
+		"web_search_options":    {Use: jsonread.Refused, Reason: "a search of the web"},
+		"reasoning_effort":      {Use: jsonread.Refused, Reason: "an amount of reasoning"},
+		"add_generation_prompt": {Use: jsonread.Refused, Reason: "an answer that is not the assistant's", Neutral: []string{"true"}},
+	},
+)
+
+type chatCompletion struct {
+	ID      string       `json:"id"`
+	Object  string       `json:"object"`
+	Created int64        `json:"created"`
+	Model   string       `json:"model"`
+	Choices []chatChoice `json:"choices"`
+	Usage   *usage       `json:"usage,omitempty"`
+}
+
+type chatChoice struct {
+	Index        int          `json:"index"`
+	Message      *chatMessage `json:"message,omitempty"` // of a whole answer
+	Delta        *chatDelta   `json:"delta,omitempty"`   // of a stream
+	Logprobs     any          `json:"logprobs"`
+	FinishReason *string      `json:"finish_reason"`
+}
+
+type chatMessage struct {
+	Role      string     `json:"role"`
+	Content   *string    `json:"content"` // null beside calls
+	Refusal   *string    `json:"refusal"`
+	ToolCalls []chatCall `json:"tool_calls,omitempty"`
+}
+
+type chatDelta struct {
+	Role      string     `json:"role,omitempty"`
+	Content   *string    `json:"content,omitempty"`
+	ToolCalls []chatCall `json:"tool_calls,omitempty"`
+}
+
+type chatCall struct {
+	Index    *int         `json:"index,omitempty"` // in a stream
+	ID       string       `json:"id"`
+	Type     string       `json:"type"`
+	Function chatFunction `json:"function"`
+}
+
+type chatFunction struct {
+	Name      string `json:"name"`
+	Arguments string `json:"arguments"`
+}
+
+func (s *Server) chat(x *exchange) error {
+	var q chatRequest
+	if err := x.read(&q, chatKeys); err != nil {
+		return err
+	}
+	if err := s.checkModel(q.Model); err != nil {
+		return err
+	}
+	if err := q.check(s.options.Limits); err != nil {
+		return err
+	}
+	if err := q.readTools(); err != nil {
+		return err
+	}
+	prompt, err := s.render(q.Messages, q.Tools, q.TemplateVariables)
+	if err != nil {
+		return err
+	}
+	most, param := q.MaxCompletionTokens, "max_completion_tokens"
+	if most == nil {
+		most, param = q.MaxTokens, "max_tokens"
+	}
+	asks, err := s.asks(&q.settings, [][]int32{prompt}, param, most, 0)
+	if err != nil {
+		return err
+	}
+	s.metrics.asked(q.choices(), asks)
+	body := chatCompletion{ID: newID("chatcmpl-"), Object: "chat.completion", Created: x.begun.Unix(), Model: s.model.Name}
+	if q.Stream {
+		return x.streamChat(&q, asks, body)
+	}
+	turns := newTurns(&q, asks)
+	total, err := x.answer(asks, func(p piece) error {
+		turns[p.choice].take(p)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for i, t := range turns {
+		body.Choices = append(body.Choices, chatChoice{Index: i, Message: t.message(), FinishReason: &t.finish})
+	}
+	body.Usage = &total
+	return x.write(http.StatusOK, body)
+}
+
+// readTools reads the tools and whether the model may call them.
+func (q *chatRequest) readTools() error {
+	names, err := toolNames(q.Tools)
+	if err != nil {
+		return err
+	}
+	choice := "auto"
+	if len(names) == 0 {
+		choice = "none"
+	}
+	if !isNull(q.ToolChoice) {
+		if q.ToolChoice[0] != '"' {
+			return refuse("tool_choice", "found %s: a tool that must be called is not supported, expected \"auto\" or \"none\"", jsonread.Clip(q.ToolChoice)).coded("unsupported_parameter")
+		}
+		if err := jsonread.Decode(q.ToolChoice, &choice); err != nil {
+			return unreadable("tool_choice", err)
+		}
+	}
+	switch {
+	case choice == "none":
+		q.Tools = nil
+		return nil
+	case choice != "auto":
+		return refuse("tool_choice", "found %q, expected \"auto\" or \"none\"", choice).coded("unsupported_parameter")
+	case len(names) == 0:
+		return refuse("tool_choice", "found \"auto\" without tools, expected tools beside it")
+	}
+	q.tools = names
+	return nil
+}
+
+// turn is one answer of a chat as it comes: text, and calls where tools are offered.
+type turn struct {
+	ask    *ask
+	reader *callReader // nil without tools
+	single bool        // one call ends the answer
+
+	content strings.Builder
+	calls   []toolCall
+	finish  string
+}
+
+func newTurns(q *chatRequest, asks []*ask) []*turn {
+	turns := make([]*turn, len(asks))
+	for i, a := range asks {
+		turns[i] = &turn{ask: a, single: q.ParallelToolCalls != nil && !*q.ParallelToolCalls}
+		if len(q.tools) > 0 {
+			turns[i].reader = &callReader{tools: q.tools}
+		}
+	}
+	return turns
+}
+
+// take returns what a piece adds to the answer, and keeps it.
+func (t *turn) take(p piece) (content string, calls []toolCall) {
+	content = p.text
+	if t.reader != nil {
+		content, calls = t.reader.push(p.text)
+		if p.finish != "" {
+			rest, more := t.reader.flush()
+			content, calls = content+rest, append(calls, more...)
+		}
+	}
+	if t.single && len(t.calls)+len(calls) > 0 {
+		t.ask.enough = true
+		calls = calls[:min(len(calls), 1-len(t.calls))]
+	}
+	t.content.WriteString(content)
+	t.calls = append(t.calls, calls...)
+	if p.finish != "" {
+		t.finish = p.finish
+		if p.finish == finishStop && len(t.calls) > 0 {
+			t.finish = finishCalls
+		}
+	}
+	return content, calls
+}
+
+// finishCalls is why an answer ended that waits for the results of calls.
+const finishCalls = "tool_calls"
+
+func (t *turn) message() *chatMessage {
+	m := &chatMessage{Role: "assistant"}
+	if text := t.content.String(); text != "" || len(t.calls) == 0 {
+		m.Content = &text
+	}
+	for _, c := range t.calls {
+		m.ToolCalls = append(m.ToolCalls, newChatCall(c))
+	}
+	return m
+}
+
+func newChatCall(c toolCall) chatCall {
+	return chatCall{ID: newID("call_"), Type: "function", Function: chatFunction{c.Name, c.Arguments}}
+}
+
+func (x *exchange) streamChat(q *chatRequest, asks []*ask, body chatCompletion) error {
+	body.Object = "chat.completion.chunk"
+	out, turns, begun := x.stream(), newTurns(q, asks), make([]bool, len(asks))
+	send := func(index int, delta chatDelta, finish *string) error {
+		body.Choices = []chatChoice{{Index: index, Delta: &delta, FinishReason: finish}}
+		return out.send(body)
+	}
+	total, err := x.answer(asks, func(p piece) error {
+		t := turns[p.choice]
+		sent := len(t.calls)
+		content, calls := t.take(p)
+		if !begun[p.choice] {
+			begun[p.choice] = true
+			if err := send(p.choice, chatDelta{Role: "assistant", Content: new(string)}, nil); err != nil {
+				return err
+			}
+		}
+		if content != "" {
+			if err := send(p.choice, chatDelta{Content: &content}, nil); err != nil {
+				return err
+			}
+		}
+		for i, c := range calls {
+			call, index := newChatCall(c), sent+i
+			call.Index = &index
+			if err := send(p.choice, chatDelta{ToolCalls: []chatCall{call}}, nil); err != nil {
+				return err
+			}
+		}
+		if p.finish == "" {
+			return nil
+		}
+		return send(p.choice, chatDelta{}, &t.finish)
+	})
+	if err != nil {
+		return out.fail(err)
+	}
+	if q.wantsUsage() {
+		body.Choices, body.Usage = []chatChoice{}, &total
+		if err := out.send(body); err != nil {
+			return err
+		}
+	}
+	return out.done()
+}

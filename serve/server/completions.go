@@ -1,0 +1,120 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+
+	"slimlab/internal/jsonread"
+)
+
+// usualCompletion is the tokens of a completion whose request says nothing, as OpenAI's.
+const usualCompletion = 16
+
+type completionRequest struct {
+	settings
+	Prompt    json.RawMessage `json:"prompt"`
+	MaxTokens *int            `json:"max_tokens"`
+	Echo      bool            `json:"echo"`
+}
+
+var completionKeys = settingsKeys.With(
+	jsonread.Keys(jsonread.Read, "prompt", "max_tokens", "echo"),
+	jsonread.Table{"suffix": {Use: jsonread.Refused, Reason: "a text to follow the answer", Neutral: []string{`""`}}},
+)
+
+type completion struct {
+	ID      string             `json:"id"`
+	Object  string             `json:"object"`
+	Created int64              `json:"created"`
+	Model   string             `json:"model"`
+	Choices []completionChoice `json:"choices"`
+	Usage   *usage             `json:"usage,omitempty"`
+}
+
+type completionChoice struct {
+	Index        int     `json:"index"`
+	Text         string  `json:"text"`
+	Logprobs     any     `json:"logprobs"`
+	FinishReason *string `json:"finish_reason"`
+}
+
+func (s *Server) completions(x *exchange) error {
+	var q completionRequest
+	if err := x.read(&q, completionKeys); err != nil {
+		return err
+	}
+	if err := s.checkModel(q.Model); err != nil {
+		return err
+	}
+	if err := q.check(s.options.Limits); err != nil {
+		return err
+	}
+	prompts, err := s.prompts("prompt", q.Prompt, s.options.Limits.Choices)
+	if err != nil {
+		return err
+	}
+	asks, err := s.asks(&q.settings, prompts, "max_tokens", q.MaxTokens, usualCompletion)
+	if err != nil {
+		return err
+	}
+	s.metrics.asked(q.choices(), asks)
+	body := completion{ID: newID("cmpl-"), Object: "text_completion", Created: x.begun.Unix(), Model: s.model.Name}
+	if q.Stream {
+		return x.streamCompletion(&q, asks, body)
+	}
+	texts := make([]strings.Builder, len(asks))
+	body.Choices = make([]completionChoice, len(asks))
+	for i, a := range asks {
+		texts[i].WriteString(s.echo(&q, a))
+	}
+	total, err := x.answer(asks, func(p piece) error {
+		texts[p.choice].WriteString(p.text)
+		if p.finish != "" {
+			body.Choices[p.choice].FinishReason = &p.finish
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for i := range body.Choices {
+		body.Choices[i].Index, body.Choices[i].Text = i, texts[i].String()
+	}
+	body.Usage = &total
+	return x.write(http.StatusOK, body)
+}
+
+// echo is the prompt's text, where it is asked for before the answer.
+func (s *Server) echo(q *completionRequest, a *ask) string {
+	if !q.Echo {
+		return ""
+	}
+	return s.model.Tokenizer.DecodeText(a.request.Prompt)
+}
+
+func (x *exchange) streamCompletion(q *completionRequest, asks []*ask, body completion) error {
+	out, echoed := x.stream(), make([]bool, len(asks))
+	total, err := x.answer(asks, func(p piece) error {
+		text := p.text
+		if !echoed[p.choice] {
+			text, echoed[p.choice] = x.server.echo(q, asks[p.choice])+text, true
+		}
+		choice := completionChoice{Index: p.choice, Text: text}
+		if p.finish != "" {
+			choice.FinishReason = &p.finish
+		}
+		body.Choices = []completionChoice{choice}
+		return out.send(body)
+	})
+	if err != nil {
+		return out.fail(err)
+	}
+	if q.wantsUsage() {
+		body.Choices, body.Usage = []completionChoice{}, &total
+		if err := out.send(body); err != nil {
+			return err
+		}
+	}
+	return out.done()
+}

@@ -1,0 +1,183 @@
+package server
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"slimlab/internal/jsonread"
+	"slimlab/model/chat"
+)
+
+// message is one of a conversation as a client sends it.
+type message struct {
+	Role       string            `json:"role"`
+	Content    json.RawMessage   `json:"content"` // a string, a list of parts, or null
+	Name       string            `json:"name"`
+	ToolCalls  []json.RawMessage `json:"tool_calls"`
+	ToolCallID string            `json:"tool_call_id"`
+}
+
+// tool is a function that the model may call.
+type tool struct {
+	Type     string `json:"type"`
+	Function struct {
+		Name string `json:"name"`
+	} `json:"function"`
+}
+
+// written is a message as templates read it: its content is a text, and the arguments of its calls
+// are objects, which clients send as texts.
+type written struct {
+	Role       string        `json:"role"`
+	Content    string        `json:"content"`
+	Name       string        `json:"name,omitempty"`
+	ToolCalls  []writtenCall `json:"tool_calls,omitempty"`
+	ToolCallID string        `json:"tool_call_id,omitempty"`
+}
+
+type writtenCall struct {
+	ID       string          `json:"id,omitempty"`
+	Type     string          `json:"type"`
+	Function writtenFunction `json:"function"`
+}
+
+type writtenFunction struct {
+	Name      string          `json:"name"`
+	Arguments json.RawMessage `json:"arguments"`
+}
+
+var roles = []string{"system", "developer", "user", "assistant", "tool"}
+
+// render writes a conversation with the model's template and returns its tokens. The model's answer
+// is to follow.
+func (s *Server) render(raw []json.RawMessage, tools json.RawMessage, variables map[string]json.RawMessage) ([]int32, error) {
+	if s.model.Template == nil {
+		return nil, refuse("messages", "%s: use /v1/completions", s.model.NoTemplate).coded("no_chat_template")
+	}
+	if len(raw) == 0 {
+		return nil, refuse("messages", "found none, expected at least one")
+	}
+	messages := make([]written, len(raw))
+	for i, m := range raw {
+		var err error
+		if messages[i], err = writeMessage(at("messages", i), m); err != nil {
+			return nil, err
+		}
+	}
+	list, err := json.Marshal(messages)
+	if err != nil {
+		return nil, err
+	}
+	text, err := s.model.Template.Render(chat.Conversation{Messages: list, Tools: tools, Variables: variables, AddGenerationPrompt: true, Now: s.options.Now()})
+	if err != nil {
+		return nil, refuse("messages", "%v", err)
+	}
+	ids, err := s.tokens("messages", text, false)
+	if err == nil && len(ids) == 0 {
+		err = refuse("messages", "the chat template writes nothing for them, expected a text")
+	}
+	return ids, err
+}
+
+func writeMessage(path string, raw json.RawMessage) (written, error) {
+	var m message
+	if err := jsonread.Decode(raw, &m); err != nil {
+		return written{}, unreadable(path, err)
+	}
+	if !slices.Contains(roles, m.Role) {
+		return written{}, refuse(path+".role", "found %q, expected one of %s", m.Role, strings.Join(roles, ", "))
+	}
+	out := written{Role: m.Role, Name: m.Name, ToolCallID: m.ToolCallID}
+	if m.Role == "developer" {
+		out.Role = "system" // its newer name, which templates do not know
+	}
+	var err error
+	if out.Content, err = contentText(path+".content", m.Content); err != nil {
+		return written{}, err
+	}
+	if out.Content == "" && len(m.ToolCalls) == 0 && isNull(m.Content) {
+		return written{}, refuse(path+".content", "found none, expected a text")
+	}
+	for i, raw := range m.ToolCalls {
+		call, err := writeCall(at(path+".tool_calls", i), raw)
+		if err != nil {
+			return written{}, err
+		}
+		out.ToolCalls = append(out.ToolCalls, call)
+	}
+	return out, nil
+}
+
+// writeCall reads a call of an earlier answer.
+func writeCall(path string, raw json.RawMessage) (writtenCall, error) {
+	var call struct {
+		ID       string `json:"id"`
+		Function struct {
+			Name      string `json:"name"`
+			Arguments string `json:"arguments"`
+		} `json:"function"`
+	}
+	if err := jsonread.Decode(raw, &call); err != nil {
+		return writtenCall{}, unreadable(path, err)
+	}
+	if call.Function.Name == "" {
+		return writtenCall{}, refuse(path+".function.name", "found none, expected the name of a function")
+	}
+	arguments := json.RawMessage(call.Function.Arguments)
+	if call.Function.Arguments == "" {
+		arguments = json.RawMessage("{}")
+	}
+	if !json.Valid(arguments) {
+		return writtenCall{}, refuse(path+".function.arguments", "found %s, expected JSON", jsonread.Clip(arguments))
+	}
+	return writtenCall{call.ID, "function", writtenFunction{call.Function.Name, arguments}}, nil
+}
+
+// contentText is the text of a content: a string, or a list of parts that are all text.
+func contentText(path string, raw json.RawMessage) (text string, err error) {
+	if isNull(raw) {
+		return "", nil
+	}
+	if raw[0] != '[' {
+		if err := jsonread.Decode(raw, &text); err != nil {
+			return "", unreadable(path, err)
+		}
+		return text, nil
+	}
+	var parts []struct{ Type, Text string }
+	if err := jsonread.Decode(raw, &parts); err != nil {
+		return "", unreadable(path, err)
+	}
+	var b strings.Builder
+	for i, p := range parts {
+		if !slices.Contains([]string{"text", "input_text", "output_text"}, p.Type) {
+			return "", refuse(at(path, i)+".type", "found %q, expected text: this model reads nothing else", p.Type)
+		}
+		b.WriteString(p.Text)
+	}
+	return b.String(), nil
+}
+
+func isNull(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }
+
+// toolNames reads the tools of a request.
+func toolNames(raw json.RawMessage) (names []string, err error) {
+	if isNull(raw) {
+		return nil, nil
+	}
+	var tools []tool
+	if err := jsonread.Decode(raw, &tools); err != nil {
+		return nil, unreadable("tools", err)
+	}
+	for i, t := range tools {
+		if t.Type != "function" {
+			return nil, refuse(at("tools", i)+".type", "found %q, expected function", t.Type)
+		}
+		if t.Function.Name == "" {
+			return nil, refuse(at("tools", i)+".function.name", "found none, expected a name")
+		}
+		names = append(names, t.Function.Name)
+	}
+	return names, nil
+}

@@ -1,0 +1,241 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// idle fails unless the engine holds nothing of any request within a step: all pages are free or
+// the prefix cache's.
+func (x *fixture) idle(t testing.TB) {
+	t.Helper()
+	stats, err := x.engine.Stats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stats.Running+stats.Waiting > 0 || stats.FreePages+stats.TreePages != x.shape.Pages {
+		t.Errorf("%d requests run, %d wait, %d pages are free and %d the cache's, of %d", stats.Running, stats.Waiting, stats.FreePages, stats.TreePages, x.shape.Pages)
+	}
+}
+
+// A client that goes away, in a stream or not, frees all within a step of the engine.
+func TestAClientThatGoesFreesAll(t *testing.T) {
+	for _, stream := range []bool{true, false} {
+		t.Run(fmt.Sprintf("stream=%v", stream), func(t *testing.T) {
+			var steps atomic.Int64
+			turn := make(chan struct{})
+			x := start(t, nil, Options{}, func(f *fake, _ *Model) {
+				f.before = func() {
+					steps.Add(1)
+					<-turn
+				}
+			})
+			seen := make(chan context.Context, 1)
+			x.http.Close()
+			x.http = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				seen <- r.Context()
+				x.server.Handler().ServeHTTP(w, r)
+			}))
+			ctx, leave := context.WithCancel(t.Context())
+			body := fmt.Sprintf(`{"prompt":"endless<a>","max_tokens":400,"n":3,"stream":%v}`, stream)
+			r, err := http.NewRequestWithContext(ctx, http.MethodPost, x.http.URL+"/v1/completions", strings.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Content-Type", "application/json")
+			var wait sync.WaitGroup
+			wait.Go(func() {
+				got, err := http.DefaultClient.Do(r)
+				if err != nil {
+					return
+				}
+				defer got.Body.Close()
+				for lines := bufio.NewScanner(got.Body); lines.Scan(); {
+				}
+			})
+			for range 5 { // of the answer's steps
+				turn <- struct{}{}
+			}
+			leave()
+			wait.Wait()
+			<-(<-seen).Done() // the server has learned of it
+			before, over := steps.Load(), make(chan struct{})
+			go func() {
+				x.http.Close() // waits for the request
+				close(over)
+			}()
+			for running := true; running; {
+				select {
+				case turn <- struct{}{}: // the step that is under way
+				case <-over:
+					running = false
+				}
+			}
+			if n := steps.Load() - before; n > 1 {
+				t.Errorf("the engine began %d steps for a client that had left", n)
+			}
+			close(turn)
+			x.idle(t)
+		})
+	}
+}
+
+// waitFor waits for what another goroutine is about to do.
+func waitFor(t testing.TB, done func() bool) {
+	t.Helper()
+	for !done() {
+		select {
+		case <-time.After(time.Millisecond):
+		case <-t.Context().Done():
+			t.Fatal("it does not come")
+		}
+	}
+}
+
+// On a signal the server says at once that it is not ready and takes nothing new; what is in flight
+// is answered whole, and then it ends without an error.
+func TestDrain(t *testing.T) {
+	turn, begun := make(chan struct{}), make(chan struct{}, 1000)
+	x := start(t, script, Options{}, func(f *fake, _ *Model) {
+		f.before = func() {
+			begun <- struct{}{}
+			<-turn
+		}
+	})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.http.Close()
+	x.http.URL = "http://" + listener.Addr().String()
+	ctx, signal := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- x.server.Serve(ctx, listener, time.Minute) }()
+	if got := x.send(t, "GET", "/ready", ""); got.status != http.StatusOK {
+		t.Fatalf("status %d before the signal", got.status)
+	}
+	answered := make(chan reply, 1)
+	go func() { answered <- x.post(t, "/v1/completions", `{"prompt":"hello<a>","max_tokens":40}`) }()
+	<-begun
+	signal()
+	waitFor(t, func() bool { return x.server.open() != nil })
+	if got := x.send(t, "GET", "/ready", ""); got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" {
+		t.Errorf("/ready has status %d after the signal", got.status)
+	}
+	if got := x.send(t, "GET", "/health", ""); got.status != http.StatusOK {
+		t.Errorf("/health has status %d after the signal", got.status)
+	}
+	late := x.post(t, "/v1/completions", `{"prompt":"hello<a>"}`)
+	if p := refusal(t, late); late.status != http.StatusServiceUnavailable || *p.Code != "shutting_down" {
+		t.Errorf("a new request has status %d: %s", late.status, p.Message)
+	}
+	close(turn)
+	if got := decode[completion](t, <-answered); got.Choices[0].Text != script["hello"] {
+		t.Errorf("the request in flight was answered %q", got.Choices[0].Text)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	x.idle(t)
+}
+
+// What is not finished in time is aborted, and its client is told.
+func TestDrainAborts(t *testing.T) {
+	turn := make(chan struct{})
+	x := start(t, nil, Options{}, func(f *fake, _ *Model) { f.before = func() { <-turn } })
+	answered := make(chan reply, 2)
+	for _, stream := range []bool{true, false} {
+		go func() {
+			answered <- x.post(t, "/v1/completions", fmt.Sprintf(`{"prompt":"endless<a>","max_tokens":400,"stream":%v}`, stream))
+		}()
+	}
+	waitFor(t, func() bool {
+		_, inFlight := x.server.gate.state()
+		return inFlight == 2
+	})
+	for range 6 {
+		turn <- struct{}{}
+	}
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	drained := make(chan int)
+	go func() { drained <- x.server.Drain(over) }()
+	aborted := -1
+	for aborted < 0 {
+		select {
+		case turn <- struct{}{}:
+		case aborted = <-drained:
+		}
+	}
+	close(turn)
+	if aborted != 2 {
+		t.Errorf("%d requests were aborted, want 2", aborted)
+	}
+	for range 2 {
+		got := <-answered
+		if !strings.Contains(got.body, `"code":"shutting_down"`) || strings.Contains(got.body, "[DONE]") {
+			t.Errorf("status %d, %q: want the error that the server has ended", got.status, got.body)
+		}
+	}
+	x.idle(t)
+}
+
+func TestMetrics(t *testing.T) {
+	x := start(t, script, Options{})
+	decode[completion](t, x.post(t, "/v1/completions", `{"prompt":"hello<a>","max_tokens":3}`))
+	decode[completion](t, x.post(t, "/v1/completions", `{"prompt":"unicode<a>","max_tokens":90}`))
+	got := x.send(t, "GET", "/metrics", "").body
+	tokens := len(x.answers["unicode"])
+	for _, want := range []string{
+		`vllm:num_requests_running{model_name="tiny"} 0`, `vllm:num_requests_waiting{model_name="tiny"} 0`, `vllm:kv_cache_usage_perc{model_name="tiny"} 0`,
+		fmt.Sprintf(`vllm:generation_tokens_total{model_name="tiny"} %d`, 3+tokens),
+		`vllm:request_success_total{finished_reason="length",model_name="tiny"} 1`, `vllm:request_success_total{finished_reason="stop",model_name="tiny"} 1`,
+		`vllm:time_to_first_token_seconds_bucket{model_name="tiny",le="0.001"}`, `vllm:time_to_first_token_seconds_count{model_name="tiny"} 2`,
+		fmt.Sprintf(`vllm:inter_token_latency_seconds_count{model_name="tiny"} %d`, 2+tokens-1),
+		`vllm:e2e_request_latency_seconds_bucket{model_name="tiny",le="7680"} 2`, `vllm:request_params_max_tokens_sum{model_name="tiny"} 93`,
+		`vllm:request_generation_tokens_bucket{model_name="tiny",le="500"} 2`, "process_resident_memory_bytes", "go_goroutines",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %s in the metrics", want)
+		}
+	}
+}
+
+func TestModelsAndInformation(t *testing.T) {
+	x := start(t, script, Options{Version: "v9", Facts: map[string]any{"weights": "int8"}})
+	if got := x.send(t, "GET", "/v1/models", "").body; !strings.Contains(got, `"id":"tiny","object":"model"`) || !strings.Contains(got, `"max_model_len":512`) {
+		t.Error(got)
+	}
+	if got := x.send(t, "GET", "/v1/models/tiny", ""); got.status != http.StatusOK {
+		t.Error(got.body)
+	}
+	for _, name := range []string{"other", "..%2f..%2fetc%2fpasswd", "a/b"} {
+		if got := x.send(t, "GET", "/v1/models/"+name, ""); got.status != http.StatusNotFound || *refusal(t, got).Code != "model_not_found" {
+			t.Errorf("%s: %d", name, got.status)
+		}
+	}
+	if got := decode[state](t, x.send(t, "GET", "/server_info", "")); got.Version != "v9" || got.Facts["weights"] != "int8" || got.Pool.Pages != 128 || got.Draining {
+		t.Errorf("%+v", got)
+	}
+	got := decode[tokenization](t, x.post(t, "/tokenize", `{"prompt":"the fox 🙂","return_token_strs":true}`))
+	if got.Count != len(got.Tokens) || len(got.Strings) != got.Count || got.MaxModel != 512 {
+		t.Errorf("%+v", got)
+	}
+	list := strings.ReplaceAll(fmt.Sprint(got.Tokens), " ", ",")
+	if back := x.post(t, "/detokenize", `{"tokens":`+list+`}`).body; !strings.Contains(back, `"the fox 🙂"`) {
+		t.Error(back)
+	}
+	chatted := decode[tokenization](t, x.post(t, "/tokenize", `{"messages":[{"role":"user","content":"the fox"}]}`))
+	if text := x.tokenizer.Decode(chatted.Tokens); text != "<bos><u>the fox<a>" {
+		t.Errorf("a conversation is read as %q", text)
+	}
+}

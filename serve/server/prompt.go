@@ -1,0 +1,132 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"slimlab/internal/jsonread"
+)
+
+// tokens tokenizes a text as the model reads it from its beginning, with what the tokenizer puts
+// before every text, or as it is.
+func (s *Server) tokens(param, text string, beginning bool) ([]int32, error) {
+	t := s.model.Tokenizer
+	var ids []int32
+	if beginning {
+		ids = t.EncodeSpecial(text)
+	} else {
+		ids = t.Encode(text)
+	}
+	if err := t.CheckIDs(ids, s.model.Shape.Vocabulary); err != nil {
+		return nil, refuse(param, "%v", err)
+	}
+	return ids, nil
+}
+
+// checkTokens refuses ids that the model does not have.
+func (s *Server) checkTokens(param string, ids []int32) error {
+	for i, id := range ids {
+		if id < 0 || int(id) >= s.model.Shape.Vocabulary {
+			return refuse(param, "found token %d at position %d, expected 0 to %d", id, i, s.model.Shape.Vocabulary-1)
+		}
+	}
+	return nil
+}
+
+// prompts reads what OpenAI calls a prompt or an input: a text, tokens, or a list of either.
+func (s *Server) prompts(param string, raw json.RawMessage, most int) ([][]int32, error) {
+	expected := refuse(param, "found %s, expected a string, a list of strings, a list of tokens or a list of such lists", jsonread.Clip(raw))
+	var parts []json.RawMessage
+	switch {
+	case len(raw) == 0 || string(raw) == "null":
+		return nil, refuse(param, "found none, expected a string, a list of strings, a list of tokens or a list of such lists")
+	case raw[0] == '"':
+		parts = []json.RawMessage{raw}
+	case raw[0] != '[':
+		return nil, expected
+	default:
+		if err := jsonread.Decode(raw, &parts); err != nil {
+			return nil, unreadable(param, err)
+		}
+		if len(parts) == 0 {
+			return nil, refuse(param, "found an empty list, expected at least one prompt")
+		}
+		if c := parts[0][0]; c == '-' || c >= '0' && c <= '9' {
+			parts = []json.RawMessage{raw}
+		}
+	}
+	if len(parts) > most {
+		return nil, overLimit(param, "prompts", len(parts), most)
+	}
+	prompts := make([][]int32, len(parts))
+	for i, part := range parts {
+		var err error
+		switch part[0] {
+		case '"':
+			var text string
+			if err := jsonread.Decode(part, &text); err != nil {
+				return nil, unreadable(param, err)
+			}
+			prompts[i], err = s.tokens(param, text, true)
+		case '[':
+			if err := jsonread.Decode(part, &prompts[i]); err != nil {
+				return nil, unreadable(param, err)
+			}
+			err = s.checkTokens(param, prompts[i])
+		default:
+			return nil, expected
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(prompts[i]) == 0 {
+			return nil, refuse(param, "prompt %d has no tokens, expected at least one", i)
+		}
+	}
+	return prompts, nil
+}
+
+// positions is how many tokens a request can have, with its answer: those of the model, or the
+// cache's where it has room for fewer.
+func (s *Server) positions() int {
+	return min(s.model.Shape.Positions, s.model.Shape.Pages*s.model.Shape.PageSize)
+}
+
+// room is how many tokens may follow a prompt: those that are asked for, or the usual number, or
+// all that there is room for where usual is 0.
+func (s *Server) room(prompt int, param string, asked *int, usual int) (int, error) {
+	positions := s.positions()
+	left := positions - prompt
+	switch {
+	case asked != nil && *asked < 1:
+		return 0, refuse(param, "found %d, expected at least 1", *asked)
+	case left < 1:
+		return 0, tooLong("this model has %d positions, found a prompt of %d tokens: no room is left for an answer", positions, prompt)
+	case asked != nil && *asked > left:
+		return 0, tooLong("this model has %d positions, found %d tokens: %d of the prompt and %d of the answer (%s)", positions, prompt+*asked, prompt, *asked, param)
+	case asked != nil:
+		return *asked, nil
+	case usual > 0:
+		return min(usual, left), nil
+	}
+	return left, nil
+}
+
+func tooLong(format string, args ...any) *problem {
+	return fault(http.StatusBadRequest, invalidRequest, "context_length_exceeded", format, args...)
+}
+
+// checkModel refuses the name of another model. Without a name the one that is served is meant.
+func (s *Server) checkModel(name *string) error {
+	if name == nil || *name == "" || *name == s.model.Name {
+		return nil
+	}
+	p := fault(http.StatusNotFound, invalidRequest, "model_not_found", "model: found %q, expected %q", *name, s.model.Name)
+	param := "model"
+	p.Param = &param
+	return p
+}
+
+// at is the path of an element of a list.
+func at(list string, i int) string { return fmt.Sprintf("%s[%d]", list, i) }

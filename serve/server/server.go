@@ -1,0 +1,226 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"slimlab/model/chat"
+	"slimlab/model/tokenizer"
+	"slimlab/serve"
+)
+
+// Model is what a server answers with.
+type Model struct {
+	Name      string // by which clients ask for it
+	Engine    *serve.Engine
+	Shape     serve.Shape // of the engine's executor
+	Tokenizer *tokenizer.Tokenizer
+	Ends      []int32        // tokens that end an answer
+	Template  *chat.Template // nil where the model has none that can be read,
+	// NoTemplate says why.
+	NoTemplate string
+}
+
+// Options shape a server. Zero values mean the defaults.
+type Options struct {
+	Keys    []string // API keys; without one everybody may ask
+	Origins []string // of pages that may use the server from a browser; "*" is all
+	Limits  Limits
+	Log     *slog.Logger // nowhere
+	Version string
+	Facts   map[string]any   // what /server_info says of the model and its memory
+	Now     func() time.Time // the date for templates; the machine's
+}
+
+// Server answers requests. It is safe for concurrent use. The engine is its caller's to close.
+type Server struct {
+	model   Model
+	options Options
+	keys    [][sha256.Size]byte
+	begun   time.Time
+	metrics *metrics
+	mux     *http.ServeMux
+	gate    *gate
+	base    context.Context // ends when requests in flight are aborted
+	abort   context.CancelFunc
+}
+
+// New makes a server.
+func New(m Model, o Options) (*Server, error) {
+	switch {
+	case m.Name == "":
+		return nil, errors.New("server: the model has no name")
+	case m.Template == nil && m.NoTemplate == "":
+		return nil, errors.New("server: the model has neither a chat template nor a reason for that")
+	}
+	o.Limits = o.Limits.complete()
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s := &Server{model: m, options: o, begun: time.Now(), gate: newGate(), mux: http.NewServeMux()}
+	for _, key := range o.Keys {
+		if key != strings.TrimSpace(key) || key == "" {
+			return nil, errors.New("server: an API key is empty, or begins or ends with white space")
+		}
+		s.keys = append(s.keys, sha256.Sum256([]byte(key)))
+	}
+	s.base, s.abort = context.WithCancel(context.Background())
+	s.metrics = newMetrics(m, s.positions())
+	for path, methods := range s.routes() {
+		s.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			s.serve(w, r, func(x *exchange) error { return x.dispatch(methods) })
+		})
+	}
+	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		s.serve(w, r, func(x *exchange) error {
+			return x.guarded(func(*exchange) error {
+				return fault(http.StatusNotFound, invalidRequest, "unknown_url", "found %s %s, expected one of %s", r.Method, r.URL.Path, strings.Join(s.paths(), ", "))
+			})
+		})
+	})
+	return s, nil
+}
+
+// methods are the endpoints of a path.
+type methods map[string]endpoint
+
+func (s *Server) routes() map[string]methods {
+	post := func(e endpoint) methods { return methods{http.MethodPost: s.counted(e)} }
+	get := func(e endpoint) methods { return methods{http.MethodGet: e} }
+	flush := s.counted(s.flush)
+	return map[string]methods{
+		"/v1/completions":      post(s.completions),
+		"/v1/chat/completions": post(s.chat),
+		"/v1/models":           get(s.models),
+		"/v1/models/{id...}":   get(s.oneModel),
+		"/tokenize":            post(s.tokenize),
+		"/detokenize":          post(s.detokenize),
+		"/health":              get(s.health),
+		"/ready":               get(s.ready),
+		"/metrics":             get(s.showMetrics),
+		"/server_info":         get(s.info),
+		"/flush_cache":         {http.MethodPost: flush, http.MethodGet: flush},
+	}
+}
+
+// paths lists the paths for a reader who has asked for another one.
+func (s *Server) paths() (paths []string) {
+	for path := range s.routes() {
+		paths = append(paths, strings.TrimSuffix(path, "/{id...}"))
+	}
+	slices.Sort(paths)
+	return slices.Compact(paths)
+}
+
+// counted is an endpoint whose requests are in flight: the server waits for them when it ends.
+func (s *Server) counted(e endpoint) endpoint {
+	return func(x *exchange) error {
+		if !s.gate.enter() {
+			x.w.Header().Set("Connection", "close")
+			return ending503()
+		}
+		defer s.gate.leave()
+		return e(x)
+	}
+}
+
+// dispatch runs the endpoint of the request's method.
+func (x *exchange) dispatch(m methods) error {
+	return x.guarded(func(x *exchange) error {
+		method := x.r.Method
+		if method == http.MethodHead {
+			method = http.MethodGet
+		}
+		e, ok := m[method]
+		if !ok {
+			var allowed []string
+			for method := range m {
+				allowed = append(allowed, method)
+			}
+			slices.Sort(allowed)
+			x.w.Header().Set("Allow", strings.Join(allowed, ", "))
+			return fault(http.StatusMethodNotAllowed, invalidRequest, "method_not_allowed", "found %s %s, expected %s", x.r.Method, x.r.URL.Path, strings.Join(allowed, " or "))
+		}
+		return e(x)
+	})
+}
+
+// guarded runs an endpoint for a request that may ask.
+func (x *exchange) guarded(e endpoint) error {
+	limit := x.server.options.Limits.Header
+	if found := headerSize(x.r.Header); found > limit {
+		return fault(http.StatusRequestHeaderFieldsTooLarge, invalidRequest, "limit_exceeded", "the header: found %d bytes, expected at most %d", found, limit)
+	}
+	if answered, err := x.origin(); answered || err != nil {
+		return err
+	}
+	if err := x.authorize(); err != nil {
+		return err
+	}
+	return e(x)
+}
+
+func (s *Server) showMetrics(x *exchange) error {
+	if err := x.hurry(); err != nil {
+		return err
+	}
+	x.status = http.StatusOK
+	s.metrics.handler.ServeHTTP(x.w, x.r)
+	return nil
+}
+
+// context is that of a request's work: it ends with the client, and when requests are aborted.
+func (s *Server) context(client context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(client)
+	release := context.AfterFunc(s.base, cancel)
+	return ctx, func() {
+		release()
+		cancel()
+	}
+}
+
+// Handler is the server for a listener of another program.
+func (s *Server) Handler() http.Handler { return s.mux }
+
+// Serve answers on a listener until ctx ends, then lets requests in flight finish for as long as
+// patience says. It returns nil when it ended so, with all connections closed.
+func (s *Server) Serve(ctx context.Context, l net.Listener, patience time.Duration) error {
+	limits := s.options.Limits
+	h := &http.Server{
+		Handler: s.mux, ReadHeaderTimeout: min(limits.Arrival, 10*time.Second), IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: limits.Header + 4096, // what is a little larger gets an answer that names the limit
+		ErrorLog:       slog.NewLogLogger(s.options.Log.Handler(), slog.LevelWarn),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- h.Serve(l) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("server: %w", err)
+	case <-ctx.Done():
+	}
+	s.options.Log.Info("draining", "patience", patience)
+	timeout, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	aborted := s.Drain(timeout)
+	cancel()
+	s.options.Log.Info("drained", "aborted", aborted)
+	// What is left are connections that wait for a next request, and answers on their last bytes.
+	timeout, cancel = context.WithTimeout(context.WithoutCancel(ctx), limits.Departure)
+	defer cancel()
+	err := h.Shutdown(timeout)
+	if err != nil {
+		err = h.Close()
+	}
+	<-failed
+	return err
+}

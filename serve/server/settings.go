@@ -1,0 +1,138 @@
+package server
+
+import (
+	"encoding/json"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"slimlab/internal/jsonread"
+	"slimlab/serve/sample"
+)
+
+// settings are the fields that every generating endpoint has.
+type settings struct {
+	Model       *string  `json:"model"`
+	Temperature *float64 `json:"temperature"`
+	TopP        *float64 `json:"top_p"`
+	TopK        *int     `json:"top_k"`
+	Seed        *int64   `json:"seed"`
+	N           *int     `json:"n"`
+
+	Stop          json.RawMessage `json:"stop"` // a string or a list of strings
+	StopTokenIDs  []int32         `json:"stop_token_ids"`
+	IncludeStop   bool            `json:"include_stop_str_in_output"`
+	IgnoreEOS     bool            `json:"ignore_eos"`
+	SpecialTokens *bool           `json:"skip_special_tokens"`
+
+	Stream        bool `json:"stream"`
+	StreamOptions *struct {
+		IncludeUsage bool `json:"include_usage"`
+	} `json:"stream_options"`
+
+	stops []string // of Stop
+}
+
+// settingsKeys are the keys of settings, and those of the interface that settings do not have: they
+// are refused where they ask for something.
+var settingsKeys = jsonread.Keys(jsonread.Read,
+	"model", "temperature", "top_p", "top_k", "seed", "n", "stop", "stop_token_ids", "include_stop_str_in_output", "ignore_eos", "skip_special_tokens",
+	"stream", "stream_options",
+).With(jsonread.Keys(jsonread.Harmless, "user", "metadata", "safety_identifier", "service_tier", "prompt_cache_key"), jsonread.Table{
+	"presence_penalty":   {Use: jsonread.Refused, Reason: "a penalty for presence", Neutral: []string{"0", "0.0"}},
+	"frequency_penalty":  {Use: jsonread.Refused, Reason: "a penalty for frequency", Neutral: []string{"0", "0.0"}},
+	"repetition_penalty": {Use: jsonread.Refused, Reason: "a penalty for repetition", Neutral: []string{"1", "1.0"}},
+	"min_p":              {Use: jsonread.Refused, Reason: "a least probability", Neutral: []string{"0", "0.0"}},
+	"min_tokens":         {Use: jsonread.Refused, Reason: "a least number of tokens", Neutral: []string{"0"}},
+	"logit_bias":         {Use: jsonread.Refused, Reason: "a bias of logits"},
+	"logprobs":           {Use: jsonread.Refused, Reason: "a list of log-probabilities"},
+	"top_logprobs":       {Use: jsonread.Refused, Reason: "a list of log-probabilities"},
+	"prompt_logprobs":    {Use: jsonread.Refused, Reason: "a list of the prompt's log-probabilities"},
+	"best_of":            {Use: jsonread.Refused, Reason: "a choice among answers", Neutral: []string{"1"}},
+	"response_format":    {Use: jsonread.Refused, Reason: "a form of the answer", Neutral: []string{`{"type":"text"}`, `{"type": "text"}`}},
+	"use_beam_search":    {Use: jsonread.Refused, Reason: "a beam search"},
+})
+
+// check refuses values outside of their ranges.
+func (p *settings) check(limits Limits) error {
+	within := func(name string, v *float64, low, high float64) error {
+		if v != nil && !(*v >= low && *v <= high) {
+			return refuse(name, "found %v, expected %v to %v", *v, low, high)
+		}
+		return nil
+	}
+	if err := within("temperature", p.Temperature, 0, 2); err != nil {
+		return err
+	}
+	if err := within("top_p", p.TopP, 0, 1); err != nil {
+		return err
+	}
+	switch {
+	case p.TopP != nil && *p.TopP == 0:
+		return refuse("top_p", "found 0, expected more than 0 to 1: temperature 0 is the likeliest token alone")
+	case p.TopK != nil && *p.TopK < -1:
+		return refuse("top_k", "found %d, expected at least 1, or 0 or -1 for all tokens", *p.TopK)
+	case p.N != nil && *p.N < 1:
+		return refuse("n", "found %d, expected at least 1", *p.N)
+	case p.StreamOptions != nil && !p.Stream:
+		return refuse("stream_options", "found it without stream, expected it only where stream is true")
+	case len(p.StopTokenIDs) > limits.Stops:
+		return overLimit("stop_token_ids", "tokens", len(p.StopTokenIDs), limits.Stops)
+	}
+	return p.readStops(limits)
+}
+
+// readStops reads a string or a list of strings.
+func (p *settings) readStops(limits Limits) error {
+	if len(p.Stop) == 0 || string(p.Stop) == "null" {
+		return nil
+	}
+	if p.Stop[0] == '"' {
+		p.stops = make([]string, 1)
+		if err := jsonread.Decode(p.Stop, &p.stops[0]); err != nil {
+			return unreadable("stop", err)
+		}
+	} else if err := jsonread.Decode(p.Stop, &p.stops); err != nil {
+		return unreadable("stop", err)
+	}
+	if len(p.stops) > limits.Stops {
+		return overLimit("stop", "strings", len(p.stops), limits.Stops)
+	}
+	for _, s := range p.stops {
+		if len(s) > limits.StopBytes {
+			return overLimit("stop", "bytes in a string", len(s), limits.StopBytes)
+		}
+	}
+	p.stops = slices.DeleteFunc(p.stops, func(s string) bool { return s == "" }) // which would stop nothing
+	return nil
+}
+
+// choices is the number of answers to each prompt.
+func (p *settings) choices() int {
+	if p.N == nil {
+		return 1
+	}
+	return *p.N
+}
+
+// sampling is how tokens are chosen, by OpenAI's defaults. Without a seed one is drawn, so that the
+// same request is answered otherwise each time.
+func (p *settings) sampling() sample.Settings {
+	s := sample.Settings{Temperature: 1, TopP: 1, Seed: rand.Uint64()}
+	if p.Temperature != nil {
+		s.Temperature = *p.Temperature
+	}
+	if p.TopP != nil {
+		s.TopP = *p.TopP
+	}
+	if p.TopK != nil {
+		s.TopK = min(max(*p.TopK, 0), math.MaxInt32)
+	}
+	if p.Seed != nil {
+		s.Seed = uint64(*p.Seed)
+	}
+	return s
+}
+
+// asks for the numbers of tokens at the end of a stream.
+func (p *settings) wantsUsage() bool { return p.StreamOptions != nil && p.StreamOptions.IncludeUsage }
