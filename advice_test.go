@@ -31,6 +31,7 @@ var advisers = map[string][]string{
 	"lab/convert/quantize.go":    {"quantize"},
 	"lab/convert/transform.go":   {"quantize"},
 	"lab/convert/transfer.go":    {"import"},
+	"lab/endpoint/endpoint.go":   {"serve", "chat"},
 	"lab/eval/eval.go":           {"eval"},
 	"lab/eval/options.go":        {"eval"},
 	"lab/eval/part.go":           {"eval"},

@@ -56,7 +56,7 @@ type program struct {
 	stdout, stderr io.Writer // nothing that a terminal would act on leaves them
 	progressTo     io.Writer // standard error, on which progress rewrites its line
 	home           *home.Home
-	inWorkbench    atomic.Bool // the terminal is the workbench's
+	endsItself     atomic.Bool // the verb acts on signals and ends in its own time, as the workbench does
 }
 
 // open checks the environment and names the home, which is made by the first write.

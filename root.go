@@ -44,8 +44,8 @@ const patience = 700 * time.Millisecond
 
 // execute runs the verb. One that does not end when ctx does is given up, and has not ended: it may
 // wait for a disk, or for the other end of a pipe, which no signal interrupts. The program ends
-// then, as if it were killed, and what was finished is on the disk. The workbench is waited for: it
-// owns the terminal.
+// then, as if it were killed, and what was finished is on the disk. A verb that ends itself is
+// waited for: the workbench, which owns the terminal, and those that serve.
 func (p *program) execute(ctx context.Context, root *cobra.Command) (err error, ended bool) {
 	done := make(chan error, 1)
 	go func() { done <- root.ExecuteContext(ctx) }()
@@ -61,7 +61,7 @@ func (p *program) execute(ctx context.Context, root *cobra.Command) (err error, 
 		case err := <-done:
 			return err, true
 		case <-late.C:
-			if !p.inWorkbench.Load() {
+			if !p.endsItself.Load() {
 				return nil, false
 			}
 		}
@@ -135,7 +135,7 @@ func (p *program) rootCommand() *cobra.Command {
 		p.runCommand(), p.optimizeCommand(), p.checkCommand(), p.initCommand(), p.scenariosCommand(), p.schemaCommand(), p.referenceCommand(),
 		p.runsCommand(), p.showCommand(), p.compareCommand(), p.replayCommand(), p.watchCommand(), p.cleanCommand(), p.rmCommand(),
 		p.inspectCommand(), p.importCommand(), p.exportCommand(), p.pruneCommand(), p.quantizeCommand(), p.distilCommand(),
-		p.tokenizeCommand(), p.evalCommand(), p.doctorCommand(),
+		p.tokenizeCommand(), p.evalCommand(), p.serveCommand(), p.chatCommand(), p.doctorCommand(),
 	)
 	for _, c := range append(root.Commands(), root) {
 		switch {

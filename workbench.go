@@ -63,7 +63,7 @@ func (p *program) workbench(ctx context.Context, o tui.Options) error {
 	o.Baseline = p.home.Baseline()
 	o.Machine, o.Editor = home.Machine(), cmp.Or(os.Getenv("VISUAL"), os.Getenv("EDITOR"))
 	o.Scenario = cmp.Or(o.Scenario, defaultScenario)
-	p.inWorkbench.Store(true)
+	p.endsItself.Store(true)
 	err := tui.Run(ctx, b, o)
 	b.wait.Wait()
 	if errors.Is(err, context.Canceled) {

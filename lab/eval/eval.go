@@ -47,8 +47,8 @@ type Model struct {
 	Generate func(ctx context.Context, prompt []int32, tokens int, stop []int32) ([]int32, error)
 }
 
-// ends lists the tokens that end a text: those of the model's files and the tokenizer's.
-func (m *Model) ends() []int32 {
+// Ends lists the tokens that end a text: those of the model's files and the tokenizer's.
+func (m *Model) Ends() []int32 {
 	var ids []int32
 	for _, id := range m.Config.Ends() {
 		ids = append(ids, int32(id))

@@ -202,7 +202,7 @@ func (g *generation) plan(m *Model, begin task.Beginning) (tokens int, err error
 
 func (g *generation) compute(ctx context.Context, m *Model, s *scorer) error {
 	s.onDone(0)
-	tokens, err := m.Generate(ctx, g.prompt, g.options.Tokens, m.ends())
+	tokens, err := m.Generate(ctx, g.prompt, g.options.Tokens, m.Ends())
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"slimlab/internal/nearest"
+	"slimlab/lab/endpoint"
+	"slimlab/lab/eval"
+)
+
+// loadFlags are the flags of the verbs that load a model to serve it.
+type loadFlags struct {
+	endpoint.Options
+	cache string
+}
+
+func (f *loadFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.DType, "dtype", "bfloat16", "type of unquantized weights: "+strings.Join(eval.DTypes(), ", "))
+	flags.StringVar(&f.KV, "kv", "", "KV cache format, where it is not that of --dtype: "+strings.Join(eval.Caches(), ", "))
+	flags.StringVar(&f.cache, "cache-bytes", "", "memory of the KV cache, such as 512MiB or 4GB (default: room for 32,768 tokens)")
+}
+
+func (f *loadFlags) check(cmd *cobra.Command) error {
+	if err := nearest.Check("--dtype", f.DType, eval.DTypes()); err != nil {
+		return err
+	}
+	if cmd.Flags().Changed("kv") {
+		if err := nearest.Check("--kv", f.KV, eval.Caches()); err != nil {
+			return err
+		}
+	}
+	if cmd.Flags().Changed("cache-bytes") {
+		n, err := byteCount(f.cache)
+		if err != nil {
+			return fmt.Errorf("--cache-bytes %s: %w", f.cache, err)
+		}
+		f.CacheBytes = n
+	}
+	return nil
+}
+
+// byteCount reads a number of bytes, with a unit or without.
+func byteCount(text string) (int64, error) {
+	at := strings.IndexFunc(text, func(r rune) bool { return r != '.' && (r < '0' || r > '9') })
+	number, unit := text, ""
+	if at >= 0 {
+		number, unit = text[:at], strings.TrimSpace(text[at:])
+	}
+	scale, ok := map[string]float64{"": 1, "B": 1, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}[unit]
+	n, err := strconv.ParseFloat(number, 64)
+	if !ok || err != nil || n*scale < 1 || n*scale > 1<<50 {
+		return 0, errors.New("expected a number of bytes such as 1000000, 512MiB or 4GB")
+	}
+	return int64(n * scale), nil
+}
+
+// serveFlags are the flags of `slimlab serve`.
+type serveFlags struct {
+	loadFlags
+	endpoint.ServerOptions
+	host, keyFile, logFormat string
+	port                     int
+	insecure                 bool
+}
+
+// keyVariable names the environment variable that holds API keys.
+const keyVariable = "SLIMLAB_API_KEY"
+
+func (p *program) serveCommand() *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use:   "serve MODEL",
+		Short: "answer OpenAI's clients over HTTP with a model",
+		Long: "serve loads a MODEL, a Hugging Face folder, a GGUF file, pretrained:NAME or run:ID/ROW, and answers OpenAI's clients: completions, chats with tools, models; tokenize, metrics.\n" +
+			"On SIGTERM or an interrupt it takes no more requests, finishes those in flight and ends with 0; a second signal ends it at once.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, names []string) error { return p.serve(cmd, names[0], f) },
+	}
+	f.add(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&f.host, "host", "127.0.0.1", "address to listen at; another than this machine's own needs a key, or --insecure")
+	flags.IntVar(&f.port, "port", 8000, "port to listen at; 0 chooses a free one")
+	flags.StringVar(&f.Name, "name", "", "name of the model for clients (default: that of its folder or file)")
+	flags.IntVar(&f.Running, "max-running", 0, "requests that run at once (default: 256)")
+	flags.StringArrayVar(&f.Keys, "api-key", nil, "key that clients have to send (repeatable; other users of this machine can see it: --api-key-file and "+keyVariable+" hide it)")
+	flags.StringVar(&f.keyFile, "api-key-file", "", "file of keys, one a line")
+	flags.StringArrayVar(&f.Origins, "cors", nil, "origin of pages that may use the server from a browser, such as https://app.example, or * (repeatable)")
+	flags.BoolVar(&f.insecure, "insecure", false, "listen at an address that others can reach, without a key")
+	flags.StringVar(&f.Certificate, "tls-cert", "", "file of the certificate, in PEM")
+	flags.StringVar(&f.ServerOptions.Key, "tls-key", "", "file of the certificate's key, in PEM")
+	flags.DurationVar(&f.Drain, "drain", 30*time.Second, "time for requests in flight to finish after a signal")
+	flags.StringVar(&f.logFormat, "log-format", "text", "format of the log on standard error: text, json")
+	return cmd
+}
+
+func (f *serveFlags) check(cmd *cobra.Command) error {
+	if err := cmp.Or(f.loadFlags.check(cmd), nearest.Check("--log-format", f.logFormat, []string{"text", "json"})); err != nil {
+		return err
+	}
+	switch changed := cmd.Flags().Changed; {
+	case f.port < 0 || f.port > 65535:
+		return fmt.Errorf("--port %d: expected 0 to 65535", f.port)
+	case changed("max-running") && f.Running < 1:
+		return fmt.Errorf("--max-running %d: expected at least 1", f.Running)
+	case f.Drain < 0:
+		return fmt.Errorf("--drain %v: expected 0s or more", f.Drain)
+	case (f.Certificate == "") != (f.ServerOptions.Key == ""):
+		return errors.New("found one of --tls-cert and --tls-key, expected both or none")
+	}
+	return f.readKeys()
+}
+
+// readKeys gathers the keys of the flags, the file and the environment, and refuses to let
+// everybody in by accident.
+func (f *serveFlags) readKeys() error {
+	if key := os.Getenv(keyVariable); key != "" {
+		f.Keys = append(f.Keys, key)
+	}
+	if f.keyFile != "" {
+		data, err := os.ReadFile(f.keyFile)
+		if err != nil {
+			return fmt.Errorf("--api-key-file: %w", err)
+		}
+		keys := strings.Fields(string(data))
+		if len(keys) == 0 {
+			return fmt.Errorf("--api-key-file %s: found no key, expected one a line", f.keyFile)
+		}
+		f.Keys = append(f.Keys, keys...)
+	}
+	for _, key := range f.Keys {
+		if key == "" || strings.ContainsAny(key, " \t\r\n") {
+			return errors.New("an API key is empty or has white space within it, expected one word")
+		}
+	}
+	if len(f.Keys) == 0 && !f.insecure && !loopback(f.host) {
+		return fmt.Errorf("--host %s can be reached from other machines, and there is no API key: expected --api-key-file, %s or --insecure", f.host, keyVariable)
+	}
+	return nil
+}
+
+// loopback reports whether only this machine can reach a host.
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (p *program) serve(cmd *cobra.Command, name string, f serveFlags) error {
+	if err := f.check(cmd); err != nil {
+		return usage(err)
+	}
+	release, err := p.home.Hold(cmd.Context(), name)
+	if err != nil {
+		return usage(err)
+	}
+	defer release()
+	l, err := f.Listen(net.JoinHostPort(f.host, strconv.Itoa(f.port)))
+	if err != nil {
+		return usage(err)
+	}
+	e, err := endpoint.Open(cmd.Context(), p.home, name, f.Options)
+	if err != nil {
+		l.Close()
+		return usage(err)
+	}
+	defer e.Close()
+	for _, note := range e.Notes {
+		fmt.Fprintln(p.stderr, note)
+	}
+	scheme := "http"
+	if f.Certificate != "" {
+		scheme = "https"
+	}
+	fmt.Fprintf(p.stderr, "serving %s at %s://%s/v1\n", e.Name(), scheme, l.Addr())
+	f.Version, f.Log = version(), newLog(p, f.logFormat)
+	signals, restore := p.signals()
+	defer restore()
+	ended := make(chan error, 1)
+	go func() { ended <- e.Serve(cmd.Context(), l, f.ServerOptions) }()
+	select {
+	case err := <-ended:
+		return broke(err)
+	case <-cmd.Context().Done():
+	}
+	fmt.Fprintf(p.stderr, "finishing the requests in flight, for %v at most; another signal ends at once\n", f.Drain)
+	for left := 2; left > 0; left-- { // the signal that has ended the context is the first
+		select {
+		case err := <-ended:
+			return broke(err)
+		case <-signals:
+		}
+	}
+	return failure{exitInterrupted, errors.New("interrupted; requests in flight were dropped")}
+}
+
+func newLog(p *program, format string) *slog.Logger {
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(p.stderr, nil))
+	}
+	return slog.New(slog.NewTextHandler(p.stderr, nil))
+}
+
+// signals makes the verb end itself: it gets the signals that end other verbs, the one that ends
+// the context among them.
+func (p *program) signals() (signals <-chan os.Signal, restore func()) {
+	all := make(chan os.Signal, 4)
+	signal.Notify(all, os.Interrupt, syscall.SIGTERM)
+	p.endsItself.Store(true)
+	return all, func() { signal.Stop(all) }
+}

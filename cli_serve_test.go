@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"slimlab/model/pretrained"
+)
+
+func TestServeRefuses(t *testing.T) {
+	newHome(t)
+	empty := filepath.Join(t.TempDir(), "keys")
+	if err := os.WriteFile(empty, []byte("\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"--host", "0.0.0.0"}, "--insecure"},
+		{[]string{"--host", "::"}, "can be reached from other machines"},
+		{[]string{"--port", "70000"}, "--port 70000: expected 0 to 65535"},
+		{[]string{"--dtype", "int3"}, "--dtype"},
+		{[]string{"--kv", "int3"}, "--kv"},
+		{[]string{"--cache-bytes", "lots"}, "--cache-bytes lots: expected a number of bytes"},
+		{[]string{"--cache-bytes", "4TB"}, "--cache-bytes 4TB"},
+		{[]string{"--max-running", "0"}, "--max-running 0: expected at least 1"},
+		{[]string{"--drain", "-1s"}, "--drain -1s"},
+		{[]string{"--tls-cert", "a.pem"}, "expected both or none"},
+		{[]string{"--tls-cert", "a.pem", "--tls-key", "b.pem"}, "TLS: certificate a.pem, key b.pem"},
+		{[]string{"--api-key", "a b"}, "an API key"},
+		{[]string{"--api-key-file", empty}, "found no key"},
+		{[]string{"--api-key-file", "nowhere"}, "--api-key-file"},
+		{[]string{"--log-format", "xml"}, "--log-format"},
+		{[]string{"--cache-bytes", "10", "--port", "0"}, "the KV cache: found 10B"},
+	} {
+		_, stderr, code := slimlab(t, append([]string{"serve", "pretrained:recsys-student"}, test.args...)...)
+		if code != exitUsage || !strings.Contains(stderr, test.says) {
+			t.Errorf("%v: exit %d, %q; want %d and %q", test.args, code, stderr, exitUsage, test.says)
+		}
+	}
+}
+
+func TestByteCounts(t *testing.T) {
+	for text, want := range map[string]int64{"1000": 1000, "2kB": 2000, "1.5MiB": 3 << 19, "4GB": 4e9, "1GiB": 1 << 30, "": 0, "GB": 0, "-1": 0, "0": 0, "1e99": 0, "3 pages": 0} {
+		if got, err := byteCount(text); got != want || (err == nil) != (want > 0) {
+			t.Errorf("%q is %d, %v; want %d", text, got, err, want)
+		}
+	}
+}
+
+// talker is the folder of a model with a chat template.
+func talker(t *testing.T) string {
+	t.Helper()
+	folder, err := pretrained.Open("recsys-student")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "talker")
+	if err := os.CopyFS(dir, folder); err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.Marshal(map[string]string{"chat_template": "{% for m in messages %}{{ m.content }} {% endfor %}member"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "tokenizer_config.json"), data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// chatWith runs the verb on lines of standard input.
+func chatWith(t *testing.T, in string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, messages bytes.Buffer
+	p := &program{stdout: &out, stderr: &messages, progressTo: io.Discard}
+	root := p.rootCommand()
+	root.SetArgs(append([]string{"chat"}, args...))
+	root.SetIn(strings.NewReader(in))
+	code, err := exitCode(t.Context(), root.ExecuteContext(t.Context()), nil)
+	if err != nil {
+		messages.WriteString(err.Error())
+	}
+	return out.String(), messages.String(), code
+}
+
+func TestChat(t *testing.T) {
+	newHome(t)
+	dir := talker(t)
+	limits := []string{dir, "--temperature", "0", "--max-tokens", "6"}
+	once, stderr, code := chatWith(t, "likes item\n", limits...)
+	if code != exitHeld || strings.TrimSpace(once) == "" || !strings.Contains(stderr, "tokens/s") || !strings.Contains(stderr, "KV cache in bfloat16") {
+		t.Fatalf("exit %d, %q, %q", code, once, stderr)
+	}
+	stdout, stderr, code := chatWith(t, "likes item\n\n/clear\nlikes item\n/dance\n/exit\nnever\n", limits...)
+	if code != exitHeld || stdout != once+once || !strings.Contains(stderr, "/dance is no command") {
+		t.Errorf("exit %d, %q, %q; want %q twice", code, stdout, stderr, once)
+	}
+	if stdout, _, _ := chatWith(t, "likes item\nlikes item", limits...); !strings.HasPrefix(stdout, once) || stdout == once+once {
+		t.Errorf("without /clear the answers are %q, as if nothing had been said before", stdout)
+	}
+	if _, stderr, code := chatWith(t, "", "pretrained:recsys-student"); code != exitUsage || !strings.Contains(stderr, "no chat template: a model that was trained on conversations has one") {
+		t.Errorf("exit %d, %q", code, stderr)
+	}
+	for flag, says := range map[string]string{"--temperature=3": "expected 0 to 2", "--top-p=0": "more than 0", "--top-k=0": "at least 1", "--max-tokens=-1": "at least 1"} {
+		if _, stderr, code := chatWith(t, "", dir, flag); code != exitUsage || !strings.Contains(stderr, says) {
+			t.Errorf("%s: exit %d, %q", flag, code, stderr)
+		}
+	}
+}

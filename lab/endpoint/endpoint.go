@@ -1,0 +1,159 @@
+package endpoint
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"slimlab/lab"
+	"slimlab/lab/eval"
+	"slimlab/lab/report"
+	"slimlab/model"
+	"slimlab/model/chat"
+	"slimlab/serve"
+	"slimlab/serve/host"
+	"slimlab/serve/server"
+)
+
+// Options shape an endpoint. Zero values mean the defaults.
+type Options struct {
+	DType      string // of weights that are not quantized, one of eval.DTypes; bfloat16
+	KV         string // format of the KV cache, one of eval.Caches; that of DType
+	CacheBytes int64  // of the KV cache, at most; room for usualTokens
+	Running    int    // requests that run at once, at most; the engine's default
+	Name       string // by which clients ask for the model; its file's or folder's
+}
+
+// usualTokens is the room of a KV cache whose size nothing is said of.
+const usualTokens = 32768
+
+// Endpoint is a model that is loaded and served. Close it to free its memory.
+type Endpoint struct {
+	Notes []string // what was loaded, and what a user must know of it; one line each
+
+	model  server.Model
+	facts  map[string]any
+	engine *serve.Engine
+}
+
+// Open loads a model and starts an engine on it.
+func Open(ctx context.Context, models eval.Models, name string, o Options) (*Endpoint, error) {
+	if o.DType == "" {
+		o.DType = "bfloat16"
+	}
+	source, err := eval.NewSource(models, name, o.DType, o.KV)
+	if err != nil {
+		return nil, err
+	}
+	m, err := source.Load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	pages, err := pagesFor(m, o.CacheBytes)
+	if err != nil {
+		return nil, fmt.Errorf("model %s: %w", name, err)
+	}
+	executor, err := host.New(m.Model, host.Options{KV: m.Cache, PageSize: pageSize, Pages: pages})
+	if err != nil {
+		return nil, fmt.Errorf("model %s: %w", name, err)
+	}
+	options := serve.Defaults()
+	options.Running = o.Running
+	engine, err := serve.New(executor, options)
+	if err != nil {
+		return nil, err
+	}
+	if o.Name == "" {
+		o.Name = servedName(name)
+	}
+	e := &Endpoint{engine: engine, model: server.Model{
+		Name: o.Name, Engine: engine, Shape: executor.Shape(), Tokenizer: m.Tokenizer, Ends: m.Ends(),
+	}}
+	template, err := chat.FromTokenizer(m.Tokenizer)
+	if err != nil {
+		e.model.NoTemplate = err.Error()
+	} else {
+		e.model.Template = template
+	}
+	e.describe(source, m, executor)
+	return e, nil
+}
+
+// Close stops the engine; requests in flight end with an error.
+func (e *Endpoint) Close() { e.engine.Close() }
+
+// Name is the model's for clients.
+func (e *Endpoint) Name() string { return e.model.Name }
+
+// pageSize is the tokens of a page of the cache.
+const pageSize = 16
+
+// pagesFor is how many pages a cache of so many bytes has, and not more than any mix of requests
+// could ask for.
+func pagesFor(m *eval.Model, bytes int64) (int, error) {
+	if bytes == 0 {
+		return max(1, usualTokens/pageSize), nil
+	}
+	page := pageSize * model.PositionBytes(m.Config, m.Cache)
+	if pages := bytes / page; pages >= 1 {
+		return int(min(pages, 1<<24)), nil
+	}
+	return 0, fmt.Errorf("the KV cache: found %s, expected at least %s: a page of %d tokens in %s", report.Bytes(bytes), report.Bytes(page), pageSize, m.Cache)
+}
+
+// servedName is the name of a model's file or folder, or the NAME of what the lab has itself.
+func servedName(name string) string {
+	for _, prefix := range []string{"pretrained:", "run:"} {
+		if rest, ok := strings.CutPrefix(name, prefix); ok {
+			return rest
+		}
+	}
+	if path, err := filepath.Abs(name); err == nil {
+		name = path
+	}
+	return strings.TrimSuffix(filepath.Base(name), ".gguf")
+}
+
+// describe says what was loaded.
+func (e *Endpoint) describe(source eval.Source, m *eval.Model, executor *host.Executor) {
+	shape := executor.Shape()
+	tokens := shape.Pages * shape.PageSize
+	formats := weightFormats(m.Model)
+	e.facts = map[string]any{
+		"parameters": m.Config.Parameters(), "bytes_stored": m.Stored, "bytes_weights": m.Bytes(), "weights": formats,
+		"kv_format": m.Cache.String(), "bytes_kv_cache": executor.Bytes(), "kv_tokens": tokens,
+	}
+	e.Notes = append(e.Notes,
+		fmt.Sprintf("%s: %s parameters in %s: %s in memory, %s in the files", source.Name, report.Format(lab.Count, float64(m.Config.Parameters())), strings.Join(formats, ", "), report.Bytes(m.Bytes()), report.Bytes(m.Stored)),
+		fmt.Sprintf("KV cache in %s: %s for %d tokens; a request may have %d", m.Cache, report.Bytes(executor.Bytes()), tokens, min(tokens, shape.Positions)),
+	)
+	if ratio := float64(m.Bytes()) / float64(m.Stored); ratio > 1.1 {
+		e.Notes = append(e.Notes, fmt.Sprintf("the weights were widened: they take %.1f× what they take in the files", ratio))
+	} else if ratio < 0.9 {
+		e.Notes = append(e.Notes, fmt.Sprintf("the weights were rounded to bfloat16: they take %.1f× what they take in the files; --dtype float32 keeps their bits", ratio))
+	}
+	e.Notes = append(e.Notes, source.Notes...)
+	e.Notes = append(e.Notes, m.Tokenizer.Notes()...)
+	if len(source.Settings) > 0 {
+		e.Notes = append(e.Notes, "not applied of generation_config.json: "+strings.Join(source.Settings, ", ")+"; requests say how tokens are chosen")
+	}
+	if e.model.Template == nil {
+		e.Notes = append(e.Notes, e.model.NoTemplate+": /v1/completions works, /v1/chat/completions does not")
+	}
+}
+
+// weightFormats lists the formats of a model's weights as they are multiplied.
+func weightFormats(m *model.Model) (formats []string) {
+	add := func(f string) {
+		if !slices.Contains(formats, f) {
+			formats = append(formats, f)
+		}
+	}
+	for _, l := range m.Linears() {
+		add(l.Weight.Format())
+	}
+	add(m.Head.Format())
+	return formats
+}

@@ -1,0 +1,231 @@
+package endpoint
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"slimlab/lab/home"
+	"slimlab/model/pretrained"
+)
+
+// The threads of kernels stay.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("slimlab/kernels/parallel.(*worker).loop"))
+}
+
+// talker is the folder of a model with a chat template. What it says makes no sense.
+func talker(t testing.TB) string {
+	t.Helper()
+	folder, err := pretrained.Open("recsys-student")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "talker")
+	if err := os.CopyFS(dir, folder); err != nil {
+		t.Fatal(err)
+	}
+	settings := map[string]any{}
+	name := filepath.Join(dir, "tokenizer_config.json")
+	if data, err := os.ReadFile(name); err == nil {
+		if err := json.Unmarshal(data, &settings); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settings["chat_template"] = "{% for m in messages %}{{ m.role }} {{ m.content }} {% endfor %}member"
+	data, err := json.Marshal(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func open(t testing.TB, name string, o Options) *Endpoint {
+	t.Helper()
+	e, err := Open(t.Context(), home.Open(t.TempDir(), "test"), name, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(e.Close)
+	return e
+}
+
+func TestOpenSaysWhatItLoaded(t *testing.T) {
+	for _, test := range []struct {
+		o    Options
+		name string
+		says []string
+	}{
+		{Options{}, "recsys-student", []string{"pretrained:recsys-student: ", " in bfloat16: ", "KV cache in bfloat16: ", "no chat template"}},
+		{Options{DType: "float32", KV: "int8", CacheBytes: 1 << 20, Name: "mine"}, "mine", []string{" in float32: ", "KV cache in int8: ", "for 2176 tokens", "widened"}},
+	} {
+		e := open(t, "pretrained:recsys-student", test.o)
+		if e.Name() != test.name {
+			t.Errorf("the name is %q, want %q", e.Name(), test.name)
+		}
+		notes := strings.Join(e.Notes, "\n")
+		for _, want := range test.says {
+			if !strings.Contains(notes, want) {
+				t.Errorf("%+v: no %q in %s", test.o, want, notes)
+			}
+		}
+		if size := e.facts["bytes_kv_cache"].(int64); test.o.CacheBytes > 0 && (size > test.o.CacheBytes || size < test.o.CacheBytes*9/10) {
+			t.Errorf("a cache of %d bytes, want %d at most", size, test.o.CacheBytes)
+		}
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	models := home.Open(t.TempDir(), "test")
+	for want, try := range map[string]struct {
+		name string
+		o    Options
+	}{
+		"no such folder":    {"nowhere", Options{}},
+		"expected at least": {"pretrained:recsys-student", Options{CacheBytes: 10}},
+		"running -1":        {"pretrained:recsys-student", Options{Running: -1}},
+		"KV cache":          {"pretrained:recsys-student", Options{KV: "int3"}},
+		"float16":           {"pretrained:recsys-student", Options{DType: "float16"}},
+	} {
+		if _, err := Open(t.Context(), models, try.name, try.o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s, %+v: %v, want an error with %q", try.name, try.o, err, want)
+		}
+	}
+}
+
+func TestServedNames(t *testing.T) {
+	for name, want := range map[string]string{"pretrained:a": "a", "run:last/b": "last/b", "/models/c": "c", "/models/d-q4.gguf": "d-q4", "/models/e/": "e"} {
+		if got := servedName(name); got != want {
+			t.Errorf("%s is served as %q, want %q", name, got, want)
+		}
+	}
+}
+
+// A conversation's answers are those of the server to the same messages, and it keeps what was said.
+func TestConversation(t *testing.T) {
+	e := open(t, talker(t), Options{DType: "float32"})
+	c, err := e.Converse(ConversationOptions{System: "be brief", MaxTokens: 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said []string
+	for _, question := range []string{"likes item", "clicks item"} {
+		var pieces strings.Builder
+		r, err := c.Say(t.Context(), question, func(text string) { pieces.WriteString(text) })
+		if err != nil || r.Tokens < 1 || r.Tokens > 7 || r.TTFT <= 0 {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		if len(said) > 0 && r.Cached == 0 {
+			t.Errorf("the second prompt of %d tokens found nothing in the cache", r.Prompt)
+		}
+		said = append(said, pieces.String())
+	}
+	want := []spoken{{"system", "be brief"}, {"user", "likes item"}, {"assistant", said[0]}, {"user", "clicks item"}, {"assistant", said[1]}}
+	if len(c.messages) != len(want) {
+		t.Fatalf("%v", c.messages)
+	}
+	for i := range want {
+		if c.messages[i] != want[i] {
+			t.Errorf("message %d is %v, want %v", i, c.messages[i], want[i])
+		}
+	}
+	c.Clear()
+	again := ""
+	if _, err := c.Say(t.Context(), "likes item", func(text string) { again += text }); err != nil || again != said[0] {
+		t.Errorf("after Clear the answer is %q, %v; want %q", again, err, said[0])
+	}
+
+	body := `{"messages":[{"role":"system","content":"be brief"},{"role":"user","content":"likes item"}],"temperature":0,"max_tokens":7}`
+	if got := serveOne(t, e, body); got != said[0] {
+		t.Errorf("the server answers %q, the conversation %q", got, said[0])
+	}
+}
+
+// serveOne starts a server, asks for one chat and ends the server.
+func serveOne(t *testing.T, e *Endpoint, body string) string {
+	t.Helper()
+	o := ServerOptions{Keys: []string{"k"}, Drain: time.Minute}
+	l, err := o.Listen("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- e.Serve(ctx, l, o) }()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+l.Addr().String()+"/v1/chat/completions", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer k")
+	transport := &http.Transport{}
+	got, err := (&http.Client{Transport: transport}).Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Body.Close()
+	data, err := io.ReadAll(got.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var answer struct {
+		Choices []struct{ Message struct{ Content string } }
+	}
+	if err := json.Unmarshal(data, &answer); err != nil || len(answer.Choices) != 1 {
+		t.Fatalf("%s: %v", data, err)
+	}
+	transport.CloseIdleConnections()
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	return answer.Choices[0].Message.Content
+}
+
+func TestConversationStops(t *testing.T) {
+	e := open(t, talker(t), Options{})
+	c, err := e.Converse(ConversationOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	heard := ""
+	_, err = c.Say(ctx, "likes item", func(text string) {
+		heard += text
+		stop()
+	})
+	if err != nil && !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if len(c.messages) != 2 || !strings.HasPrefix(c.messages[1].Content, heard) || heard == "" {
+		t.Errorf("after a stop the conversation is %v, %q was heard", c.messages, heard)
+	}
+	stats, err := e.engine.Stats()
+	if err != nil || stats.Running+stats.Waiting != 0 {
+		t.Errorf("%+v, %v: the engine goes on", stats, err)
+	}
+	if _, err := c.Say(t.Context(), strings.Repeat("item ", 5000), func(string) {}); err == nil || !strings.Contains(err.Error(), "/clear") {
+		t.Errorf("a question beyond the model's positions: %v", err)
+	}
+	if len(c.messages) != 2 {
+		t.Error("a question that could not be asked is kept")
+	}
+}
+
+func TestNoTemplateSaysWhatToDo(t *testing.T) {
+	if _, err := open(t, "pretrained:recsys-student", Options{}).Converse(ConversationOptions{}); err == nil || !strings.Contains(err.Error(), "/v1/completions") {
+		t.Error(err)
+	}
+}
