@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"slices"
 	"sync"
@@ -18,14 +19,16 @@ type ask struct {
 	prompt  int // its index
 	request serve.Request
 	transcript
-	enough bool // its reader wants no more of it
+	heard  []heard // tokens whose piece is not said yet
+	enough bool    // its reader wants no more of it
 }
 
 // piece is what an answer says next.
 type piece struct {
 	choice int
 	text   string
-	finish string // why it ended, on its last piece: stop or length
+	tokens []heard // since the last piece, where log-probabilities are asked for
+	finish string  // why it ended, on its last piece: stop or length
 }
 
 // asks makes the answers to prompts, n to each, with as many tokens as there is room for.
@@ -41,15 +44,27 @@ func (s *Server) asks(p *settings, prompts [][]int32, param string, most *int, u
 	if !p.IgnoreEOS {
 		stop = append(stop, s.model.Ends...)
 	}
-	sampling := p.sampling()
+	sampling, err := s.sampling(p)
+	if err != nil {
+		return nil, err
+	}
 	var asks []*ask
 	for at, prompt := range prompts {
 		tokens, err := s.room(len(prompt), param, most, usual)
 		if err != nil {
 			return nil, err
 		}
+		least := 0
+		if p.MinTokens != nil {
+			least = *p.MinTokens
+		}
+		if least < 0 || least > tokens {
+			return nil, refuse("min_tokens", "found %d, expected 0 to %d, the most that may come", least, tokens)
+		}
 		for i := range n {
-			a := &ask{prompt: at, request: serve.Request{Prompt: prompt, MaxTokens: tokens, Sampling: sampling, Stop: stop}}
+			a := &ask{prompt: at, request: serve.Request{
+				Prompt: prompt, MaxTokens: tokens, MinTokens: least, Sampling: sampling, Stop: stop, LogP: p.logprobs >= 0, TopLogP: max(0, p.logprobs),
+			}}
 			a.request.Sampling.Seed += uint64(i)
 			a.transcript = s.newTranscript(p)
 			asks = append(asks, a)
@@ -137,7 +152,7 @@ func (x *exchange) answer(asks []*ask, say func(piece) error) (usage, error) {
 				left--
 			}
 			if err := c.take(e); err != nil {
-				return usage{}, s.cause(ctx, err)
+				return usage{}, s.cause(err)
 			}
 		}
 	}
@@ -170,6 +185,9 @@ func (c *course) take(e event) error {
 	c.x.server.metrics.token(c.x.begun, c.latest[e.choice], e.at)
 	c.latest[e.choice] = e.at
 	c.tokens++
+	if a.request.LogP {
+		a.heard = append(a.heard, heard{e.token, a.characters})
+	}
 	p := piece{choice: e.choice, text: a.push(e.token.ID)}
 	if a.stopped {
 		p.finish = finishStop
@@ -210,10 +228,12 @@ func (c *course) speak(p piece) error {
 	if p.text == "" && p.finish == "" {
 		return nil
 	}
+	a := c.asks[p.choice]
+	p.tokens, a.heard = a.heard, nil
 	if err := c.say(p); err != nil {
 		return err
 	}
-	if p.finish == "" && c.asks[p.choice].enough {
+	if p.finish == "" && a.enough {
 		return c.speak(piece{choice: p.choice, finish: finishStop})
 	}
 	return nil
@@ -240,11 +260,21 @@ const (
 	finishLength = "length"
 )
 
-// cause is the problem that an answer ended with, once ctx may have ended.
-func (s *Server) cause(ctx context.Context, err error) error {
+// cause is the problem that the engine's error is for a client.
+func (s *Server) cause(err error) error {
+	var full *serve.QueueFullError
+	var late *serve.QueueTimeoutError
 	switch {
 	case s.base.Err() != nil:
 		return fault(http.StatusServiceUnavailable, serverError, "shutting_down", "the server has ended, and this request was not finished in the time for that")
+	case errors.As(err, &full):
+		p := fault(http.StatusTooManyRequests, rateLimit, "queue_full", "%v", full)
+		p.retryAfter = seconds(full.RetryAfter)
+		return p
+	case errors.As(err, &late):
+		p := fault(http.StatusServiceUnavailable, serverError, "queue_timeout", "%v", late)
+		p.retryAfter = 1
+		return p
 	case errors.Is(err, serve.ErrClosed):
 		return fault(http.StatusServiceUnavailable, serverError, "shutting_down", "the server is ending")
 	}
@@ -268,3 +298,6 @@ func (x *exchange) record(u usage, finish string) {
 	x.note("generated", u.CompletionTokens)
 	x.note("finish", finish)
 }
+
+// seconds is a time in whole seconds for a client to wait, at least one.
+func seconds(d time.Duration) int { return max(1, int(math.Ceil(d.Seconds()))) }

@@ -15,6 +15,8 @@ type chatRequest struct {
 	MaxCompletionTokens *int                       `json:"max_completion_tokens"`
 	Tools               json.RawMessage            `json:"tools"`
 	ToolChoice          json.RawMessage            `json:"tool_choice"`
+	Logprobs            *bool                      `json:"logprobs"`
+	TopLogprobs         *int                       `json:"top_logprobs"`
 	ParallelToolCalls   *bool                      `json:"parallel_tool_calls"`
 	TemplateVariables   map[string]json.RawMessage `json:"chat_template_kwargs"`
 
@@ -22,7 +24,7 @@ type chatRequest struct {
 }
 
 var chatKeys = settingsKeys.With(
-	jsonread.Keys(jsonread.Read, "messages", "max_tokens", "max_completion_tokens", "tools", "tool_choice", "parallel_tool_calls", "chat_template_kwargs"),
+	jsonread.Keys(jsonread.Read, "messages", "max_tokens", "max_completion_tokens", "tools", "tool_choice", "parallel_tool_calls", "chat_template_kwargs", "logprobs", "top_logprobs"),
 	jsonread.Table{
 		"functions":             {Use: jsonread.Refused, Reason: "a list of functions, which tools replaces"},
 		"function_call":         {Use: jsonread.Refused, Reason: "a choice of functions, which tool_choice replaces", Neutral: []string{`"none"`}},
@@ -45,11 +47,11 @@ type chatCompletion struct {
 }
 
 type chatChoice struct {
-	Index        int          `json:"index"`
-	Message      *chatMessage `json:"message,omitempty"` // of a whole answer
-	Delta        *chatDelta   `json:"delta,omitempty"`   // of a stream
-	Logprobs     any          `json:"logprobs"`
-	FinishReason *string      `json:"finish_reason"`
+	Index        int           `json:"index"`
+	Message      *chatMessage  `json:"message,omitempty"` // of a whole answer
+	Delta        *chatDelta    `json:"delta,omitempty"`   // of a stream
+	Logprobs     *chatLogprobs `json:"logprobs"`
+	FinishReason *string       `json:"finish_reason"`
 }
 
 type chatMessage struct {
@@ -91,6 +93,9 @@ func (s *Server) chat(x *exchange) error {
 	if err := q.readTools(); err != nil {
 		return err
 	}
+	if err := q.readLogprobs(); err != nil {
+		return err
+	}
 	prompt, err := s.render(q.Messages, q.Tools, q.TemplateVariables)
 	if err != nil {
 		return err
@@ -109,18 +114,40 @@ func (s *Server) chat(x *exchange) error {
 		return x.streamChat(&q, asks, body)
 	}
 	turns := newTurns(&q, asks)
+	logprobs := make([]*chatLogprobs, len(asks))
 	total, err := x.answer(asks, func(p piece) error {
 		turns[p.choice].take(p)
+		if q.logprobs >= 0 {
+			logprobs[p.choice] = s.chatLogprobs(logprobs[p.choice], p.tokens)
+		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
 	for i, t := range turns {
-		body.Choices = append(body.Choices, chatChoice{Index: i, Message: t.message(), FinishReason: &t.finish})
+		body.Choices = append(body.Choices, chatChoice{Index: i, Message: t.message(), Logprobs: logprobs[i], FinishReason: &t.finish})
 	}
 	body.Usage = &total
 	return x.write(http.StatusOK, body)
+}
+
+// readLogprobs reads whether log-probabilities are asked for.
+func (q *chatRequest) readLogprobs() error {
+	q.logprobs = -1
+	if asked := q.Logprobs != nil && *q.Logprobs; asked {
+		q.logprobs = 0
+	}
+	if q.TopLogprobs == nil {
+		return nil
+	}
+	if q.logprobs < 0 && *q.TopLogprobs != 0 {
+		return refuse("top_logprobs", "found %d without logprobs, expected logprobs: true beside it", *q.TopLogprobs)
+	}
+	if q.logprobs == 0 {
+		q.logprobs = *q.TopLogprobs
+	}
+	return checkLogprobs("top_logprobs", *q.TopLogprobs)
 }
 
 // readTools reads the tools and whether the model may call them.
@@ -222,8 +249,10 @@ func newChatCall(c toolCall) chatCall {
 func (x *exchange) streamChat(q *chatRequest, asks []*ask, body chatCompletion) error {
 	body.Object = "chat.completion.chunk"
 	out, turns, begun := x.stream(), newTurns(q, asks), make([]bool, len(asks))
+	var logprobs *chatLogprobs // of the piece; they go out with its first part
 	send := func(index int, delta chatDelta, finish *string) error {
-		body.Choices = []chatChoice{{Index: index, Delta: &delta, FinishReason: finish}}
+		body.Choices = []chatChoice{{Index: index, Delta: &delta, FinishReason: finish, Logprobs: logprobs}}
+		logprobs = nil
 		return out.send(body)
 	}
 	total, err := x.answer(asks, func(p piece) error {
@@ -235,6 +264,9 @@ func (x *exchange) streamChat(q *chatRequest, asks []*ask, body chatCompletion) 
 			if err := send(p.choice, chatDelta{Role: "assistant", Content: new(string)}, nil); err != nil {
 				return err
 			}
+		}
+		if q.logprobs >= 0 && len(p.tokens) > 0 {
+			logprobs = x.server.chatLogprobs(nil, p.tokens)
 		}
 		if content != "" {
 			if err := send(p.choice, chatDelta{Content: &content}, nil); err != nil {
@@ -249,6 +281,9 @@ func (x *exchange) streamChat(q *chatRequest, asks []*ask, body chatCompletion) 
 			}
 		}
 		if p.finish == "" {
+			if logprobs != nil { // of a text that waits for more of it
+				return send(p.choice, chatDelta{}, nil)
+			}
 			return nil
 		}
 		return send(p.choice, chatDelta{}, &t.finish)

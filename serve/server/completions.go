@@ -16,10 +16,11 @@ type completionRequest struct {
 	Prompt    json.RawMessage `json:"prompt"`
 	MaxTokens *int            `json:"max_tokens"`
 	Echo      bool            `json:"echo"`
+	Logprobs  *int            `json:"logprobs"`
 }
 
 var completionKeys = settingsKeys.With(
-	jsonread.Keys(jsonread.Read, "prompt", "max_tokens", "echo"),
+	jsonread.Keys(jsonread.Read, "prompt", "max_tokens", "echo", "logprobs"),
 	jsonread.Table{"suffix": {Use: jsonread.Refused, Reason: "a text to follow the answer", Neutral: []string{`""`}}},
 )
 
@@ -33,10 +34,10 @@ type completion struct {
 }
 
 type completionChoice struct {
-	Index        int     `json:"index"`
-	Text         string  `json:"text"`
-	Logprobs     any     `json:"logprobs"`
-	FinishReason *string `json:"finish_reason"`
+	Index        int                 `json:"index"`
+	Text         string              `json:"text"`
+	Logprobs     *completionLogprobs `json:"logprobs"`
+	FinishReason *string             `json:"finish_reason"`
 }
 
 func (s *Server) completions(x *exchange) error {
@@ -49,6 +50,14 @@ func (s *Server) completions(x *exchange) error {
 	}
 	if err := q.check(s.options.Limits); err != nil {
 		return err
+	}
+	if q.logprobs = -1; q.Logprobs != nil {
+		if err := checkLogprobs("logprobs", *q.Logprobs); err != nil {
+			return err
+		}
+		if q.logprobs = *q.Logprobs; q.Echo {
+			return refuse("logprobs", "found them with echo, expected one of both: the prompt's own are not supported").coded("unsupported_parameter")
+		}
 	}
 	prompts, err := s.prompts("prompt", q.Prompt, s.options.Limits.Choices)
 	if err != nil {
@@ -70,6 +79,9 @@ func (s *Server) completions(x *exchange) error {
 	}
 	total, err := x.answer(asks, func(p piece) error {
 		texts[p.choice].WriteString(p.text)
+		if c := &body.Choices[p.choice]; q.logprobs >= 0 {
+			c.Logprobs = s.completionLogprobs(c.Logprobs, p.tokens)
+		}
 		if p.finish != "" {
 			body.Choices[p.choice].FinishReason = &p.finish
 		}
@@ -101,6 +113,9 @@ func (x *exchange) streamCompletion(q *completionRequest, asks []*ask, body comp
 			text, echoed[p.choice] = x.server.echo(q, asks[p.choice])+text, true
 		}
 		choice := completionChoice{Index: p.choice, Text: text}
+		if q.logprobs >= 0 {
+			choice.Logprobs = x.server.completionLogprobs(nil, p.tokens)
+		}
 		if p.finish != "" {
 			choice.FinishReason = &p.finish
 		}

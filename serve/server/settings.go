@@ -1,10 +1,12 @@
 package server
 
 import (
+	"cmp"
 	"encoding/json"
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 
 	"slimlab/internal/jsonread"
 	"slimlab/serve/sample"
@@ -30,27 +32,27 @@ type settings struct {
 		IncludeUsage bool `json:"include_usage"`
 	} `json:"stream_options"`
 
-	stops []string // of Stop
+	MinP       *float64           `json:"min_p"`
+	Presence   *float64           `json:"presence_penalty"`
+	Frequency  *float64           `json:"frequency_penalty"`
+	Repetition *float64           `json:"repetition_penalty"`
+	LogitBias  map[string]float64 `json:"logit_bias"`
+	MinTokens  *int               `json:"min_tokens"`
+
+	stops    []string // of Stop
+	logprobs int      // alternatives beside each token; -1 asks for no log-probabilities
 }
 
 // settingsKeys are the keys of settings, and those of the interface that settings do not have: they
 // are refused where they ask for something.
 var settingsKeys = jsonread.Keys(jsonread.Read,
 	"model", "temperature", "top_p", "top_k", "seed", "n", "stop", "stop_token_ids", "include_stop_str_in_output", "ignore_eos", "skip_special_tokens",
-	"stream", "stream_options",
+	"stream", "stream_options", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty", "logit_bias", "min_tokens",
 ).With(jsonread.Keys(jsonread.Harmless, "user", "metadata", "safety_identifier", "service_tier", "prompt_cache_key"), jsonread.Table{
-	"presence_penalty":   {Use: jsonread.Refused, Reason: "a penalty for presence", Neutral: []string{"0", "0.0"}},
-	"frequency_penalty":  {Use: jsonread.Refused, Reason: "a penalty for frequency", Neutral: []string{"0", "0.0"}},
-	"repetition_penalty": {Use: jsonread.Refused, Reason: "a penalty for repetition", Neutral: []string{"1", "1.0"}},
-	"min_p":              {Use: jsonread.Refused, Reason: "a least probability", Neutral: []string{"0", "0.0"}},
-	"min_tokens":         {Use: jsonread.Refused, Reason: "a least number of tokens", Neutral: []string{"0"}},
-	"logit_bias":         {Use: jsonread.Refused, Reason: "a bias of logits"},
-	"logprobs":           {Use: jsonread.Refused, Reason: "a list of log-probabilities"},
-	"top_logprobs":       {Use: jsonread.Refused, Reason: "a list of log-probabilities"},
-	"prompt_logprobs":    {Use: jsonread.Refused, Reason: "a list of the prompt's log-probabilities"},
-	"best_of":            {Use: jsonread.Refused, Reason: "a choice among answers", Neutral: []string{"1"}},
-	"response_format":    {Use: jsonread.Refused, Reason: "a form of the answer", Neutral: []string{`{"type":"text"}`, `{"type": "text"}`}},
-	"use_beam_search":    {Use: jsonread.Refused, Reason: "a beam search"},
+	"prompt_logprobs": {Use: jsonread.Refused, Reason: "a list of the prompt's log-probabilities"},
+	"best_of":         {Use: jsonread.Refused, Reason: "a choice among answers", Neutral: []string{"1"}},
+	"response_format": {Use: jsonread.Refused, Reason: "a form of the answer", Neutral: []string{`{"type":"text"}`, `{"type": "text"}`}},
+	"use_beam_search": {Use: jsonread.Refused, Reason: "a beam search"},
 })
 
 // check refuses values outside of their ranges.
@@ -61,10 +63,11 @@ func (p *settings) check(limits Limits) error {
 		}
 		return nil
 	}
-	if err := within("temperature", p.Temperature, 0, 2); err != nil {
-		return err
-	}
-	if err := within("top_p", p.TopP, 0, 1); err != nil {
+	err := cmp.Or(
+		within("temperature", p.Temperature, 0, 2), within("top_p", p.TopP, 0, 1), within("min_p", p.MinP, 0, 1),
+		within("presence_penalty", p.Presence, -2, 2), within("frequency_penalty", p.Frequency, -2, 2), within("repetition_penalty", p.Repetition, 0.01, 100),
+	)
+	if err != nil {
 		return err
 	}
 	switch {
@@ -117,21 +120,36 @@ func (p *settings) choices() int {
 
 // sampling is how tokens are chosen, by OpenAI's defaults. Without a seed one is drawn, so that the
 // same request is answered otherwise each time.
-func (p *settings) sampling() sample.Settings {
-	s := sample.Settings{Temperature: 1, TopP: 1, Seed: rand.Uint64()}
-	if p.Temperature != nil {
-		s.Temperature = *p.Temperature
-	}
-	if p.TopP != nil {
-		s.TopP = *p.TopP
+func (s *Server) sampling(p *settings) (sample.Settings, error) {
+	out := sample.Settings{Temperature: 1, TopP: 1, Seed: rand.Uint64()}
+	for _, v := range []struct{ from, to *float64 }{
+		{p.Temperature, &out.Temperature}, {p.TopP, &out.TopP}, {p.MinP, &out.MinP},
+		{p.Presence, &out.Presence}, {p.Frequency, &out.Frequency}, {p.Repetition, &out.Repetition},
+	} {
+		if v.from != nil {
+			*v.to = *v.from
+		}
 	}
 	if p.TopK != nil {
-		s.TopK = min(max(*p.TopK, 0), math.MaxInt32)
+		out.TopK = min(max(*p.TopK, 0), math.MaxInt32)
 	}
 	if p.Seed != nil {
-		s.Seed = uint64(*p.Seed)
+		out.Seed = uint64(*p.Seed)
 	}
-	return s
+	for name, bias := range p.LogitBias {
+		id, err := strconv.ParseInt(name, 10, 32)
+		switch {
+		case err != nil || id < 0 || int(id) >= s.model.Shape.Vocabulary:
+			return out, refuse("logit_bias", "found token %q, expected 0 to %d", name, s.model.Shape.Vocabulary-1)
+		case !(bias >= -100 && bias <= 100):
+			return out, refuse("logit_bias", "found %v for token %s, expected -100 to 100", bias, name)
+		}
+		if out.Bias == nil {
+			out.Bias = map[int32]float32{}
+		}
+		out.Bias[int32(id)] = float32(bias)
+	}
+	return out, nil
 }
 
 // asks for the numbers of tokens at the end of a stream.

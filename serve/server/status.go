@@ -94,7 +94,7 @@ type runtimeState struct {
 func (s *Server) info(x *exchange) error {
 	stats, err := s.model.Engine.Stats()
 	if err != nil {
-		return s.cause(x.r.Context(), err)
+		return s.cause(err)
 	}
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)
@@ -109,7 +109,7 @@ func (s *Server) info(x *exchange) error {
 // flush empties the prefix cache of all that no request holds.
 func (s *Server) flush(x *exchange) error {
 	if err := s.model.Engine.Flush(); err != nil {
-		return s.cause(x.r.Context(), err)
+		return s.cause(err)
 	}
 	return x.write(http.StatusOK, map[string]bool{"flushed": true})
 }

@@ -19,6 +19,8 @@ type transcript struct {
 	include bool   // the stop string is a part of the text
 	held    string // text that may be the beginning of a stop string
 	stopped bool   // a stop string came; nothing follows
+
+	characters int // of the text so far, with what is held back
 }
 
 // push takes the next token and returns the text that is certain now, often "".
@@ -32,6 +34,7 @@ func (t *transcript) flush() string {
 }
 
 func (t *transcript) add(text string) string {
+	t.characters += characters(text)
 	if t.stopped || text == "" {
 		return ""
 	}
