@@ -32,7 +32,7 @@ type piece struct {
 }
 
 // asks makes the answers to prompts, n to each, with as many tokens as there is room for.
-func (s *Server) asks(p *settings, prompts [][]int32, param string, most *int, usual int) ([]*ask, error) {
+func (s *Server) asks(ctx context.Context, p *settings, prompts [][]int32, param string, most *int, usual int) ([]*ask, error) {
 	n := p.choices()
 	if total := len(prompts) * n; total > s.options.Limits.Choices {
 		return nil, overLimit("n", "answers", total, s.options.Limits.Choices)
@@ -43,6 +43,10 @@ func (s *Server) asks(p *settings, prompts [][]int32, param string, most *int, u
 	stop := slices.Clone(p.StopTokenIDs)
 	if !p.IgnoreEOS {
 		stop = append(stop, s.model.Ends...)
+	}
+	form, err := s.form(ctx, p)
+	if err != nil {
+		return nil, err
 	}
 	sampling, err := s.sampling(p)
 	if err != nil {
@@ -66,6 +70,9 @@ func (s *Server) asks(p *settings, prompts [][]int32, param string, most *int, u
 				Prompt: prompt, MaxTokens: tokens, MinTokens: least, Sampling: sampling, Stop: stop, LogP: p.logprobs >= 0, TopLogP: max(0, p.logprobs),
 			}}
 			a.request.Sampling.Seed += uint64(i)
+			if form != nil {
+				a.request.Constraint = form.Matcher(s.vocabulary())
+			}
 			a.transcript = s.newTranscript(p)
 			asks = append(asks, a)
 		}
@@ -275,6 +282,8 @@ func (s *Server) cause(err error) error {
 		p := fault(http.StatusServiceUnavailable, serverError, "queue_timeout", "%v", late)
 		p.retryAfter = 1
 		return p
+	case errors.Is(err, serve.ErrNothingAllowed):
+		return fault(http.StatusBadRequest, invalidRequest, "nothing_allowed", "%v", err)
 	case errors.Is(err, serve.ErrClosed):
 		return fault(http.StatusServiceUnavailable, serverError, "shutting_down", "the server is ending")
 	}

@@ -104,7 +104,7 @@ func (s *Server) chat(x *exchange) error {
 	if most == nil {
 		most, param = q.MaxTokens, "max_tokens"
 	}
-	asks, err := s.asks(&q.settings, [][]int32{prompt}, param, most, 0)
+	asks, err := s.asks(x.r.Context(), &q.settings, [][]int32{prompt}, param, most, 0)
 	if err != nil {
 		return err
 	}

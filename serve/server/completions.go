@@ -63,7 +63,7 @@ func (s *Server) completions(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	asks, err := s.asks(&q.settings, prompts, "max_tokens", q.MaxTokens, usualCompletion)
+	asks, err := s.asks(x.r.Context(), &q.settings, prompts, "max_tokens", q.MaxTokens, usualCompletion)
 	if err != nil {
 		return err
 	}

@@ -81,7 +81,6 @@ func TestRefusals(t *testing.T) {
 		{"arguments", chats, `{"messages":[{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":"{"}}]}]}`, 400, "", "messages[0].tool_calls[0].function.arguments"},
 		{"a tool", chats, `{"messages":[{"role":"user","content":"a"}],"tools":[{"type":"web"}]}`, 400, "", `tools[0].type: found "web"`},
 		{"a tool that must be called", chats, `{"messages":[{"role":"user","content":"a"}],"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"required"}`, 400, "unsupported_parameter", "tool_choice"},
-		{"a form", chats, `{"messages":[{"role":"user","content":"a"}],"response_format":{"type":"json_object"}}`, 400, "unsupported_parameter", "response_format"},
 		{"tokenize nothing", "/tokenize", `{}`, 400, "", "expected a prompt or messages"},
 		{"detokenize", "/detokenize", `{"tokens":[7777]}`, 400, "", "tokens: found token 7777"},
 		{"elsewhere", "/v1/files", `{}`, 404, "unknown_url", "/v1/completions"},

@@ -10,11 +10,13 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"slimlab/model/chat"
 	"slimlab/model/tokenizer"
 	"slimlab/serve"
+	"slimlab/serve/grammar"
 )
 
 // Model is what a server answers with.
@@ -49,8 +51,11 @@ type Server struct {
 	metrics *metrics
 	mux     *http.ServeMux
 	gate    *gate
-	base    context.Context // ends when requests in flight are aborted
-	abort   context.CancelFunc
+
+	vocabulary func() *grammar.Vocabulary // for forms of answers; made by the first
+
+	base  context.Context // ends when requests in flight are aborted
+	abort context.CancelFunc
 }
 
 // New makes a server.
@@ -69,6 +74,7 @@ func New(m Model, o Options) (*Server, error) {
 		o.Now = time.Now
 	}
 	s := &Server{model: m, options: o, begun: time.Now(), gate: newGate(), mux: http.NewServeMux()}
+	s.vocabulary = sync.OnceValue(func() *grammar.Vocabulary { return newVocabulary(&s.model) })
 	for _, key := range o.Keys {
 		if key != strings.TrimSpace(key) || key == "" {
 			return nil, errors.New("server: an API key is empty, or begins or ends with white space")

@@ -39,6 +39,9 @@ type settings struct {
 	LogitBias  map[string]float64 `json:"logit_bias"`
 	MinTokens  *int               `json:"min_tokens"`
 
+	ResponseFormat json.RawMessage `json:"response_format"`
+	Regex          *string         `json:"regex"`
+
 	stops    []string // of Stop
 	logprobs int      // alternatives beside each token; -1 asks for no log-probabilities
 }
@@ -48,10 +51,10 @@ type settings struct {
 var settingsKeys = jsonread.Keys(jsonread.Read,
 	"model", "temperature", "top_p", "top_k", "seed", "n", "stop", "stop_token_ids", "include_stop_str_in_output", "ignore_eos", "skip_special_tokens",
 	"stream", "stream_options", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty", "logit_bias", "min_tokens",
+	"response_format", "regex",
 ).With(jsonread.Keys(jsonread.Harmless, "user", "metadata", "safety_identifier", "service_tier", "prompt_cache_key"), jsonread.Table{
 	"prompt_logprobs": {Use: jsonread.Refused, Reason: "a list of the prompt's log-probabilities"},
 	"best_of":         {Use: jsonread.Refused, Reason: "a choice among answers", Neutral: []string{"1"}},
-	"response_format": {Use: jsonread.Refused, Reason: "a form of the answer", Neutral: []string{`{"type":"text"}`, `{"type": "text"}`}},
 	"use_beam_search": {Use: jsonread.Refused, Reason: "a beam search"},
 })
 
