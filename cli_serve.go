@@ -95,6 +95,10 @@ func (p *program) serveCommand() *cobra.Command {
 	flags.IntVar(&f.port, "port", 8000, "port to listen at; 0 chooses a free one")
 	flags.StringVar(&f.Name, "name", "", "name of the model for clients (default: that of its folder or file)")
 	flags.IntVar(&f.Running, "max-running", 0, "requests that run at once (default: 256)")
+	flags.StringVar(&f.Policy, "policy", "aged-lpm", "who of the waiting requests runs next: "+strings.Join(endpoint.Policies(), ", "))
+	flags.IntVar(&f.WaitingRequests, "max-waiting", 1024, "requests that wait, at most; another is a 429; 0 is no bound")
+	flags.IntVar(&f.WaitingTokens, "max-waiting-tokens", 0, "tokens of the prompts that wait, at most; 0 is no bound")
+	flags.DurationVar(&f.WaitingTime, "max-wait", 0, "time after which a request that still waits is a 503; 0s is no bound")
 	flags.StringArrayVar(&f.Keys, "api-key", nil, "key that clients have to send (repeatable; other users of this machine can see it: --api-key-file and "+keyVariable+" hide it)")
 	flags.StringVar(&f.keyFile, "api-key-file", "", "file of keys, one a line")
 	flags.StringArrayVar(&f.Origins, "cors", nil, "origin of pages that may use the server from a browser, such as https://app.example, or * (repeatable)")
@@ -107,7 +111,7 @@ func (p *program) serveCommand() *cobra.Command {
 }
 
 func (f *serveFlags) check(cmd *cobra.Command) error {
-	if err := cmp.Or(f.loadFlags.check(cmd), nearest.Check("--log-format", f.logFormat, []string{"text", "json"})); err != nil {
+	if err := cmp.Or(f.loadFlags.check(cmd), nearest.Check("--policy", f.Policy, endpoint.Policies()), nearest.Check("--log-format", f.logFormat, []string{"text", "json"})); err != nil {
 		return err
 	}
 	switch changed := cmd.Flags().Changed; {
@@ -115,6 +119,8 @@ func (f *serveFlags) check(cmd *cobra.Command) error {
 		return fmt.Errorf("--port %d: expected 0 to 65535", f.port)
 	case changed("max-running") && f.Running < 1:
 		return fmt.Errorf("--max-running %d: expected at least 1", f.Running)
+	case f.WaitingRequests < 0 || f.WaitingTokens < 0 || f.WaitingTime < 0:
+		return errors.New("--max-waiting, --max-waiting-tokens and --max-wait: found less than 0, expected 0 for no bound, or more")
 	case f.Drain < 0:
 		return fmt.Errorf("--drain %v: expected 0s or more", f.Drain)
 	case (f.Certificate == "") != (f.ServerOptions.Key == ""):

@@ -30,6 +30,8 @@ func TestServeRefuses(t *testing.T) {
 		{[]string{"--cache-bytes", "lots"}, "--cache-bytes lots: expected a number of bytes"},
 		{[]string{"--cache-bytes", "4TB"}, "--cache-bytes 4TB"},
 		{[]string{"--max-running", "0"}, "--max-running 0: expected at least 1"},
+		{[]string{"--policy", "lmp"}, `did you mean "lpm"`},
+		{[]string{"--max-waiting", "-1"}, "--max-waiting"},
 		{[]string{"--drain", "-1s"}, "--drain -1s"},
 		{[]string{"--tls-cert", "a.pem"}, "expected both or none"},
 		{[]string{"--tls-cert", "a.pem", "--tls-key", "b.pem"}, "TLS: certificate a.pem, key b.pem"},

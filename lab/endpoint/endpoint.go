@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"slimlab/lab"
 	"slimlab/lab/eval"
@@ -23,7 +24,13 @@ type Options struct {
 	KV         string // format of the KV cache, one of eval.Caches; that of DType
 	CacheBytes int64  // of the KV cache, at most; room for usualTokens
 	Running    int    // requests that run at once, at most; the engine's default
-	Name       string // by which clients ask for the model; its file's or folder's
+	Policy     string // who of the waiting requests is admitted next, one of Policies; the engine's default
+
+	// Of those that wait, at most; 0 is no bound. A request beyond is a 429, one that waits for
+	// longer a 503.
+	WaitingRequests, WaitingTokens int
+	WaitingTime                    time.Duration
+	Name                           string // by which clients ask for the model; its file's or folder's
 }
 
 // usualTokens is the room of a KV cache whose size nothing is said of.
@@ -60,7 +67,9 @@ func Open(ctx context.Context, models eval.Models, name string, o Options) (*End
 		return nil, fmt.Errorf("model %s: %w", name, err)
 	}
 	options := serve.Defaults()
-	options.Running = o.Running
+	options.Running, options.Policy = o.Running, serve.Policy(o.Policy)
+	options.WaitingRequests, options.WaitingTokens, options.WaitingTime = o.WaitingRequests, o.WaitingTokens, o.WaitingTime
+	options.Reserve = reserve
 	engine, err := serve.New(executor, options)
 	if err != nil {
 		return nil, err
@@ -79,6 +88,19 @@ func Open(ctx context.Context, models eval.Models, name string, o Options) (*End
 	}
 	e.describe(source, m, executor)
 	return e, nil
+}
+
+// reserve is the share of an answer's tokens for which a request has pages before it runs: most
+// answers end long before they are as long as they may be.
+const reserve = 0.25
+
+// Policies lists the orders in which waiting requests are admitted.
+func Policies() []string {
+	var names []string
+	for _, p := range serve.Policies() {
+		names = append(names, string(p))
+	}
+	return names
 }
 
 // Close stops the engine; requests in flight end with an error.

@@ -113,7 +113,8 @@ func TestServedNames(t *testing.T) {
 	}
 }
 
-// A conversation's answers are those of the server to the same messages, and it keeps what was said.
+// A conversation's answers are those of the server to the same messages, and it keeps what was
+// said.
 func TestConversation(t *testing.T) {
 	e := open(t, talker(t), Options{DType: "float32"})
 	c, err := e.Converse(ConversationOptions{System: "be brief", MaxTokens: 7})

@@ -26,9 +26,7 @@ type fake struct {
 	ask, tell int32 // <u> and <a>
 	answers   map[string][]int32
 	before    func() // of each step; may be nil
-
-	mutex   sync.Mutex
-	largest []float32 // a row of logits for each answer of a step, reused
+	options   serve.Options
 }
 
 const vocabulary = 330
@@ -53,7 +51,7 @@ func newTokenizer(t testing.TB) *tokenizer.Tokenizer {
 
 func newFake(t testing.TB, answers map[string]string) *fake {
 	t.Helper()
-	f := &fake{shape: serve.Shape{Vocabulary: vocabulary, Positions: 512, Pages: 128, PageSize: 4}, tokenizer: newTokenizer(t), answers: map[string][]int32{}}
+	f := &fake{shape: serve.Shape{Vocabulary: vocabulary, Positions: 512, Pages: 128, PageSize: 4}, tokenizer: newTokenizer(t), answers: map[string][]int32{}, options: serve.Defaults()}
 	f.ask, _ = f.tokenizer.ID("<u>")
 	f.tell, _ = f.tokenizer.ID("<a>")
 	for range f.shape.Pages {
@@ -153,7 +151,7 @@ func start(t testing.TB, answers map[string]string, o Options, change ...func(*f
 	for _, c := range change {
 		c(f, &m)
 	}
-	if m.Engine, err = serve.New(f, serve.Defaults()); err != nil {
+	if m.Engine, err = serve.New(f, f.options); err != nil {
 		t.Fatal(err)
 	}
 	var log strings.Builder

@@ -239,3 +239,61 @@ func TestModelsAndInformation(t *testing.T) {
 		t.Errorf("a conversation is read as %q", text)
 	}
 }
+
+// A request for which the queue has no room is told to come again, and the engine forgets it.
+func TestAFullQueue(t *testing.T) {
+	turn := make(chan struct{})
+	x := start(t, nil, Options{}, func(f *fake, m *Model) {
+		f.before = func() { <-turn }
+		f.options.Running, f.options.WaitingRequests = 1, 1
+	})
+	answered := make(chan reply, 2)
+	for range 2 {
+		go func() { answered <- x.post(t, "/v1/completions", `{"prompt":"endless<a>","max_tokens":2}`) }()
+	}
+	turn <- struct{}{} // the first runs
+	waitFor(t, func() bool {
+		_, inFlight := x.server.gate.state()
+		return inFlight == 2
+	})
+	got := make(chan reply, 1)
+	go func() { got <- x.post(t, "/v1/completions", `{"prompt":"late<a>","max_tokens":2,"n":3}`) }()
+	for answers := 0; answers < 3; {
+		select {
+		case turn <- struct{}{}:
+		case r := <-answered:
+			answers++
+			if r.status != http.StatusOK {
+				t.Errorf("a request that was let in: %d %s", r.status, r.body)
+			}
+		case r := <-got:
+			answers++
+			if p := refusal(t, r); r.status != http.StatusTooManyRequests || *p.Code != "queue_full" || r.header.Get("Retry-After") == "" {
+				t.Errorf("%d %s, want 429 with Retry-After", r.status, p.Message)
+			}
+		}
+	}
+	close(turn)
+	x.idle(t)
+}
+
+func TestPrefixesAreSharedAsAsked(t *testing.T) {
+	x := start(t, script, Options{})
+	cached := func(more string) int {
+		return decode[completion](t, x.post(t, "/v1/completions", `{"prompt":"the quick brown fox jumps over the lazy dog<a>","max_tokens":1`+more+`}`)).Usage.PromptTokensDetails.CachedTokens
+	}
+	for _, step := range []struct {
+		more   string
+		cached bool
+	}{{`,"reuse":false`, false}, {"", false}, {"", true}, {`,"reuse":false`, false}, {`,"cache_salt":"a"`, false}, {`,"cache_salt":"a"`, true}, {`,"cache_salt":"b"`, false}} {
+		if n := cached(step.more); (n > 0) != step.cached {
+			t.Errorf("%q found %d tokens in the cache", step.more, n)
+		}
+	}
+	text := x.send(t, "GET", "/debug/tree", "").body
+	for _, want := range []string{"128 pages: ", `namespace "a"`, "0 locks, 1 hits", "The quick"[4:]} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in the tree: %s", want, text)
+		}
+	}
+}

@@ -116,6 +116,7 @@ func (s *Server) routes() map[string]methods {
 		"/ready":               get(s.ready),
 		"/metrics":             get(s.showMetrics),
 		"/server_info":         get(s.info),
+		"/debug/tree":          get(s.tree),
 		"/flush_cache":         {http.MethodPost: flush, http.MethodGet: flush},
 	}
 }

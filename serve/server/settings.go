@@ -39,6 +39,9 @@ type settings struct {
 	LogitBias  map[string]float64 `json:"logit_bias"`
 	MinTokens  *int               `json:"min_tokens"`
 
+	CacheSalt string `json:"cache_salt"` // shares prefixes only with requests that have the same
+	Reuse     *bool  `json:"reuse"`      // false neither takes a cached prefix nor leaves one
+
 	ResponseFormat json.RawMessage `json:"response_format"`
 	Regex          *string         `json:"regex"`
 
@@ -51,7 +54,7 @@ type settings struct {
 var settingsKeys = jsonread.Keys(jsonread.Read,
 	"model", "temperature", "top_p", "top_k", "seed", "n", "stop", "stop_token_ids", "include_stop_str_in_output", "ignore_eos", "skip_special_tokens",
 	"stream", "stream_options", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty", "logit_bias", "min_tokens",
-	"response_format", "regex",
+	"response_format", "regex", "cache_salt", "reuse",
 ).With(jsonread.Keys(jsonread.Harmless, "user", "metadata", "safety_identifier", "service_tier", "prompt_cache_key"), jsonread.Table{
 	"prompt_logprobs": {Use: jsonread.Refused, Reason: "a list of the prompt's log-probabilities"},
 	"best_of":         {Use: jsonread.Refused, Reason: "a choice among answers", Neutral: []string{"1"}},
