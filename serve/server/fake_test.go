@@ -71,11 +71,14 @@ func (f *fake) Extend(batch []serve.Segment) ([][]float32, error) {
 		f.before()
 	}
 	logits := make([][]float32, len(batch))
-	for i, s := range batch {
-		for j, token := range s.Tokens {
-			p := s.Start + j
-			f.pages[s.Pages[p/f.shape.PageSize]][p%f.shape.PageSize] = token
+	for _, forks := range []bool{false, true} {
+		for _, s := range batch {
+			if (s.Fork != nil) == forks {
+				f.store(s)
+			}
 		}
+	}
+	for i, s := range batch {
 		sequence := make([]int32, s.Start+len(s.Tokens))
 		for p := range sequence {
 			sequence[p] = f.pages[s.Pages[p/f.shape.PageSize]][p%f.shape.PageSize]
@@ -91,6 +94,18 @@ func (f *fake) Extend(batch []serve.Segment) ([][]float32, error) {
 		}
 	}
 	return logits, nil
+}
+
+// store writes a segment's tokens to its pages; one that forks inside a page takes that page first.
+func (f *fake) store(s serve.Segment) {
+	size := f.shape.PageSize
+	if at := s.Start / size; s.Fork != nil && s.Start%size > 0 {
+		copy(f.pages[s.Pages[at]], f.pages[s.Fork[at]])
+	}
+	for j, token := range s.Tokens {
+		p := s.Start + j
+		f.pages[s.Pages[p/size]][p%size] = token
+	}
 }
 
 // logits are those after a sequence: the token that follows is e²⁰ times likelier than another.

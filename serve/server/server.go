@@ -110,6 +110,8 @@ func (s *Server) routes() map[string]methods {
 		"/v1/chat/completions": post(s.chat),
 		"/v1/models":           get(s.models),
 		"/v1/models/{id...}":   get(s.oneModel),
+		"/v1/score":            post(s.score),
+		"/generative_scoring":  post(s.generativeScore),
 		"/tokenize":            post(s.tokenize),
 		"/detokenize":          post(s.detokenize),
 		"/health":              get(s.health),
