@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -79,10 +80,14 @@ func (r *runScreen) paretoOf(t *table) *paretoChart {
 	c := &r.pareto.made
 	x, y := r.paretoMetrics(t)
 	rows := r.seen
-	if c.of == t && c.x.Key == x.Key && c.y.Key == y.Key && c.ordered == r.ordered {
+	if c.err == nil && c.of == t && c.x.Key == x.Key && c.y.Key == y.Key && c.ordered == r.ordered {
 		return c
 	}
 	*c = paretoChart{of: t, ordered: r.ordered, x: x, y: y, spots: spots{spots: c.spots.spots, at: c.spots.at, lit: -1}}
+	if r.pareto.x+r.pareto.y == "" && y.Key != "" && !sweep.IsQuality(y) {
+		c.err = errors.New("no metric of quality was measured, and two costs are no trade-off: x and y choose metrics")
+		return c
+	}
 	if c.front, c.err = t.sweep.Front(rows, x, y); c.err == nil {
 		c.best, c.equal = c.front.Best(), c.front.Repeated()
 		c.dominated, c.unsure = c.front.Dominated()

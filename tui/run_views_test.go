@@ -129,6 +129,23 @@ func TestChartsWithoutData(t *testing.T) {
 	}
 }
 
+// TestParetoIsNeverOfTwoCosts: a run that is neither ranked nor has a loss is shown by what it
+// measured of quality, and one that measured only costs waits for a choice.
+func TestParetoIsNeverOfTwoCosts(t *testing.T) {
+	run := func(columns string) *script {
+		begin := lab.Begin{Run: "r", Rows: []string{"a"}, Cells: []lab.Cell{{ID: "c"}}, Columns: strings.Fields(columns)}
+		values := map[string]lab.Measure{}
+		for _, key := range begin.Columns {
+			values[key] = lab.Measure{Value: 2}
+		}
+		s := newScript(t, 100, 30, Options{})
+		s.send(watchMsg{&session{id: "r", board: lab.Fold([]lab.Event{{Kind: lab.KindBegin, Begin: &begin}, {Kind: lab.KindRow, Cell: "c", Row: "a", Values: values}})}})
+		return s.keys("P")
+	}
+	run("params bytes smaller kl").expect("KL ↓ against bytes ↓")
+	run("params bytes smaller").expect("no metric of quality was measured").keys("xbytes<enter>").expectNot("no metric of quality").expect("params ↓ against bytes ↓")
+}
+
 // TestChartsOfForeignText: no name leaves its place in any chart.
 func TestChartsOfForeignText(t *testing.T) {
 	scare := "\x1b[31m\x1b]0;x\x07\nevil\t\x7f\u202e日本" + strings.Repeat("long", 50)

@@ -262,12 +262,19 @@ func (t *Table) Decades(rows []int, key string) float64 {
 }
 
 // Quality is the metric of quality that a run is looked at by: the first of expected AUC, AUC,
-// validation loss and agreement that it has, else the first of its table; zero where it has none.
+// validation loss and agreement that its table has, else the table's first metric of section
+// Evaluate, else the first of those that were measured. A run without any has the table's first
+// metric, a cost (IsQuality); zero where that has none either.
 func Quality(v *lab.View) lab.Metric {
 	columns := v.Columns()
 	for _, key := range []string{"auc_soft", "auc", "loss", "agreement"} {
 		if i := slices.IndexFunc(columns, func(m lab.Metric) bool { return m.Key == key }); i >= 0 {
 			return columns[i]
+		}
+	}
+	for _, list := range [][]lab.Metric{columns, v.Measured()} {
+		if i := slices.IndexFunc(list, IsQuality); i >= 0 {
+			return list[i]
 		}
 	}
 	for _, m := range columns {
@@ -277,3 +284,6 @@ func Quality(v *lab.View) lab.Metric {
 	}
 	return lab.Metric{}
 }
+
+// IsQuality reports whether a metric says how good a model is, and not what it costs.
+func IsQuality(m lab.Metric) bool { return m.Section == lab.Evaluate && m.Better != lab.Neither }

@@ -185,14 +185,17 @@ func TestMixedGroups(t *testing.T) {
 }
 
 // TestQualityOfARun: the metric by which a run is looked at is the one with the least noise, else
-// the first that has a direction.
+// the first of section Evaluate, in the table or measured, else the first that has a direction.
 func TestQualityOfARun(t *testing.T) {
 	for columns, want := range map[string]string{
 		"": "", "bytes auc loss auc_soft": "auc_soft", "bytes agreement loss auc": "auc", "agreement loss": "loss", "bytes agreement": "agreement", "mlp_kept bytes tokens_per_s": "bytes", "mlp_kept tokens_per_s bytes": "tokens_per_s", "mlp_kept": "",
+		"params bytes smaller kl": "kl", "bytes flips kl": "flips", "ttft_cold_p50 bytes auc_ceiling choice_accuracy": "choice_accuracy",
+		"params bytes +kl": "kl", "params bytes +loss": "loss", "flips bytes +kl": "flips",
 	} {
+		columns, measured, _ := strings.Cut(columns, " +") // that are no columns
 		begin := lab.Begin{Run: "r", Rows: []string{"a"}, Cells: []lab.Cell{{ID: "c"}}, Columns: strings.Fields(columns)}
 		values := map[string]lab.Measure{}
-		for _, key := range begin.Columns {
+		for _, key := range append(strings.Fields(measured), begin.Columns...) {
 			values[key] = lab.Measure{Value: 1}
 		}
 		v := lab.Fold([]lab.Event{{Kind: lab.KindBegin, Begin: &begin}, {Kind: lab.KindRow, Cell: "c", Row: "a", Values: values}}).Snapshot()
