@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"slimlab/internal/filelock"
+	"slimlab/internal/memorypeak"
 	"slimlab/internal/wrongfile"
 )
 
@@ -22,11 +22,9 @@ func locked(acquire func(to string) (*filelock.Target, error), to string, conver
 		return nil, err
 	}
 	defer target.Release()
-	ticker := time.NewTicker(samplePeriod)
-	defer ticker.Stop()
-	memory := newMemoryPeak(ticker.C)
+	memory := memorypeak.Begin()
 	r, err := convert(target.Path)
-	if peak := memory.stop(); r != nil {
+	if peak := memory.End(); r != nil {
 		r.Peak = peak
 	}
 	if r != nil && target.Warning != "" {

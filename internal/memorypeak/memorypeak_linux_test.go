@@ -1,4 +1,4 @@
-package convert
+package memorypeak
 
 import (
 	"os"
@@ -17,7 +17,7 @@ func TestPeakCountsPrivateMemory(t *testing.T) {
 	if err := os.WriteFile(path, make([]byte, size), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	before := privateMemory()
+	before := Now()
 	if before == 0 {
 		t.Fatal("the system does not say how much memory is private")
 	}
@@ -33,23 +33,23 @@ func TestPeakCountsPrivateMemory(t *testing.T) {
 	defer file.Close()
 	data := file.View(0, size)
 	ticks := make(chan time.Time)
-	m := newMemoryPeak(ticks)
+	m := begin(ticks)
 	sum := byte(0)
 	for i := 0; i < size; i += 512 {
 		sum += data[i]
 	}
 	ticks <- time.Time{}
-	if grown := m.stop() - before; sum != 0 || grown > size/2 {
+	if grown := m.End() - before; sum != 0 || grown > size/2 {
 		t.Errorf("a mapped file of %d bytes raised the peak by %d", size, grown)
 	}
-	m = newMemoryPeak(ticks)
+	m = begin(ticks)
 	own := make([]byte, size)
 	for i := 0; i < size; i += 512 {
 		own[i] = 1
 	}
 	ticks <- time.Time{}
 	ticks <- time.Time{} // the first sample is taken
-	if grown := m.stop() - before; own[0] != 1 || grown < size*9/10 {
+	if grown := m.End() - before; own[0] != 1 || grown < size*9/10 {
 		t.Errorf("%d bytes of memory raised the peak by %d", size, grown)
 	}
 }
