@@ -1,11 +1,11 @@
 // Package load puts a workload on an engine and measures it.
 //
 // The ranking workload is the paper's (section 5.3): members, each with candidates that share the
-// member's prompt as prefix, one answer token each. Cold and hot prefill are measured apart and one
-// at a time, so that a latency is the engine's own and not a queue's; throughput is measured with
-// everything submitted at once. All times are by the clock of the engine's executor. The package
-// reports samples, not percentiles; statistics are the lab's. It leaves out arrival processes and
-// HTTP targets.
+// member's prompt as prefix, one answer token each. The workload of prompts has each answered with
+// so many tokens. Latencies are measured one request at a time, cold and hot prefill apart, so that
+// they are the engine's own and not a queue's; throughput is measured with everything submitted at
+// once. All times are by the clock of the engine's executor. The package reports samples, not
+// percentiles; statistics are the lab's. It leaves out arrival processes and HTTP targets.
 package load
 
 import (
@@ -28,8 +28,10 @@ type Ranking struct {
 type Samples struct {
 	Cold     []time.Duration // TTFT of each member's first candidate, its prefix not cached
 	Hot      []time.Duration // TTFT of each further candidate, the member's prefix cached
+	TPOT     []time.Duration // of each answer of several tokens
 	Tokens   int             // prompt tokens of the whole workload, cached ones included
 	Cached   int             // of which came from the cache, in the throughput pass
+	Answered int             // tokens of the answers, in the throughput pass; 0 of labels
 	Wall     time.Duration   // of the throughput pass, all requests submitted together
 	Requests int
 }
@@ -51,7 +53,6 @@ func (r Ranking) Run(ctx context.Context, e *serve.Engine) (Samples, error) {
 			samples.Tokens += len(prompt)
 		}
 	}
-	samples.Requests = len(all)
 	if _, err := e.DoAll(ctx, all[:len(r.Members[0])]); err != nil {
 		return Samples{}, fmt.Errorf("load: warm-up: %w", err)
 	}
@@ -61,22 +62,31 @@ func (r Ranking) Run(ctx context.Context, e *serve.Engine) (Samples, error) {
 	if err := r.latency(ctx, e, &samples); err != nil {
 		return Samples{}, err
 	}
-	if err := e.Flush(); err != nil {
+	if err := samples.throughput(ctx, e, all); err != nil {
 		return Samples{}, err
+	}
+	return samples, nil
+}
+
+// throughput serves all requests at once, with nothing cached before.
+func (s *Samples) throughput(ctx context.Context, e *serve.Engine, all []serve.Request) error {
+	if err := e.Flush(); err != nil {
+		return err
 	}
 	results, err := e.DoAll(ctx, all)
 	if err != nil {
-		return Samples{}, fmt.Errorf("load: throughput: %w", err)
+		return fmt.Errorf("load: throughput: %w", err)
 	}
 	start, end := results[0].Submitted, results[0].End
-	for _, res := range results {
-		samples.Cached += res.Cached
-		if res.End.After(end) {
-			end = res.End
+	for _, r := range results {
+		s.Cached += r.Cached
+		s.Answered += len(r.Tokens)
+		if r.End.After(end) {
+			end = r.End
 		}
 	}
-	samples.Wall = end.Sub(start)
-	return samples, nil
+	s.Wall, s.Requests = end.Sub(start), len(all)
+	return nil
 }
 
 // latency serves one prompt at a time: each member's first candidate cold, the others hot.

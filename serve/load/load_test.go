@@ -79,6 +79,67 @@ func TestRankingCountsColdAndHot(t *testing.T) {
 	}
 }
 
+// TestPrompts: every prompt has a latency with nothing cached, every answer all of its tokens, and
+// what is served together shares prefixes.
+func TestPrompts(t *testing.T) {
+	var prompts [][]int32
+	for _, group := range members(3, 4, 40) {
+		prompts = append(prompts, group...)
+	}
+	for _, answer := range []int{1, 5} {
+		report, err := Prompts{prompts, answer}.Run(context.Background(), engine(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(report.Cold) != 12 || len(report.Hot) != 0 || report.Requests != 12 || report.Tokens != 12*42 || report.Answered != 12*answer {
+			t.Errorf("%d cold and %d hot of %d requests, %d tokens and %d answered, expected 12, 0, 12, %d and %d", len(report.Cold), len(report.Hot), report.Requests, report.Tokens, report.Answered, 12*42, 12*answer)
+		}
+		if want := map[int]int{1: 0, 5: 12}[answer]; len(report.TPOT) != want {
+			t.Errorf("answers of %d tokens: %d have a time per token, expected %d", answer, len(report.TPOT), want)
+		}
+		if report.Cached != 3*3*40 {
+			t.Errorf("%d cached tokens, expected %d", report.Cached, 3*3*40)
+		}
+		for _, d := range append(append(report.Cold, report.TPOT...), report.Wall) {
+			if d <= 0 {
+				t.Errorf("a time of %v", d)
+			}
+		}
+	}
+}
+
+// TestPromptsAreColdOneByOne: latencies neither find nor leave a prefix.
+func TestPromptsAreColdOneByOne(t *testing.T) {
+	e := engine(t)
+	prompt := members(1, 1, 40)[0][0]
+	if _, err := (Prompts{[][]int32{prompt, prompt}, 2}).Run(context.Background(), e); err != nil {
+		t.Fatal(err)
+	}
+	stats, err := e.Stats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// of a warm-up, two latencies and two in the throughput pass only the last finds the prompt
+	if stats.Requests != 5 || stats.Hits != 1 {
+		t.Errorf("%d requests, of which %d found a prefix, expected 5 and 1", stats.Requests, stats.Hits)
+	}
+}
+
+func TestPromptsErrors(t *testing.T) {
+	e := engine(t)
+	if _, err := (Prompts{Answer: 1}).Run(context.Background(), e); err == nil || !strings.Contains(err.Error(), "no prompts") {
+		t.Errorf("a workload without prompts: %v", err)
+	}
+	if _, err := (Prompts{[][]int32{{1}}, 200}).Run(context.Background(), e); err == nil || !strings.Contains(err.Error(), "128 positions") {
+		t.Errorf("answers beyond the positions: %v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := (Prompts{[][]int32{{1}}, 2}).Run(ctx, e); !errors.Is(err, context.Canceled) {
+		t.Errorf("a cancelled workload: %v", err)
+	}
+}
+
 func TestRankingErrors(t *testing.T) {
 	e := engine(t)
 	if _, err := (Ranking{}).Run(context.Background(), e); err == nil || !strings.Contains(err.Error(), "no members") {
