@@ -11,7 +11,8 @@ type Metric struct {
 	Label  string // column header
 	Unit   Unit
 	Better Direction
-	// measured with a clock, so it varies; other metrics have the same bits for the same seed
+	// measured with a clock, or by what the system says of memory, so it varies; other metrics have
+	// the same bits for the same seed
 	Timing     bool
 	Section    Section // of the scenario that asks for it
 	Definition string  // the statistic's name in the field
@@ -104,11 +105,13 @@ var metrics = []Metric{
 	{"auc_gain", "Δ title+user", Percent, Higher, false, Evaluate, "paired relative difference", "AUC relative to that of title+user, paired over the same prompts"},
 	{"auc_within_title", "title within", Fraction, Neither, false, Evaluate, "stratified ROC AUC of a guess", "auc_within without a model: by the title's share of likes"},
 	{"auc_within_gain", "Δ title within", Percent, Higher, false, Evaluate, "paired relative difference", "auc_within relative to that of the title, paired over the same users"},
+	{"accuracy", "accuracy", Fraction, Higher, false, Evaluate, "accuracy", "share of the test prompts with one of two answers of which the right one is the likelier, with Wilson's interval over users or groups"},
 	{"loss", "val loss", Nats, Lower, false, Evaluate, "cross-entropy", "validation loss, nats per answer token"},
 	{"perplexity", "perplexity", Plain, Lower, false, Evaluate, "perplexity", "exp of the validation loss, where answers are text: per answer token"},
 	{"loss_test", "test loss", Nats, Lower, false, Evaluate, "cross-entropy", "loss over the test records of task jsonl, nats per answer token"},
 	{"loss_floor", "floor", Nats, Neither, false, Evaluate, "cross-entropy of the true distribution", "loss of the distribution that wrote the validation answers, on the same answers: on average no model has less"},
-	{"exact", "exact", Fraction, Higher, false, Evaluate, "exact match, greedy", "share of test problems whose generated answer ends in the right value, with Wilson's interval"},
+	{"exact", "exact", Fraction, Higher, false, Evaluate, "exact match, greedy", "share of test problems whose generated answer ends in the right value, with Wilson's interval; jsonl: of the records of evaluate.answers, whose answer equals the response as SQuAD compares them: without case, punctuation, articles and runs of white space"},
+	{"f1", "F1", Fraction, Higher, false, Evaluate, "token F1, as of SQuAD", "mean over the records of evaluate.answers of the F1 of the generated answer's words and the response's, compared as exact does, with a bootstrap interval"},
 	{"ended", "ended", Fraction, Neither, false, Evaluate, "end-of-sequence rate", "share of generated answers that end with the end token within the longest answer"},
 	{"loss_delta", "Δ loss", Percent, Lower, false, Evaluate, "relative difference", "validation loss relative to the baseline's"},
 	{"agreement", "top-1 agree", Fraction, Higher, false, Evaluate, "top-1 agreement", "share of answer tokens whose argmax equals the baseline's"},
@@ -120,11 +123,14 @@ var metrics = []Metric{
 	{"mcnemar", "McNemar p", Fraction, Neither, false, Evaluate, "McNemar's exact test", "two-sided p that a decision is as likely lost as won, as if all were independent; of several seeds their mean"},
 	{"choice_accuracy", "choices", Fraction, Higher, false, Evaluate, "accuracy, normalised by characters", "share of the questions of evaluate.choice whose right choice has the largest log-likelihood a character (acc_norm), with Wilson's interval"},
 	{"choice_flips", "choice flips", Fraction, Lower, false, Evaluate, "decision flip rate", "share of these questions that the row has right and the baseline wrong, or the other way round"},
-	{"ttft_cold_p50", "TTFT cold P50", Seconds, Lower, true, Serving, "time to first token, median", "time to first token of a member's first prompt, nothing cached"},
+	{"ttft_cold_p50", "TTFT cold P50", Seconds, Lower, true, Serving, "time to first token, median", "time to first token of a member's first prompt, or of a prompt, nothing cached"},
 	{"ttft_cold_p99", "cold P99", Seconds, Lower, true, Serving, "time to first token, 99th percentile", "99th percentile of the same"},
 	{"ttft_hot_p50", "TTFT hot P50", Seconds, Lower, true, Serving, "time to first token, median", "time to first token of a prompt whose member prefix is cached"},
 	{"ttft_hot_p99", "hot P99", Seconds, Lower, true, Serving, "time to first token, 99th percentile", "99th percentile of the same"},
+	{"tpot_p50", "TPOT P50", Seconds, Lower, true, Serving, "time per output token, median", "mean time per output token after the first of an answer that is alone in the engine: median over the answers of the workload prompts"},
+	{"tpot_p99", "TPOT P99", Seconds, Lower, true, Serving, "time per output token, 99th percentile", "99th percentile of the same"},
 	{"tokens_per_s", "tok/s", Rate, Higher, true, Serving, "throughput", "prompt and output tokens per second, cached tokens included"},
+	{"memory_peak", "memory", Bytes, Lower, true, Serving, "peak of private resident memory", "by how much the process's own memory rises at most while the model is loaded and served: weights, KV cache, and what the engine works with; mapped files, and buffers of the kernels that earlier work of the process has left, are not counted (Linux's RssAnon)"},
 	{"cached", "cached", Fraction, Higher, false, Serving, "prefix cache hit rate", "share of prompt tokens served from the prefix cache"},
 	{"paper", "paper", Percent, Neither, false, Paper, "published figure", "the paper's figure for this row"},
 	{"train_tokens_per_s", "train tok/s", Rate, Higher, true, Pipeline, "training throughput", "training tokens per second"},

@@ -43,9 +43,9 @@ var natures = map[string]Nature{
 	"auc_delta": Sampled, "auc_soft_delta": Sampled, "auc_ceiling_delta": Sampled,
 	"loss": Sampled, "loss_delta": Sampled, "agreement": Sampled, "kl": Sampled, "kl_p99": Sampled,
 	"flips": Sampled, "flips_lost": Sampled, "flips_won": Sampled, "mcnemar": Sampled, "perplexity": Sampled,
-	"choice_accuracy": Sampled, "choice_flips": Sampled,
+	"choice_accuracy": Sampled, "choice_flips": Sampled, "accuracy": Sampled, "f1": Sampled,
 	"ttft_cold_p50": Clocked, "ttft_cold_p99": Clocked, "ttft_hot_p50": Clocked, "ttft_hot_p99": Clocked,
-	"tokens_per_s": Clocked, "train_tokens_per_s": Clocked,
+	"tpot_p50": Clocked, "tpot_p99": Clocked, "memory_peak": Clocked, "tokens_per_s": Clocked, "train_tokens_per_s": Clocked,
 }
 
 // NatureOf returns the nature of a metric.

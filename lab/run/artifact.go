@@ -30,7 +30,7 @@ const (
 	evaluateVersion       = 4 // 2 had no influence of the validation examples
 	tokensVersion         = 1
 	agreementVersion      = 6 // 5 had means alone: no percentile, no interval, no flips
-	serveVersion          = 2
+	serveVersion          = 3 // 2 did not watch the memory
 	cacheVersion          = 1
 	timesVersion          = 1
 )

@@ -170,7 +170,7 @@ func output(t *testing.T, dir string) string {
 			if err := readFacts(dir, &facts); err != nil {
 				t.Fatal(err)
 			}
-			for _, timing := range []string{"seconds", "cold", "hot", "run", "machine", "findings", "others", "beside", "curves"} {
+			for _, timing := range []string{"seconds", "cold", "hot", "memory", "run", "machine", "findings", "others", "beside", "curves"} {
 				delete(facts, timing)
 			}
 			if cache, ok := facts["cache"].(map[string]any); ok {

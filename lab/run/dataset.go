@@ -31,6 +31,8 @@ type dataset struct {
 	// all are of one. tasksBy is the field of a file that they are from
 	tasks     []string
 	tasksBy   string
+	texts     bool            // the examples are texts without prompts
+	cut       int             // tokens to which records are cut; 0 for other tasks
 	recsys    *task.Recsys    // nil for other tasks
 	reasoning *task.Reasoning // nil for other tasks
 	tokenizer *tokenizer.Tokenizer
@@ -335,6 +337,7 @@ func (r *Run) openJSONL(ctx context.Context, d *dataset, p *scenario.Point) (err
 		return err
 	}
 	d.Task, d.tasks, d.tasksBy = examples, records.Tasks(), cfg.TaskField
+	d.texts, d.cut = records.Whole(), cfg.MaxTokens
 	r.testRecords(d, examples, cfg)
 	d.longest, d.highest = d.extremes()
 	d.positions = max(usualPositions, cfg.MaxTokens)

@@ -90,8 +90,15 @@ func stageKeys(t *testing.T, text string, change func(*worker, *measured)) map[s
 	if w.data.reasoning != nil {
 		keys["units judged"] = w.data.problemsTest()
 	}
+	if w.cell.Point.Evaluate.Answers > 0 {
+		keys["answers"], keys["units answered"] = w.answersRecipe(row).Key(), w.answersTest()
+	}
 	if w.cell.Point.Serve != nil {
-		keys["serve"] = w.servingRecipe(row).Key()
+		of, err := w.workload(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys["serve"] = w.servingRecipe(row, of).Key()
 	}
 	return keys
 }
@@ -101,6 +108,7 @@ func stageKeys(t *testing.T, text string, change func(*worker, *measured)) map[s
 func TestSettingsChangeKeys(t *testing.T) {
 	file := writeJSONL(t, "")
 	records := fmt.Sprintf(onRecords, file)
+	served := strings.Replace(records, "validation: 16 }", "validation: 16, answers: 4 }\nserve: { prompts: 3, answer_tokens: 5 }", 1)
 	tables, otherTables := writeRatings(t, 1), writeRatings(t, 2)
 	ratings := fmt.Sprintf(onRatings, tables)
 	other := kernels.Implementations()[0]
@@ -144,6 +152,10 @@ func TestSettingsChangeKeys(t *testing.T) {
 		{name: "test file", text: records, old: "max_tokens", new: "test: " + file + ", max_tokens", want: "evaluate, test set, units ranked"},
 		{name: "groups of a file without two answers", text: records, old: "max_tokens", new: "group_field: prompt, max_tokens"},
 		{name: "tasks of records", text: records, old: "max_tokens", new: "task_field: prompt, max_tokens"},
+		{name: "served prompts", text: served, old: "prompts: 3,", new: "prompts: 4,", want: "serve"},
+		{name: "served answers", text: served, old: "answer_tokens: 5", new: "answer_tokens: 6", want: "serve"},
+		{name: "answered records", text: served, old: "answers: 4", new: "answers: 5", want: "answers, units answered"},
+		{name: "answers of a model", text: served, change: func(_ *worker, m *measured) { m.key = "another" }, want: "agreement, answers, evaluate, serve"},
 		{name: "a limit", text: ratings, old: "limit: 20", new: "limit: 21", want: "agreement, evaluate, test set, train, units ranked, units validated"},
 		{name: "longest prompt", text: ratings, old: "max_tokens: 96", new: "max_tokens: 97", want: "agreement, evaluate, test set, train, units ranked, units validated"},
 		{name: "a rating", text: ratings, old: tables, new: otherTables, want: "agreement, evaluate, test set, train, units ranked, units validated"},

@@ -89,6 +89,9 @@ func (w *worker) measure(ctx context.Context, s scenario.Step, j job, dir string
 	if err := w.choices(ctx, row); err != nil {
 		return fmt.Errorf("evaluate: choice: %w", err)
 	}
+	if err := w.answers(ctx, row); err != nil {
+		return fmt.Errorf("evaluate: answers: %w", err)
+	}
 	if err := w.serve(ctx, row); err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}

@@ -15,6 +15,10 @@ func unmeasured(p *scenario.Point, s scenario.Step, m lab.Metric) string {
 	switch {
 	case m.Section == lab.Serving && p.Serve == nil:
 		return "the scenario has no section serve"
+	case m.Section == lab.Serving && p.Serve.Workload == scenario.PromptsWorkload:
+		return unserved(p.Serve, m)
+	case strings.HasPrefix(m.Key, "tpot"):
+		return "serve's workload ranking asks for no text: expected workload prompts, of another task than recsys"
 	case strings.HasPrefix(m.Key, "ttft_hot") && p.Serve.Candidates < 2:
 		return "serve's candidates is 1, and the first prompt of a member is never hot: expected at least 2"
 	case m.Key == "loss_test" && p.Task.Text != nil && p.Task.Text.Test == 0:
@@ -27,6 +31,15 @@ func unmeasured(p *scenario.Point, s scenario.Step, m lab.Metric) string {
 		return "task reasoning ranks nothing, it has loss, perplexity, loss_floor, exact, ended, loss_delta, agreement, kl and flips"
 	case strings.HasPrefix(m.Key, "auc") && !slices.Contains(ranked[p.Task.Kind], m.Key):
 		return fmt.Sprintf("task %s has no such figure, it has %s", p.Task.Kind, strings.Join(append(slices.Clone(ranked[p.Task.Kind]), "loss", "loss_delta", "agreement", "kl", "flips"), ", "))
+	case m.Key == "accuracy" && !slices.Contains(ranked[p.Task.Kind], m.Key):
+		return fmt.Sprintf("task %s has no prompts with one of two answers", p.Task.Kind)
+	case slices.Contains(answerMetrics, m.Key) && p.Task.JSONL != nil:
+		if p.Evaluate.Answers > 0 {
+			return ""
+		}
+		return "no prompts are answered, expected the key evaluate.answers"
+	case m.Key == "f1":
+		return fmt.Sprintf("task %s has no responses that answers are compared with, expected task jsonl with the key evaluate.answers", p.Task.Kind)
 	case slices.Contains(choiceMetrics, m.Key) && p.Evaluate.Choice == "":
 		return "there are no questions, expected a file of them in the key evaluate.choice"
 	case m.Key == "perplexity" && (p.Task.Recsys != nil || p.Task.Ratings != nil):
@@ -45,12 +58,23 @@ func unmeasured(p *scenario.Point, s scenario.Step, m lab.Metric) string {
 	return ""
 }
 
+// unserved says why the workload prompts never measures a metric.
+func unserved(s *scenario.Serve, m lab.Metric) string {
+	switch {
+	case strings.HasPrefix(m.Key, "ttft_hot"):
+		return "serve's workload prompts has no members whose prefix is cached"
+	case strings.HasPrefix(m.Key, "tpot") && s.AnswerTokens < 2:
+		return "serve's answer_tokens is 1, and the first token of an answer has no time per token: expected at least 2"
+	}
+	return ""
+}
+
 // ranked are the metrics of ranking that a kind of task has.
 var ranked = map[string][]string{
 	"recsys": {"auc", "auc_soft", "auc_delta", "auc_soft_delta", "auc_heldout", "auc_ceiling", "auc_ceiling_delta"},
 	// where its responses are one of two texts
-	"jsonl":   {"auc", "auc_delta", "auc_within", "auc_within_mean"},
-	"ratings": {"auc", "auc_delta", "auc_within", "auc_within_mean", "auc_title", "auc_user", "auc_title_user", "auc_gain", "auc_within_title", "auc_within_gain"},
+	"jsonl":   {"auc", "auc_delta", "auc_within", "auc_within_mean", "accuracy"},
+	"ratings": {"auc", "accuracy", "auc_delta", "auc_within", "auc_within_mean", "auc_title", "auc_user", "auc_title_user", "auc_gain", "auc_within_title", "auc_within_gain"},
 }
 
 // reasoned are the metrics of the task reasoning alone.

@@ -66,6 +66,14 @@ func (w *worker) answerFigures(row *measured, score []float64) error {
 	set("auc", f.AUC)
 	set("auc_within", f.Within)
 	set("auc_within_mean", f.Mean)
+	right, err := w.data.answers.Accuracy(score)
+	if err != nil {
+		return err
+	}
+	if guess := w.data.answers.Commoner(); right.Low <= guess && guess <= right.High {
+		right.Warning = both(right.Warning, fmt.Sprintf("as a guess: the commoner answer is right in %.4f", guess))
+	}
+	set("accuracy", right)
 	for _, g := range f.Guesses {
 		switch g.Name {
 		case task.GuessTitle:

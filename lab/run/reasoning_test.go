@@ -46,7 +46,7 @@ func TestReasoning(t *testing.T) {
 func TestFiguresOfReasoningAreOfReasoning(t *testing.T) {
 	for text, want := range map[string]string{
 		onWorld + "expect: [ exact(row=first) > 0 ]\n":           "expected task reasoning",
-		onChains + "serve: { members: 3 }\n":                     "found reasoning",
+		onChains + "serve: { members: 3 }\n":                     "the workload is prompts",
 		onChains + "expect: [ auc(row=first) > 0 ]\n":            "task reasoning ranks nothing",
 		strings.Replace(onChains, "steps: 3 }", "steps: 9 }", 1): "steps",
 	} {

@@ -4,13 +4,18 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
 
+	"slimlab/internal/memorypeak"
+	"slimlab/internal/plural"
 	"slimlab/lab"
 	"slimlab/lab/recipe"
+	"slimlab/lab/scenario"
 	"slimlab/lab/stat"
+	"slimlab/lab/task"
 	"slimlab/serve"
 	"slimlab/serve/host"
 	"slimlab/serve/load"
@@ -19,55 +24,42 @@ import (
 // serveStage is the stage whose artifacts are timings and nothing else.
 const serveStage = "serve"
 
-// serving is the artifact of putting a model under the ranking workload on one machine.
+// serving is the artifact of putting a model under a workload on one machine.
 type serving struct {
 	Cold     []float64 `json:"cold"` // seconds
 	Hot      []float64 `json:"hot"`
+	TPOT     []float64 `json:"tpot,omitempty"`
 	Tokens   int       `json:"tokens"`
 	Cached   int       `json:"cached"`
+	Answered int       `json:"answered,omitempty"`
 	Seconds  float64   `json:"seconds"`
 	Requests int       `json:"requests"`
+	Memory   int64     `json:"memory,omitempty"` // 0 where the system does not say
 	Run      string    `json:"run"`
 	observed
 }
 
+// workload is what is put on an engine.
+type workload interface {
+	Run(ctx context.Context, e *serve.Engine) (load.Samples, error)
+}
+
 // serve measures latency and throughput while nothing else of the run computes.
 func (w *worker) serve(ctx context.Context, row *measured) error {
-	settings := w.cell.Point.Serve
-	if settings == nil {
-		return nil
+	of, err := w.workload(ctx)
+	if err != nil || of == nil {
+		return err
 	}
-	a, err := w.run.artifact(ctx, w.servingRecipe(row), "serving of "+row.name, func(dir string) error {
+	a, err := w.run.artifact(ctx, w.servingRecipe(row, of), "serving of "+row.name, func(dir string) error {
 		w.progress(0, 0, "serve")
-		var e *serve.Engine
-		var workload load.Ranking
-		if err := w.run.compute(func() error {
-			m, err := row.load(ctx)
-			if err != nil {
-				return err
-			}
-			workload = load.Ranking{Members: w.data.recsys.ServeGroups(settings.Members, settings.Candidates, 0), Labels: w.data.recsys.Labels()}
-			e, err = host.NewEngine(m, host.Options{}, serve.Defaults())
-			return err
-		}); err != nil {
-			return err
-		}
-		defer e.Close()
-		var around observed
-		var report load.Samples
+		var s serving
 		if err := w.run.alone(func() (err error) {
-			end := w.run.observe(ctx)
-			if report, err = workload.Run(ctx, e); err == nil {
-				around.add(end())
-			}
+			s, err = w.underLoad(ctx, row, of)
 			return err
 		}); err != nil {
 			return err
 		}
-		return writeFacts(dir, serving{
-			Cold: seconds(report.Cold), Hot: seconds(report.Hot),
-			Tokens: report.Tokens, Cached: report.Cached, Seconds: report.Wall.Seconds(), Requests: report.Requests, Run: w.run.ID, observed: around,
-		})
+		return writeFacts(dir, s)
 	})
 	if err != nil {
 		return err
@@ -81,10 +73,105 @@ func (w *worker) serve(ctx context.Context, row *measured) error {
 	return nil
 }
 
+// underLoad loads a row's model anew, beside nothing else of the run, and serves it. The memory
+// that both take is what the process's own rises by.
+func (w *worker) underLoad(ctx context.Context, row *measured, of workload) (serving, error) {
+	row.model.forget()
+	end := w.run.observe(ctx)
+	debug.FreeOSMemory() // what an earlier step has left would be used again, and not be counted
+	before, watch := memorypeak.Now(), memorypeak.Begin()
+	samples, err := loadAndServe(ctx, row, of)
+	memory := watch.End() - before
+	if err != nil {
+		return serving{}, err
+	}
+	s := serving{
+		Cold: seconds(samples.Cold), Hot: seconds(samples.Hot), TPOT: seconds(samples.TPOT),
+		Tokens: samples.Tokens, Cached: samples.Cached, Answered: samples.Answered, Seconds: samples.Wall.Seconds(), Requests: samples.Requests,
+		Memory: memory, Run: w.run.ID,
+	}
+	s.add(end())
+	return s, nil
+}
+
+// loadAndServe loads a row's model and serves it on an engine of its own.
+func loadAndServe(ctx context.Context, row *measured, of workload) (load.Samples, error) {
+	m, err := row.load(ctx)
+	if err != nil {
+		return load.Samples{}, err
+	}
+	e, err := host.NewEngine(m, host.Options{}, serve.Defaults())
+	if err != nil {
+		return load.Samples{}, err
+	}
+	defer e.Close()
+	return of.Run(ctx, e)
+}
+
+// workload is that of the cell's point; nil where it has none.
+func (w *worker) workload(ctx context.Context) (workload, error) {
+	s := w.cell.Point.Serve
+	switch {
+	case s == nil:
+		return nil, nil
+	case s.Workload == scenario.RankingWorkload:
+		return load.Ranking{Members: w.data.recsys.ServeGroups(s.Members, s.Candidates, 0), Labels: w.data.recsys.Labels()}, nil
+	}
+	positions, err := w.servedPositions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, long := load.Prompts{Answer: int(s.AnswerTokens)}, 0
+	for _, e := range w.data.Validation(0) {
+		if len(p.Prompts) == int(s.Prompts) {
+			break
+		}
+		prompt := w.data.prompt(e)
+		if len(prompt)+p.Answer > positions {
+			long++
+			continue
+		}
+		p.Prompts = append(p.Prompts, prompt)
+	}
+	if len(p.Prompts) == 0 {
+		return nil, fmt.Errorf("%s: serve's answer_tokens is %d, and no prompt leaves room for them in the %d positions of the models: expected less", w.run.plan.Scenario.At("serve", "answer_tokens"), p.Answer, positions)
+	}
+	if long > 0 {
+		w.run.noteOnce(lab.Info, fmt.Sprintf("serve: %s %s left out: with %s there are more than the %s of the models", plural.Of(long, "prompt"), plural.Verb(long), plural.Of(p.Answer, "answer token"), plural.Of(positions, "position")))
+	}
+	if n := len(p.Prompts); n < int(s.Prompts) {
+		w.run.noteOnce(lab.Info, fmt.Sprintf("serve: prompts is %d, and the validation examples give %d", s.Prompts, n))
+	}
+	return p, nil
+}
+
+// prompt is what a model is asked by an example: what comes before its last answer, or of a text
+// the first half.
+func (d *dataset) prompt(e task.Example) []int32 {
+	if d.texts {
+		return e.Tokens[:(len(e.Tokens)+1)/2]
+	}
+	prompt, _ := e.Turn()
+	return prompt
+}
+
+// servedPositions is how many positions every model of the cell's point has.
+func (w *worker) servedPositions(ctx context.Context) (int, error) {
+	positions, err := w.run.loadedPositions(ctx, w.cell.Point)
+	fresh := slices.ContainsFunc(w.cell.Point.Models, func(m scenario.Model) bool { return m.Fresh() })
+	if fresh && (positions == 0 || w.data.positions < positions) {
+		positions = w.data.positions
+	}
+	return positions, err
+}
+
 // servingRecipe is all that decides a row's timings: the program and the machine too.
-func (w *worker) servingRecipe(row *measured) recipe.Recipe {
+func (w *worker) servingRecipe(row *measured, served workload) recipe.Recipe {
 	of := w.data.recipe(serveStage, serveVersion)
 	of.Parameters = recipe.Of(w.cell.Point.Serve)
+	if prompts, ok := served.(load.Prompts); ok {
+		of.Parameters["served prompts"] = recipe.Text(fmt.Sprint(prompts.Prompts))
+	}
 	row.describe(of, "model")
 	of.Parameters["program"], of.Parameters["machine"] = w.run.home.Version, w.run.machine
 	return of
@@ -131,7 +218,11 @@ func (s *serving) measures(values map[string]lab.Measure, warning string) {
 	}
 	latency("ttft_cold", s.Cold)
 	latency("ttft_hot", s.Hot)
-	values["tokens_per_s"] = lab.Measure{Value: float64(s.Tokens) / s.Seconds, N: s.Requests, Warning: warning}
+	latency("tpot", s.TPOT)
+	values["tokens_per_s"] = lab.Measure{Value: float64(s.Tokens+s.Answered) / s.Seconds, N: s.Requests, Warning: warning}
+	if s.Memory > 0 {
+		values["memory_peak"] = lab.Measure{Value: float64(s.Memory), Warning: warning}
+	}
 	values["cached"] = lab.Measure{Value: float64(s.Cached) / float64(s.Tokens)}
 }
 

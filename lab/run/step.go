@@ -73,6 +73,12 @@ func (w *worker) plan(ctx context.Context) (jobs []job, err error) {
 	if _, err := w.run.questions(ctx, point); err != nil {
 		return nil, err
 	}
+	if _, err := w.openQuestions(); err != nil {
+		return nil, err
+	}
+	if _, err := w.workload(ctx); err != nil {
+		return nil, err
+	}
 	for _, s := range point.Steps {
 		j, err := w.job(ctx, s)
 		if err != nil {

@@ -43,7 +43,7 @@ func (r *Run) openText(ctx context.Context, d *dataset, p *scenario.Point) error
 	if err != nil {
 		return err
 	}
-	d.Task, d.testExamples, d.eos = windows, windows.Test(), d.tokenizer.EOS()
+	d.Task, d.texts, d.testExamples, d.eos = windows, true, windows.Test(), d.tokenizer.EOS()
 	d.longest, d.highest = d.extremes()
 	d.positions = max(usualPositions, cfg.Length)
 	return nil

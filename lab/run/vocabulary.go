@@ -71,7 +71,8 @@ var sources = []scenario.Name{
 }
 
 var workloads = []scenario.Name{
-	{Name: "ranking", About: "members one after the other, each with several prompts that share the member's prefix"},
+	{Name: scenario.RankingWorkload, About: "members one after the other, each with several prompts that share the member's prefix; of task recsys"},
+	{Name: scenario.PromptsWorkload, About: "the task's own prompts, each answered: one at a time with nothing cached, then all at once; of tasks jsonl, text and reasoning"},
 }
 
 var aboutPretrained = map[string]string{

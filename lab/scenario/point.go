@@ -23,13 +23,9 @@ func (b *builder) point(params []lab.Param, at *values) Point {
 	b.into(b.get("evaluate", at), "evaluate", &p.Evaluate)
 	if b.root.get("serve") != nil {
 		p.Serve = &Serve{}
-		serve := b.get("serve", at)
-		b.into(serve, "serve", p.Serve)
-		b.prompts(serve, "serve", p.Serve.Members, p.Serve.Candidates)
-		if kind := p.Task.Kind; kind != "recsys" && slices.Contains(taskKinds, kind) {
-			b.bad.add(b.root.get("serve").at, "serve has the workload %s, which takes its prompts from task recsys, found %s: leave the section serve out", p.Serve.Workload, kind)
-		}
+		b.serve(b.get("serve", at), &p)
 	}
+	b.answers(b.get("evaluate", at), &p)
 	names := make([]string, len(p.Steps))
 	for i, s := range p.Steps {
 		names[i] = s.Name

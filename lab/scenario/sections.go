@@ -109,6 +109,7 @@ type Evaluate struct {
 	// Choice and ChoiceLimit came later too.
 	Choice      string `json:",omitempty" key:"choice" doc:"a file of multiple-choice questions, relative to the working directory, as slimlab eval --choice reads it; default: none"`
 	ChoiceLimit int    `json:",omitempty" key:"choice_limit" default:"0" min:"0" doc:"questions to ask, the first ones; 0 is all"`
+	Answers     int    `json:",omitempty" key:"answers" default:"0" omit:"default" min:"0" max:"1000000" doc:"task jsonl: records of the test set, or the validation set where there is none, whose prompts are answered, greedily, for exact and f1; 0 is none"`
 }
 
 // tokens is a key that came after runs were logged. Where it has its default it is in no canonical
@@ -120,10 +121,24 @@ func (t tokens) IsZero() bool { return t == 4 }
 
 // Serve is the serving workload that each step's model is measured with.
 type Serve struct {
-	Workload   string `key:"workload" default:"ranking" names:"workloads" doc:"kind of workload"`
-	Members    int    `key:"members" default:"20" min:"1" max:"1000000" doc:"members, one after the other"`
-	Candidates int    `key:"candidates" default:"4" min:"1" max:"10000" doc:"prompts per member: the first finds an empty prefix cache, the others find the member's prefix"`
+	Workload     string `key:"workload" names:"workloads" doc:"kind of workload; default: ranking for task recsys, prompts for other tasks"`
+	Members      int    `key:"members" default:"20" min:"1" max:"1000000" doc:"ranking: members, one after the other"`
+	Candidates   int    `key:"candidates" default:"4" min:"1" max:"10000" doc:"ranking: prompts per member: the first finds an empty prefix cache, the others find the member's prefix"`
+	Prompts      served `json:",omitzero" key:"prompts" default:"32" omit:"default" min:"1" max:"100000" doc:"prompts: how many, those of the first validation examples; of an example that is a text its first half"`
+	AnswerTokens served `json:",omitzero" key:"answer_tokens" default:"32" omit:"default" min:"1" max:"131072" doc:"prompts: tokens of each answer, which does not end before"`
 }
+
+// served is a key of the workload prompts, which came later, as tokens did.
+type served int
+
+// IsZero reports the default.
+func (s served) IsZero() bool { return s == 32 }
+
+// Workloads of the section serve.
+const (
+	RankingWorkload = "ranking"
+	PromptsWorkload = "prompts"
+)
 
 // header holds the keys that do not depend on the sweep.
 type header struct {

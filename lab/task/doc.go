@@ -66,6 +66,20 @@ type Example struct {
 	Task int
 }
 
+// Turn is the last answer of an example and the prompt before it: all that a model reads until it
+// answers. Of an example without a prompt the answer begins with the second token.
+func (e *Example) Turn() (prompt, answer []int32) {
+	end := len(e.Tokens)
+	for end > 0 && !e.Answer[end-1] { // what a template writes after an answer
+		end--
+	}
+	begin := end
+	for begin > 0 && e.Answer[begin-1] {
+		begin--
+	}
+	return e.Tokens[:begin:begin], e.Tokens[begin:end:end]
+}
+
 // Sources of calibration text.
 const (
 	InDomain = "in-domain" // the task's own prompts

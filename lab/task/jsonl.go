@@ -203,6 +203,9 @@ func (r *Record) answer(text string) segment {
 	return s
 }
 
+// Whole reports whether the records are texts, which have no prompts.
+func (d *Records) Whole() bool { return d.train[0].Whole }
+
 // Corpus returns the texts of the first n training records, which are no conversations.
 func (d *Records) Corpus(n int) []string {
 	texts := make([]string, 0, min(n, len(d.train)))
