@@ -129,3 +129,21 @@ func TestTransformsThatCannotBe(t *testing.T) {
 		}
 	}
 }
+
+// TestKeysOfASectionAreFound: a key that belongs to a mapping of the step is refused with its
+// place.
+func TestKeysOfASectionAreFound(t *testing.T) {
+	for key, want := range map[string]string{
+		"target: dense":    `unknown key of step q "target": it is a key of calibration: expected calibration: { target: dense }`,
+		"mode: parallel":   `unknown key of step q "mode": it is a key of calibration: expected calibration: { mode: parallel }`,
+		"samples: [1, 2]":  `unknown key of step q "samples": it is a key of calibration: expected calibration: { samples: … }`,
+		"targets: dense":   `unknown key of step q "targets": expected one of `,
+		"smoothing: dense": `unknown key of step q "smoothing": expected one of `,
+	} {
+		text := "name: x\ntask: recsys\nmodels: { fm: { load: \"pretrained:recsys-student\" } }\npipeline:\n  - baseline: { name: fm, model: fm }\n  - quantize: { name: q, from: fm, scheme: w8a8, " + key + " }\n"
+		_, err := scenario.Parse("test.yaml", []byte(text), scenario.Options{Vocabulary: Vocabulary()})
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "test.yaml:6:") {
+			t.Errorf("%s: error %v, expected %q", key, err, want)
+		}
+	}
+}

@@ -37,13 +37,36 @@ func (d *decoder) into(n *node, what string, target any, also ...string) {
 	}
 	for i, key := range n.keys {
 		if !slices.Contains(names, key) {
-			d.bad.add(n.keyAt[i], "%v", nearest.Unknown("unknown key of "+what, key, names))
+			err := nearest.Unknown("unknown key of "+what, key, names)
+			if within := sectionWith(fields, key); within != "" {
+				value := "…"
+				if v := n.items[i]; v.shape == scalar {
+					value = v.text
+				}
+				err = fmt.Errorf("unknown key of %s %q: it is a key of %s: expected %s: { %s: %s }", what, key, within, within, key, value)
+			}
+			d.bad.add(n.keyAt[i], "%v", err)
 		}
 	}
 	for _, f := range fields {
 		d.field(n, what, f, v.FieldByIndex(f.Index))
 	}
 	d.anyOf(n, what, fields)
+}
+
+// sectionWith is the first of the fields that is a mapping with the key; "" where none is.
+func sectionWith(fields []reflect.StructField, key string) string {
+	for _, f := range fields {
+		if f.Type.Kind() != reflect.Struct {
+			continue
+		}
+		for _, within := range structFields(f.Type) {
+			if within.Tag.Get("key") == key {
+				return f.Tag.Get("key")
+			}
+		}
+	}
+	return ""
 }
 
 // anyOf checks that the file has one field of each set with the same tag any.
