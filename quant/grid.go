@@ -103,11 +103,23 @@ func (s *scaled) fitScales(w []float32, precision kernels.Precision, scale func(
 	}
 	s.asStored(s.scale, precision)
 	for i, v := range s.scale {
+		if v-v != 0 {
+			group := w[i*s.group : (i+1)*s.group]
+			return s.tooLarge(max(slices.Max(group), -slices.Min(group)))
+		}
 		if v == 0 {
 			s.scale[i] = 1
 		}
 	}
 	return nil
+}
+
+// tooLarge is the error of a group whose scale is not finite as it is stored.
+func (s *scaled) tooLarge(largest float32) error {
+	if s.format.Bits == 3 {
+		return fmt.Errorf("weights of up to %.3g need a scale above 65504, the largest float16, and files of 3 bits have scales of float16: expected smaller weights, or a format such as w4a16", largest)
+	}
+	return fmt.Errorf("weights of up to %.3g need a scale that is not finite: expected smaller weights", largest)
 }
 
 // asStored rounds scales to what a file holds.

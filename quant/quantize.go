@@ -3,6 +3,7 @@ package quant
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 
 	"slimlab/internal/plural"
@@ -261,7 +262,13 @@ func (q *quantizer) quantize(ctx context.Context, l model.LinearLayer, m *Moment
 		return r, err
 	}
 	r.Format, r.DampedLoss, r.Damping, r.Error = quantized.Format(), c.DampedLoss, c.Damping, c.loss
-	r.WeightError = weightError(w.Data, quantized.Float32())
+	rounded := quantized.Float32()
+	if largest := largestOf(w.Data); !finite(rounded) {
+		return r, fmt.Errorf("weights of up to %.3g, rounded to %s, are above the largest float32, %.3g: expected smaller weights", largest, r.Format, math.MaxFloat32)
+	} else if float64(largest) > mostSquared {
+		q.report.Warnings = append(q.report.Warnings, fmt.Sprintf("%s has weights of up to %.3g: what it gives to inputs around 1 has squares above the largest float32, so a model with it may compute nothing", l.Name, largest))
+	}
+	r.WeightError = weightError(w.Data, rounded)
 	if err := ctx.Err(); err != nil { // the error may be wrong
 		return r, err
 	}
@@ -270,6 +277,21 @@ func (q *quantizer) quantize(ctx context.Context, l model.LinearLayer, m *Moment
 		q.grids[l.Name] = c.grid
 	}
 	return r, nil
+}
+
+// mostSquared is the largest number whose square is a float32, as norms need it.
+var mostSquared = math.Sqrt(math.MaxFloat32)
+
+// largestOf is the largest magnitude.
+func largestOf(w []float32) (largest float32) {
+	for _, v := range w {
+		largest = max(largest, v, -v)
+	}
+	return largest
+}
+
+func finite(w []float32) bool {
+	return !slices.ContainsFunc(w, func(v float32) bool { return v-v != 0 })
 }
 
 // choice is what became of a linear layer.
