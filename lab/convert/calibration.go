@@ -242,3 +242,8 @@ func chunkSequences(c Calibration) int { return max(1, chunkTokens/c.Length) }
 
 // chunkTokens run through a layer at once.
 const chunkTokens = 2048
+
+// calibrationFlags give a recipe's fields of a calibration text.
+var calibrationFlags = map[string]string{
+	"calibration.random": "--random-calibration", "calibration.samples": "--samples", "calibration.length": "--length", "calibration.seed": "--seed", "seed": "--seed",
+}

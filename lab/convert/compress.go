@@ -104,7 +104,7 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 		err = s.finish(ctx)
 	}
 	if err != nil {
-		return nil, errors.Join(err, s.to.Abandon())
+		return nil, errors.Join(cause(ctx, source, from, err), s.to.Abandon())
 	}
 	if err := removeTimes(to); err != nil {
 		return nil, err

@@ -148,3 +148,6 @@ func writeGGUF(ctx context.Context, source *checkpoint.Checkpoint, to string, v 
 	}
 	return source.WriteGGUF(ctx, to, v, o)
 }
+
+// exportFlags give fields of a recipe.
+var exportFlags = map[string]string{"packing": "--as"}

@@ -159,3 +159,6 @@ func refinedLine(reports []refine.Report) string {
 	}
 	return fmt.Sprintf("refined: mean relative error of a layer's output %.4g, %.4g before the steps", after, before)
 }
+
+// gatheringFlags give a recipe's fields of statistics and of what follows a compression.
+var gatheringFlags = map[string]string{"gathering.parallel": "--mode", "gathering.target": "--target", "refine.steps": "--refine", "refine.rate": "--refine-rate"}

@@ -350,3 +350,9 @@ func (p *Pruning) compress(ctx context.Context, s *stream, sequences []calibrate
 	}
 	return nil
 }
+
+// pruneFlags give fields of a recipe.
+var pruneFlags = map[string]string{
+	"method": "--method", "mlp": "--mlp", "heads": "--heads", "query_heads": "--query-heads", "layers": "--layers", "widths": "--widths", "budget": "--budget", "budget_rows": "--budget-rows",
+	"align": "--align", "batch": "--step", "local_search": "--local-search", "damping": "--damping", "intercept": "--intercept", "starts": "--starts",
+}

@@ -217,3 +217,8 @@ func checkDamping(damping float64) error {
 	}
 	return nil
 }
+
+// quantizeFlags give fields of a recipe.
+var quantizeFlags = map[string]string{
+	"scheme": "--scheme, --method, --group, --order", "options": "--damping, --order, --range, --sweeps, --start, --outliers", "smooth": "--smooth", "rotate": "--rotate", "clip": "--clip",
+}

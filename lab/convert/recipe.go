@@ -3,6 +3,7 @@ package convert
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"slimlab/internal/plural"
 	"slimlab/internal/wrongfile"
 	"slimlab/kernels"
 	"slimlab/lab/recipe"
@@ -76,7 +78,7 @@ func changed(differences []recipe.Difference) []string {
 	byFile := slices.ContainsFunc(differences, func(d recipe.Difference) bool { return strings.HasPrefix(d.Field, "inputs."+fileOfModel) })
 	for _, d := range differences {
 		role, input := strings.CutPrefix(d.Field, "inputs.")
-		name, was, is := strings.TrimPrefix(d.Field, "parameters."), cmp.Or(d.Found, "none"), cmp.Or(d.Expected, "none")
+		name, was, is := named(d.Field), cmp.Or(d.Found, "none"), cmp.Or(d.Expected, "none")
 		switch {
 		case input && role == "model" && byFile:
 		case input && d.Found == "":
@@ -90,6 +92,32 @@ func changed(differences []recipe.Difference) []string {
 		}
 	}
 	return lines
+}
+
+// givenBy finds the flag, or what else of a command line, that gives a field of a recipe. A field
+// within another has that one's where it has none of its own.
+func givenBy(field string) string {
+	if field == "kernels" {
+		return "SLIMLAB_KERNELS"
+	}
+	for field != "" {
+		for _, flags := range []map[string]string{floatFlags, calibrationFlags, gatheringFlags, pruneFlags, quantizeFlags, exportFlags} {
+			if flag, ok := flags[field]; ok {
+				return flag
+			}
+		}
+		field = field[:max(0, strings.LastIndexByte(field, '.'))]
+	}
+	return ""
+}
+
+// named is a field of a recipe beside what gives it: "mlp.ratio (--mlp)".
+func named(field string) string {
+	name := strings.TrimPrefix(field, "parameters.")
+	if by := givenBy(name); by != "" {
+		return name + " (" + by + ")"
+	}
+	return name
 }
 
 // inputName names an input of a recipe: the model, one of its files, a text.
@@ -110,7 +138,10 @@ func explain(err error, expected recipe.Recipe) error {
 		return err
 	}
 	differences, bad := recipe.Diff(unfinished.Recipe, expected)
-	if bad != nil {
+	switch {
+	case !json.Valid(unfinished.Recipe) || bad == nil && len(differences) == 0:
+		return fmt.Errorf("%s is damaged, %s that no version of slimlab writes: what the finished layers beside it were made of is not known: remove the folder %s, and the command begins anew", unfinished.File(), plural.Of(len(unfinished.Recipe), "byte"), unfinished.Folder)
+	case bad != nil:
 		return fmt.Errorf("%s was begun by another version of slimlab, whose layers cannot be continued: remove the folder", unfinished.Folder)
 	}
 	return fmt.Errorf("%s holds the unfinished work of another command (%s): give what it was begun with to finish it, or remove the folder to begin anew", unfinished.Folder, strings.Join(changed(differences), "; "))

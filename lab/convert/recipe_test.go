@@ -97,6 +97,18 @@ func TestChangedInputsAreNotContinued(t *testing.T) {
 			})
 			return from, text
 		}, "out.partial was begun by another version of slimlab, whose layers cannot be continued: remove the folder"},
+		{"a truncated recipe", func(t *testing.T, from, text, to string) (string, string) {
+			edit(t, filepath.Join(to+".partial", "slimlab-recipe.json"), func(text []byte) []byte { return text[:len(text)/2] })
+			return from, text
+		}, "out.partial/slimlab-recipe.json is damaged, "},
+		{"an empty recipe", func(t *testing.T, from, text, to string) (string, string) {
+			edit(t, filepath.Join(to+".partial", "slimlab-recipe.json"), func([]byte) []byte { return nil })
+			return from, text
+		}, "out.partial/slimlab-recipe.json is damaged, 0 bytes that no version of slimlab writes"},
+		{"a recipe with more behind it", func(t *testing.T, from, text, to string) (string, string) {
+			edit(t, filepath.Join(to+".partial", "slimlab-recipe.json"), func(text []byte) []byte { return append(text, " "...) })
+			return from, text
+		}, "remove the folder "},
 		{"times", func(t *testing.T, from, text, _ string) (string, string) {
 			for _, file := range []string{text, filepath.Join(from, "model.safetensors")} {
 				if err := os.Chtimes(file, time.Unix(1e9, 0), time.Unix(1e9, 0)); err != nil {
@@ -185,12 +197,52 @@ func TestChangedInputsInWords(t *testing.T) {
 		`the content of the model's config.json has changed: "ab" when the work began, now "cd"`: {Field: "inputs.model/config.json", Found: `"ab"`, Expected: `"cd"`},
 		"the calibration text is new: it was not there when the work began":                      {Field: "inputs.calibration", Expected: `"cd"`},
 		"the adapter 1 is gone: it was there when the work began":                                {Field: "inputs.adapter 1", Found: `"ab"`},
-		"seed: begun with 1, now none":                                                           {Field: "parameters.seed", Found: "1"},
-		"calibration.samples: begun with 8, now 9":                                               {Field: "parameters.calibration.samples", Found: "8", Expected: "9"},
+		"seed (--seed): begun with 1, now none":                                                  {Field: "parameters.seed", Found: "1"},
+		"calibration.samples (--samples): begun with 8, now 9":                                   {Field: "parameters.calibration.samples", Found: "8", Expected: "9"},
+		"mlp.ratio (--mlp): begun with 0.2, now 0.3":                                             {Field: "parameters.mlp.ratio", Found: "0.2", Expected: "0.3"},
+		"kernels (SLIMLAB_KERNELS): begun with \"ref\", now \"avx2\"":                            {Field: "kernels", Found: `"ref"`, Expected: `"avx2"`},
 		"version: begun with 3, now 4":                                                           {Field: "version", Found: "3", Expected: "4"},
 	} {
 		if got := changed([]recipe.Difference{d}); len(got) != 1 || got[0] != want {
 			t.Errorf("%+v: got %q, want %q", d, got, want)
+		}
+	}
+}
+
+// TestEveryParameterNamesItsFlag: whatever of a command differs from the one that began, the
+// refusal says what gives it.
+func TestEveryParameterNamesItsFlag(t *testing.T) {
+	without := []string{"swaps", "dense"} // which no flag gives
+	var lacking func(prefix string, values recipe.Values) []string
+	lacking = func(prefix string, values recipe.Values) (list []string) {
+		for key, value := range values {
+			if within, ok := value.(recipe.Values); ok {
+				list = append(list, lacking(prefix+key+".", within)...)
+			} else if name := prefix + key; named("parameters."+name) == name && !slices.Contains(without, name) {
+				list = append(list, name)
+			}
+		}
+		return list
+	}
+	from, _ := source(t, checkpoint.BF16)
+	calibration := Calibration{Random: true, Samples: 1, Length: 8}
+	o := Options{Open: open, Content: recipe.Checkpoint}
+	o.watch = recipe.NewWatch(from)
+	p := Pruning{Calibration: calibration, widths: pruning.BudgetWidths, budget: "1ms", layers: pruning.Cut{Count: 1}}
+	p.QueryHeads, p.Intercept, p.Starts = pruning.Cut{Count: 1}, true, "greedy"
+	q := Quantization{Calibration: calibration, Transformation: Transformation{Clip: true}}
+	if err := q.Set("0.5", "residual"); err != nil {
+		t.Fatal(err)
+	}
+	q.Scheme, _ = ParseWords(SchemeWords{Scheme: "w4a16"}, func(string) bool { return false })
+	for _, c := range []compression{&p, &q} {
+		of, err := c.recipe(t.Context(), from, &o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		of.Parameters["gathering"] = c.gathering().values()
+		if list := lacking("", of.Parameters); len(list) > 0 || len(of.Parameters) < 6 {
+			t.Errorf("%s: no flag is named for %q of %v", of.Stage, list, of.Parameters)
 		}
 	}
 }

@@ -132,9 +132,16 @@ func Run[R any](ctx context.Context, layers Layers, sequences []Sequence, o Opti
 func Dense(l model.LinearLayer) (*weight.Dense, error) {
 	d, ok := l.Weight.(*weight.Dense)
 	if !ok {
-		return nil, fmt.Errorf("%s is %s already, expected float32", l.Name, l.Weight.Format())
+		return nil, &CompressedError{l.Name, l.Weight.Format()}
 	}
 	return d, nil
+}
+
+// CompressedError is the error of a linear layer whose weight is not float32.
+type CompressedError struct{ Name, Format string }
+
+func (e *CompressedError) Error() string {
+	return fmt.Sprintf("%s is %s already, expected float32", e.Name, e.Format)
 }
 
 // half is one half of a layer: attention is 0, the MLP 1.

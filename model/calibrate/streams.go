@@ -16,6 +16,20 @@ import (
 // ErrNotFinite is in the error of a calibration whose activations are no longer finite numbers.
 var ErrNotFinite = errors.New("not finite: the model's numbers are too large to compute with")
 
+// NotFiniteError is an ErrNotFinite that was found in the input of a layer's half.
+type NotFiniteError struct {
+	Layer   int
+	place   string
+	channel int
+}
+
+func (e *NotFiniteError) Error() string {
+	return fmt.Sprintf("calibration: %s: channel %d is %v", e.place, e.channel, ErrNotFinite)
+}
+
+// Unwrap returns ErrNotFinite.
+func (e *NotFiniteError) Unwrap() error { return ErrNotFinite }
+
 // pieceTokens run through half a layer between two looks at the context.
 const pieceTokens = 256
 
@@ -329,7 +343,7 @@ func finish(ctx context.Context, sums *sums, layer int, site model.Site) (*Stats
 	for j, v := range stats.MeanAbs {
 		// the square of a finite number may be infinite
 		if v += stats.Gram.Row(j)[j]; math.IsNaN(v) || math.IsInf(v, 0) {
-			return nil, fmt.Errorf("calibration: %s: channel %d is %w", stats.Place(), j, ErrNotFinite)
+			return nil, &NotFiniteError{layer, stats.Place(), j}
 		}
 	}
 	return stats, nil

@@ -72,29 +72,12 @@ func (c *Checkpoint) AllNotFinite(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d in all: %s", all, strings.Join(places, ", ")), nil
 }
 
-// NotFinite counts the numbers of a float tensor that are NaN or infinite, some rows at a time
-// until ctx ends. Tensors of codes count none: the scales of theirs are checked when they are
-// decoded.
+// NotFinite counts the numbers of a float tensor that are NaN or infinite. Tensors of codes count
+// none: the scales of theirs are checked when they are decoded.
 func (c *Checkpoint) NotFinite(ctx context.Context, t TensorInfo) (int, error) {
-	if t.Elements() == 0 || t.DType.Size() > 0 && t.DType != F32 && t.DType != F16 && t.DType != BF16 {
-		return 0, nil
-	}
-	rows, width := 1, t.Elements()
-	if len(t.Shape) == 2 {
-		rows, width = t.Shape[0], t.Shape[1]
-	}
 	var count atomic.Int64
-	step := max(1, pieceElements/width)
-	part := make([]float32, min(step, rows)*width)
-	for first := 0; first < rows; first += step {
-		if err := ctx.Err(); err != nil {
-			return 0, err
-		}
-		n := min(step, rows-first)
-		if err := c.ReadRows(part[:n*width], t.Name, first, n); err != nil {
-			return 0, err
-		}
-		parallel.Range(n*width, 1<<18, func(lo, hi int) {
+	err := c.eachPiece(ctx, t, func(part []float32) {
+		parallel.Range(len(part), 1<<18, func(lo, hi int) {
 			found := int64(0)
 			for _, v := range part[lo:hi] {
 				if v-v != 0 {
@@ -103,8 +86,46 @@ func (c *Checkpoint) NotFinite(ctx context.Context, t TensorInfo) (int, error) {
 			}
 			count.Add(found)
 		})
+	})
+	if err != nil {
+		return 0, err
 	}
 	return int(count.Load()), nil
+}
+
+// Largest is the largest magnitude of the numbers of a float tensor; 0 of codes.
+func (c *Checkpoint) Largest(ctx context.Context, t TensorInfo) (largest float32, err error) {
+	err = c.eachPiece(ctx, t, func(part []float32) {
+		for _, v := range part {
+			largest = max(largest, v, -v)
+		}
+	})
+	return largest, err
+}
+
+// eachPiece calls do with the numbers of a float tensor, some rows at a time until ctx ends; never
+// for codes.
+func (c *Checkpoint) eachPiece(ctx context.Context, t TensorInfo, do func(part []float32)) error {
+	if t.Elements() == 0 || t.DType.Size() > 0 && t.DType != F32 && t.DType != F16 && t.DType != BF16 {
+		return nil
+	}
+	rows, width := 1, t.Elements()
+	if len(t.Shape) == 2 {
+		rows, width = t.Shape[0], t.Shape[1]
+	}
+	step := max(1, pieceElements/width)
+	part := make([]float32, min(step, rows)*width)
+	for first := 0; first < rows; first += step {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n := min(step, rows-first)
+		if err := c.ReadRows(part[:n*width], t.Name, first, n); err != nil {
+			return err
+		}
+		do(part[:n*width])
+	}
+	return nil
 }
 
 func writeRows(w io.Writer, dtype DType, shape []int, fill func(dst []float32, first, n int) error) error {

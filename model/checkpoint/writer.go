@@ -129,6 +129,9 @@ type UnfinishedError struct {
 	Recipe []byte // that it was begun with
 }
 
+// File is what holds the recipe.
+func (e *UnfinishedError) File() string { return filepath.Join(e.Folder, recipeFile) }
+
 func (e *UnfinishedError) Error() string {
 	return e.Folder + " holds the unfinished work of another command; finish that, or remove the folder"
 }

@@ -1,0 +1,54 @@
+package convert
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"slimlab/model/calibrate"
+	"slimlab/model/checkpoint"
+)
+
+// cause adds to the error of a compression which file or tensor of the checkpoint from is behind it
+// and what to do.
+func cause(ctx context.Context, source *checkpoint.Checkpoint, from string, err error) error {
+	var compressed *calibrate.CompressedError
+	if errors.As(err, &compressed) {
+		return fmt.Errorf("%s: %w: `slimlab import %s FOLDER` decodes it to floats, which can be pruned and quantized", from, err, from)
+	}
+	var infinite *calibrate.NotFiniteError
+	if !errors.As(err, &infinite) {
+		return err
+	}
+	name, largest, others, bad := largestUpTo(ctx, source, infinite.Layer)
+	if bad != nil {
+		return errors.Join(err, bad)
+	}
+	return fmt.Errorf("%s: %w; of the tensors up to there %s has the largest number, %.3g (%.3g in the others): expected numbers whose products stay below 1e38: get the model's files again, or train it anew", from, err, name, largest, others)
+}
+
+// largestUpTo finds the tensor with the largest number among the embedding and the layers up to
+// one; others is the largest number of the rest.
+func largestUpTo(ctx context.Context, source *checkpoint.Checkpoint, layer int) (name string, largest, others float32, err error) {
+	for _, t := range source.Tensors() {
+		if rest, found := strings.CutPrefix(t.Name, layerPrefix); found {
+			number, _, _ := strings.Cut(rest, ".")
+			if n, err := strconv.Atoi(number); err != nil || n > layer {
+				continue
+			}
+		} else if t.Name != embeddingName {
+			continue
+		}
+		v, err := source.Largest(ctx, t)
+		if err != nil {
+			return "", 0, 0, err
+		}
+		if v > largest {
+			name, largest, v = t.Name, v, largest
+		}
+		others = max(others, v)
+	}
+	return name, largest, others, nil
+}
