@@ -199,10 +199,10 @@ func TestCounters(t *testing.T) {
 	for step, want := range []Stats{
 		{Waiting: 3, WaitingTokens: 23, FreePages: 100},
 		// two run, of which one stops at once: of its 6 tokens a whole page stays
-		{Waiting: 1, WaitingTokens: 9, Running: 1, Requests: 1, Steps: 1, Begun: 2, PromptTokens: 14, ComputedTokens: 14, GeneratedTokens: 1, FreePages: 96, TreePages: 3, LockedPages: 2, PrivatePages: 1},
+		{Waiting: 1, WaitingTokens: 9, Running: 1, Requests: 1, Steps: 1, Batch: 2, BatchTokens: 14, Begun: 2, PromptTokens: 14, ComputedTokens: 14, GeneratedTokens: 1, FreePages: 96, TreePages: 3, LockedPages: 2, PrivatePages: 1},
 		// the third is scored by one token after two cached pages
-		{Running: 1, Requests: 2, Steps: 2, Begun: 3, Hits: 1, Waited: wait, LongestWait: wait, PromptTokens: 23, CachedTokens: 8, ComputedTokens: 16, GeneratedTokens: 2, FreePages: 96, TreePages: 3, LockedPages: 2, PrivatePages: 1},
-		{Requests: 3, Steps: 3, Begun: 3, Hits: 1, Waited: wait, LongestWait: wait, PromptTokens: 23, CachedTokens: 8, ComputedTokens: 17, GeneratedTokens: 3, FreePages: 97, TreePages: 3},
+		{Running: 1, Requests: 2, Steps: 2, Batch: 2, BatchTokens: 2, Begun: 3, Hits: 1, Waited: wait, LongestWait: wait, PromptTokens: 23, CachedTokens: 8, ComputedTokens: 16, GeneratedTokens: 2, FreePages: 96, TreePages: 3, LockedPages: 2, PrivatePages: 1},
+		{Requests: 3, Steps: 3, Batch: 1, BatchTokens: 1, Begun: 3, Hits: 1, Waited: wait, LongestWait: wait, PromptTokens: 23, CachedTokens: 8, ComputedTokens: 17, GeneratedTokens: 3, FreePages: 97, TreePages: 3},
 	} {
 		if step > 0 {
 			if err := c.step(); err != nil {

@@ -26,6 +26,8 @@ type Stats struct {
 
 	EvictedPages int
 
+	Batch, BatchTokens int // parts and tokens of the last step's batch
+
 	// now
 	Paused                             bool
 	Policy                             Policy

@@ -80,6 +80,7 @@ func (c *core) extend(batch []part) (logits [][]float32, err error) {
 		c.segments = append(c.segments, segment)
 	}
 	c.stats.ComputedTokens += tokens
+	c.stats.Batch, c.stats.BatchTokens = len(batch), tokens
 	logits, err = c.executor.Extend(c.segments)
 	c.pace.add(tokens, c.executor.Now().Sub(now))
 	return logits, err
