@@ -51,7 +51,7 @@ var allowed = map[string][]string{
 	"serve/host":            {"serve", "model", "kernels"},
 	"serve/load":            {"serve"},
 	"serve/pages":           {},
-	"serve/server":          {"serve", "serve/grammar", "serve/sample", "model/chat", "model/tokenizer"},
+	"serve/server":          {"serve", "serve/grammar", "serve/pages", "serve/sample", "model/chat", "model/tokenizer"},
 	"serve/sample":          {"kernels", "kernels/parallel"},
 	"model":                 {"model/weight", "kernels"},
 	"model/weight":          {"kernels", "kernels/parallel"},

@@ -66,10 +66,12 @@ func ending503() *problem {
 	return p
 }
 
-// Drain lets no more requests in and waits for those in flight. When ctx ends first they are
-// aborted, and Drain waits until the engine has let go of them. It returns how many were aborted.
+// Drain lets no more requests in and waits for those in flight, for which a paused engine goes on.
+// When ctx ends first they are aborted, and Drain waits until the engine has let go of them. It
+// returns how many were aborted.
 func (s *Server) Drain(ctx context.Context) (aborted int) {
 	s.gate.close()
+	_ = s.model.Engine.Resume() // one that has ended has let go of them all
 	select {
 	case <-s.gate.empty:
 	case <-ctx.Done():

@@ -118,8 +118,12 @@ func (s *Server) routes() map[string]methods {
 		"/ready":               get(s.ready),
 		"/metrics":             get(s.showMetrics),
 		"/server_info":         get(s.info),
-		"/debug/tree":          get(s.tree),
 		"/flush_cache":         {http.MethodPost: flush, http.MethodGet: flush},
+		"/debug/tree":          get(s.tree),
+		"/debug/engine":        get(s.doing),
+		"/debug/pause":         post(s.driven((*serve.Engine).Pause)),
+		"/debug/step":          post(s.driven((*serve.Engine).Step)),
+		"/debug/resume":        post(s.driven((*serve.Engine).Resume)),
 	}
 }
 

@@ -1,0 +1,96 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestDebug: what the tree and the requests are at one moment, of an engine that is stepped.
+func TestDebug(t *testing.T) {
+	x := start(t, script, Options{})
+	drive := func(what string) Debug {
+		t.Helper()
+		got := x.post(t, "/debug/"+what, "")
+		if got.status != http.StatusOK {
+			t.Fatalf("%s: %s", what, got.body)
+		}
+		return decode[Debug](t, got)
+	}
+	if d := drive("pause"); !d.Paused || d.Model != "tiny" || d.Pages.All != 128 || d.Pages.Free != 128 || d.Pages.Tokens != 4 || d.Now == 0 {
+		t.Errorf("%+v", d)
+	}
+	answered := make(chan reply, 1)
+	go func() {
+		answered <- x.post(t, "/v1/completions", `{"prompt":"<bos>the quick brown fox jumps over the hill<u>hello<a>","max_tokens":40}`)
+	}()
+	d := decode[Debug](t, x.send(t, "GET", "/debug/engine", ""))
+	for len(d.Requests) == 0 { // it comes on another connection
+		d = decode[Debug](t, x.send(t, "GET", "/debug/engine", ""))
+	}
+	if r := d.Requests[0]; r.State != "waiting" || r.Following != nil || r.MaxTokens != 40 || r.Prompt == 0 || r.Age < 0 || d.Waiting != 1 {
+		t.Errorf("%+v", d)
+	}
+	d = drive("step")
+	if r := d.Requests[0]; r.State != "decode" || r.Computed != r.Prompt || r.Prefill != r.Prompt || r.Generated != 1 || r.SharedPages != len(d.Tree)*r.Prompt/4 || d.Counts.Steps != 1 || d.Running != 1 {
+		t.Errorf("%+v", d)
+	}
+	if n := d.Tree[0]; !strings.HasPrefix(n.Text, "<bos>the quick") || n.Pages != n.Tokens/4 || n.Locks != 1 || d.Pages.Tree != n.Pages || d.Pages.Locked != n.Pages {
+		t.Errorf("%+v", d.Tree)
+	}
+	if less := decode[Debug](t, x.send(t, "GET", "/debug/engine?most=0", "")); less.RequestsLeftOut != 1 || less.NodesLeftOut != 1 || less.Requests == nil || less.Tree == nil || less.Ended == nil {
+		t.Errorf("%+v", less)
+	}
+	drive("resume")
+	if got := decode[completion](t, <-answered); got.Choices[0].Text != script["hello"] {
+		t.Errorf("answered %q", got.Choices[0].Text)
+	}
+	d = decode[Debug](t, x.send(t, "GET", "/debug/engine", ""))
+	if e := d.Ended[0]; d.Paused || len(d.Requests) != 0 || e.Finish != "stop" || e.TTFT <= 0 || e.TPOT <= 0 || e.Ago < 0 || e.Generated != d.Counts.Generated {
+		t.Errorf("%+v", d)
+	}
+}
+
+func TestDebugRefuses(t *testing.T) {
+	x := start(t, script, Options{})
+	if got := x.post(t, "/debug/step", ""); got.status != http.StatusConflict || *refusal(t, got).Code != "not_paused" {
+		t.Errorf("a step: %d %s", got.status, got.body)
+	}
+	if got := x.send(t, "GET", "/debug/pause", ""); got.status != http.StatusMethodNotAllowed {
+		t.Errorf("a link that pauses: %d", got.status)
+	}
+	for _, most := range []string{"-1", "4097", "many"} {
+		if got := x.send(t, "GET", "/debug/engine?most="+most, ""); got.status != http.StatusBadRequest || *refusal(t, got).Param != "most" {
+			t.Errorf("most=%s: %d %s", most, got.status, got.body)
+		}
+	}
+	x.engine.Close()
+	if got := x.post(t, "/debug/pause", ""); got.status != http.StatusServiceUnavailable {
+		t.Errorf("an engine that has ended: %d %s", got.status, got.body)
+	}
+}
+
+// TestDrainOfAPausedEngine: what is in flight is finished all the same.
+func TestDrainOfAPausedEngine(t *testing.T) {
+	x := start(t, script, Options{})
+	if err := x.engine.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	answered := make(chan reply, 1)
+	go func() { answered <- x.post(t, "/v1/completions", `{"prompt":"<u>hello<a>","max_tokens":40}`) }()
+	for stats, err := x.engine.Stats(); stats.Waiting == 0; stats, err = x.engine.Stats() {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if aborted := x.server.Drain(ctx); aborted != 0 {
+		t.Errorf("%d were aborted", aborted)
+	}
+	if got := decode[completion](t, <-answered); got.Choices[0].Text != script["hello"] {
+		t.Errorf("answered %q", got.Choices[0].Text)
+	}
+}
