@@ -130,6 +130,7 @@ func (p *program) rootCommand() *cobra.Command {
 		},
 	}
 	lookFlags(root, &look)
+	root.Flags().StringVar(&look.Attach, "attach", "", "watch an engine on the screen Serve: of a MODEL that is loaded here, or of the slimlab serve at a URL (its key: $"+keyVariable+")")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		p.runCommand(), p.optimizeCommand(), p.checkCommand(), p.initCommand(), p.scenariosCommand(), p.schemaCommand(), p.referenceCommand(),

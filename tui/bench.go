@@ -51,6 +51,10 @@ type Bench interface {
 	Compress(ctx context.Context, c Compression) (id string, notes []string, err error)
 	// Kept reports whether the log of a run is still there.
 	Kept(ctx context.Context, run string) bool
+	// Servable finds the models that could be served.
+	Servable(ctx context.Context) ([]Candidate, error)
+	// Attach starts an engine on a model, or attaches to the server of a URL.
+	Attach(ctx context.Context, target string) (Engine, error)
 	// Delete removes a run's log. A run in progress is an error.
 	Delete(ctx context.Context, run string) error
 }
@@ -188,6 +192,7 @@ type Live struct {
 type Options struct {
 	Scenario string  // ID of the entry of the library that is selected at start
 	Replay   string  // run to replay at once
+	Attach   string  // model to serve, or URL of a server, to be watched at once
 	Baseline string  // run that is pinned as baseline; empty: none is
 	Speed    float64 // of replays; 0 is 1
 	ASCII    bool    // only ASCII characters

@@ -35,6 +35,7 @@ func (b *benchScreen) Keys() []keyGroup {
 		{keys: []string{"esc"}, help: "clear the filter", when: func() bool { return b.filter.String() != "" }, do: act(func() { b.filter = input{}; b.setQuery() })},
 		{keys: []string{"d"}, footer: "d demo", help: "replay the recorded demo", do: func() tea.Cmd { return b.openRun(DemoRun, true) }},
 		{keys: []string{"n"}, footer: "n new", help: "new: a scenario that compresses a model, in three steps", do: b.newScenario},
+		{keys: []string{"S"}, footer: "S serve", help: "serve a model and watch its engine, or attach to slimlab serve by its URL", do: b.chooseEngine},
 		{keys: []string{"]"}, help: "the next section of the list", do: act(func() { b.moveSection(false) })},
 		{keys: []string{"["}, help: "the section before", do: act(func() { b.moveSection(true) })},
 		{keys: []string{"J"}, help: "scroll the details down", do: act(func() { b.scroll += 3 })},

@@ -103,6 +103,8 @@ type fakeBench struct {
 	deleted    []string
 	compressed []Compression
 	pinned     []string
+	attached   []string
+	engine     *fakeEngine                  // that was attached to last
 	scare      string                       // foreign text, put wherever the lab could put some
 	many       int                          // scenarios and runs in place of the others
 	log        func(run string) []lab.Event // of each of many runs
@@ -375,6 +377,7 @@ func openScript(t testing.TB, f *fakeBench, width, height int, o Options) *scrip
 	s.m.tickLater = func(time.Duration) tea.Cmd { return nil }
 	s.m.lookLater = func() tea.Cmd { return nil }
 	s.m.awaitEnd = func(*session) tea.Cmd { return nil }
+	s.serveScreen().later = func(Engine, time.Duration) tea.Cmd { return nil }
 	s.run(s.m.Init())
 	s.send(tea.WindowSizeMsg{Width: width, Height: height})
 	return s

@@ -99,8 +99,10 @@ func (m *model) lines() []string {
 
 func (m *model) title() string {
 	var b strings.Builder
-	b.WriteString(m.theme.bold.On(" slimlab") + " ")
-	at := text.Width(" slimlab ")
+	if m.width >= minWidth {
+		b.WriteString(m.theme.bold.On(" slimlab") + " ")
+	}
+	at := text.Width(b.String())
 	for i, s := range m.screens {
 		name := fmt.Sprintf("%d %s", i+1, s.Title())
 		if s == m.current {

@@ -23,6 +23,7 @@ func Run(ctx context.Context, bench Bench, o Options) error {
 		options = append(options, tea.WithMouseCellMotion())
 	}
 	_, err := tea.NewProgram(m, options...).Run()
+	m.close()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -36,11 +37,23 @@ func newModel(ctx context.Context, bench Bench, o Options, t theme, now func() t
 	}
 	w := &workbench{ctx: ctx, bench: bench, options: o, theme: t, now: now, clipboard: clipboard(io.Discard, false), dirty: true, baseline: baseline{run: o.Baseline}}
 	m := &model{
-		workbench: w, screens: []Screen{newBenchScreen(w), newRunScreen(w), newCompareScreen(w)},
+		workbench: w, screens: []Screen{newBenchScreen(w), newRunScreen(w), newCompareScreen(w), newServeScreen(w)},
 		tickLater: tickLater, lookLater: lookLater, awaitEnd: awaitEnd,
 	}
 	w.current = m.screens[0]
+	if o.Attach != "" {
+		w.current = m.screens[3]
+	}
 	return m
+}
+
+// close leaves what the screens hold outside the workbench.
+func (m *model) close() {
+	for _, s := range m.screens {
+		if s, ok := s.(*serveScreen); ok {
+			s.close()
+		}
+	}
 }
 
 // tickInterval is how often a moving board is looked at.

@@ -14,6 +14,9 @@ func (m *model) Init() tea.Cmd {
 	if m.options.Replay != "" {
 		cmds = append(cmds, m.openRun(m.options.Replay, true))
 	}
+	if m.options.Attach != "" {
+		cmds = append(cmds, m.attach(m.options.Attach))
+	}
 	return tea.Batch(cmds...)
 }
 
