@@ -210,7 +210,7 @@ func changeRecord(t *testing.T, file string) {
 // TestMeasuresOfServing: each latency is the named percentile of its own samples, and the rates are
 // of the tokens of all prompts.
 func TestMeasuresOfServing(t *testing.T) {
-	s := serving{Tokens: 600, Cached: 150, Seconds: 2, Requests: 101}
+	s := serving{Tokens: 400, Answered: 200, Cached: 100, Seconds: 2, Requests: 101, Memory: 7, TPOT: []float64{2, 6, 4}}
 	for i := range 101 {
 		s.Cold = append(s.Cold, float64((i*37)%101)) // 0 to 100 in another order
 	}
@@ -224,12 +224,14 @@ func TestMeasuresOfServing(t *testing.T) {
 		"ttft_hot_p99":  {Value: 2.98, N: 3, Warning: "timing of run x; P99 of 3 samples"},
 		"tokens_per_s":  {Value: 300, N: 101, Warning: "timing of run x"},
 		"cached":        {Value: 0.25},
+		"tpot_p50":      {Value: 4, N: 3, Warning: "timing of run x"},
+		"memory_peak":   {Value: 7, Warning: "timing of run x"},
 	} {
 		if values[key] != want {
 			t.Errorf("%s is %+v, expected %+v", key, values[key], want)
 		}
 	}
-	if len(values) != 6 {
-		t.Errorf("%d measures, expected 6: %v", len(values), values)
+	if len(values) != 9 {
+		t.Errorf("%d measures, expected 9: %v", len(values), values)
 	}
 }

@@ -235,6 +235,25 @@ columns: [bytes, ttft_cold_p50, tpot_p50, tokens_per_s, memory_peak]
 	}
 }
 
+// TestSaid: an answer ends at the end token, which need not be special, or at a special one.
+func TestSaid(t *testing.T) {
+	_, tok, _, err := workloadOf(t, fmt.Sprintf(onRecords, writeJSONL(t, ""))+"serve: {}\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := tok.Encode("after 3")
+	for end, eos := range map[int32]int32{tok.EOS(): -1, ids[len(ids)-1]: ids[len(ids)-1]} {
+		d := &dataset{tokenizer: tok, eos: eos}
+		want := "after 3"
+		if eos >= 0 {
+			want = tok.Decode(ids[:len(ids)-1])
+		}
+		if got := d.said(append(slices.Clone(ids), end, ids[0])); got != want {
+			t.Errorf("end %d: %q, expected %q", end, got, want)
+		}
+	}
+}
+
 // TestAccuracyBesideAGuess: rows on records with one of two responses have an accuracy, which says
 // where a guess has it too.
 func TestAccuracyBesideAGuess(t *testing.T) {

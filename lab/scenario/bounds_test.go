@@ -23,6 +23,7 @@ func TestWhatCannotBeIsSaidAtLoad(t *testing.T) {
 		{"group of 12 in a sweep", quantize, "- quantize: { scheme: w4a16-gptq, group: \"${g}\" }\nsweep: { g: [8, 12] }", "step quantize's group is 12, expected a multiple of 8"},
 		{"a world of one member", "kind: recsys", "kind: recsys, members: 1", "x.yaml:2:32: task's members is 1, expected at least 2"},
 		{"ranking a file", "task: { kind: recsys }", "task: { kind: jsonl, path: x }\nserve: { workload: ranking }", "x.yaml:3:20: serve has the workload ranking, whose prompts task recsys alone has, and the task is jsonl: expected workload prompts, or no workload"},
+		{"ranking a file of which keys are right", "task: { kind: recsys }", "task: { kind: jsonl, path: x }\nserve: { workload: ranking, prompts: 3 }", "expected workload prompts, or no workload"},
 		{"members of a file", "task: { kind: recsys }", "task: { kind: text, path: x }\nserve: { members: 2 }", "x.yaml:3:19: serve's members is of the workload ranking, and the workload is prompts: leave it out"},
 		{"answers of a ranking", "name: x", "name: x\nserve: { answer_tokens: 2 }", "x.yaml:2:25: serve's answer_tokens is of the workload prompts, and the workload is ranking: leave it out"},
 		{"text of a ranking", "name: x", "name: x\nserve: { workload: prompts }", "x.yaml:2:20: serve has the workload prompts, which are answered with text, and task recsys answers with one token: expected workload ranking, or no workload"},

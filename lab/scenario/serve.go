@@ -15,7 +15,7 @@ func (b *builder) serve(n *node, p *Point) {
 			s.Workload = RankingWorkload
 		}
 	}
-	at := n.placeOf("workload")
+	at, before := n.placeOf("workload"), b.bad.added
 	switch {
 	case kind == "ratings":
 		b.bad.add(n.at, "serve: task ratings has neither members with candidates nor prompts that are answered with text: leave the section serve out, or write its prompts to a file of records of task jsonl")
@@ -23,6 +23,9 @@ func (b *builder) serve(n *node, p *Point) {
 		b.bad.add(at, "serve has the workload ranking, whose prompts task recsys alone has, and the task is %s: expected workload prompts, or no workload", kind)
 	case s.Workload == PromptsWorkload && kind == "recsys":
 		b.bad.add(at, "serve has the workload prompts, which are answered with text, and task recsys answers with one token: expected workload ranking, or no workload")
+	}
+	if b.bad.added > before {
+		return // the keys are of a workload that cannot be
 	}
 	of, others := PromptsWorkload, []string{"prompts", "answer_tokens"}
 	switch s.Workload {

@@ -74,15 +74,15 @@ func TestMatches(t *testing.T) {
 
 // TestAccuracy: a prompt is right where its answer has the higher score; a tie is not.
 func TestAccuracy(t *testing.T) {
-	a := &Answers{Yes: []bool{true, true, true, false}, Group: []int{0, 1, 2, 3}, Groups: 4, Unit: "prompts"}
-	f, err := a.Accuracy([]float64{2, -1, 0, -3})
-	if err != nil || f.Value != 0.5 || f.N != 4 || !(f.Low < 0.5 && f.High > 0.5) || f.Warning != "4 test prompts" {
+	a := &Answers{Yes: []bool{true, true, true, false, false}, Group: []int{0, 1, 2, 3, 4}, Groups: 5, Unit: "prompts"}
+	f, err := a.Accuracy([]float64{2, -1, 0, -3, 0})
+	if err != nil || f.Value != 0.4 || f.N != 5 || !(f.Low < 0.4 && f.High > 0.4) || f.Warning != "5 test prompts" {
 		t.Errorf("%+v, %v", f, err)
 	}
-	if got := a.Commoner(); got != 0.75 {
-		t.Errorf("a guess has %v, expected 0.75", got)
+	if got := a.Commoner(); got != 0.6 {
+		t.Errorf("a guess has %v, expected 0.6", got)
 	}
-	if _, err := a.Accuracy([]float64{math.NaN(), 1, 1, 1}); err == nil {
+	if _, err := a.Accuracy([]float64{math.NaN(), 1, 1, 1, 1}); err == nil {
 		t.Error("a score that is not a number is taken")
 	}
 }
