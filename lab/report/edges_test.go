@@ -18,7 +18,7 @@ import (
 // TestEdgesOfFormats: what is just below a bound, on it and just above.
 func TestEdgesOfFormats(t *testing.T) {
 	for seconds, want := range map[float64]string{
-		0: "0ms", 0.999: "999ms", 0.9996: "1.0s", 1: "1.0s", 59.94: "59.9s", 99.94: "99.9s", 99.96: "1m 39s", 100: "1m 40s", math.Inf(1): Missing, 119.9: "1m 59s", 3599.9: "59m 59s", 3600: "1h 00m", 3660: "1h 01m", 7199: "1h 59m", 7200: "2h 00m", 36000: "10h 00m",
+		0: "0ms", 0.0004: "<1ms", 0.0006: "1ms", 0.999: "999ms", 0.9996: "1.0s", 1: "1.0s", 59.94: "59.9s", 99.94: "99.9s", 99.96: "1m 39s", 100: "1m 40s", math.Inf(1): Missing, 119.9: "1m 59s", 3599.9: "59m 59s", 3600: "1h 00m", 3660: "1h 01m", 7199: "1h 59m", 7200: "2h 00m", 36000: "10h 00m",
 	} {
 		if got := Duration(seconds); got != want {
 			t.Errorf("%v s: %q, expected %q", seconds, got, want)

@@ -148,6 +148,8 @@ func Duration(seconds float64) string {
 	switch { // the bounds are where the digits round up to the next form
 	case math.IsNaN(seconds) || math.IsInf(seconds, 0):
 		return Missing
+	case seconds > 0 && seconds < 0.0005:
+		return "<1ms"
 	case seconds < 0.9995:
 		return strconv.FormatFloat(seconds*1000, 'f', 0, 64) + "ms"
 	case seconds < 99.95:
