@@ -4,8 +4,9 @@
 // member's prompt as prefix, one answer token each. The workload of prompts has each answered with
 // so many tokens. Latencies are measured one request at a time, cold and hot prefill apart, so that
 // they are the engine's own and not a queue's; throughput is measured with everything submitted at
-// once. All times are by the clock of the engine's executor. The package reports samples, not
-// percentiles; statistics are the lab's. It leaves out arrival processes and HTTP targets.
+// once. All times are by the clock of the engine's executor. They are samples, not percentiles;
+// statistics are the lab's. Arrivals and Members draw when requests come and which, for a load that
+// does not wait for the server.
 package load
 
 import (
