@@ -19,8 +19,11 @@ type ask struct {
 	prompt  int // its index
 	request serve.Request
 	transcript
-	heard  []heard // tokens whose piece is not said yet
-	enough bool    // its reader wants no more of it
+	heard []heard // tokens whose piece is not said yet
+	// What is expected in the places of the prompt, where that is asked. The engine has told it
+	// when the answer's first event comes.
+	places []place
+	enough bool // its reader wants no more of it
 }
 
 // piece is what an answer says next.
@@ -54,7 +57,7 @@ func (s *Server) asks(ctx context.Context, p *settings, prompts [][]int32, param
 	}
 	var asks []*ask
 	for at, prompt := range prompts {
-		tokens, err := s.room(len(prompt), param, most, usual)
+		tokens, err := s.room(len(prompt), param, most, usual, p.leastTokens)
 		if err != nil {
 			return nil, err
 		}

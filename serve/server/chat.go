@@ -26,14 +26,16 @@ type chatRequest struct {
 var chatKeys = settingsKeys.With(
 	jsonread.Keys(jsonread.Read, "messages", "max_tokens", "max_completion_tokens", "tools", "tool_choice", "parallel_tool_calls", "chat_template_kwargs", "logprobs", "top_logprobs"),
 	jsonread.Table{
-		"functions":             {Use: jsonread.Refused, Reason: "a list of functions, which tools replaces"},
-		"function_call":         {Use: jsonread.Refused, Reason: "a choice of functions, which tool_choice replaces", Neutral: []string{`"none"`}},
-		"audio":                 {Use: jsonread.Refused, Reason: "an answer in sound"},
-		"modalities":            {Use: jsonread.Refused, Reason: "an answer that is not text", Neutral: []string{`["text"]`}},
-		"prediction":            {Use: jsonread.Refused, Reason: "a predicted answer"},
-		"web_search_options":    {Use: jsonread.Refused, Reason: "a search of the web"},
-		"reasoning_effort":      {Use: jsonread.Refused, Reason: "an amount of reasoning"},
-		"add_generation_prompt": {Use: jsonread.Refused, Reason: "an answer that is not the assistant's", Neutral: []string{"true"}},
+		"prompt_logprobs":          {Use: jsonread.Refused, Reason: "a list of the prompt's log-probabilities, which /v1/completions gives"},
+		"prompt_logprob_token_ids": {Use: jsonread.Refused, Reason: "a list of the prompt's log-probabilities, which /v1/completions gives"},
+		"functions":                {Use: jsonread.Refused, Reason: "a list of functions, which tools replaces"},
+		"function_call":            {Use: jsonread.Refused, Reason: "a choice of functions, which tool_choice replaces", Neutral: []string{`"none"`}},
+		"audio":                    {Use: jsonread.Refused, Reason: "an answer in sound"},
+		"modalities":               {Use: jsonread.Refused, Reason: "an answer that is not text", Neutral: []string{`["text"]`}},
+		"prediction":               {Use: jsonread.Refused, Reason: "a predicted answer"},
+		"web_search_options":       {Use: jsonread.Refused, Reason: "a search of the web"},
+		"reasoning_effort":         {Use: jsonread.Refused, Reason: "an amount of reasoning"},
+		"add_generation_prompt":    {Use: jsonread.Refused, Reason: "an answer that is not the assistant's", Neutral: []string{"true"}},
 	},
 )
 
@@ -104,6 +106,7 @@ func (s *Server) chat(x *exchange) error {
 	if most == nil {
 		most, param = q.MaxTokens, "max_tokens"
 	}
+	q.leastTokens = 1
 	asks, err := s.asks(x.r.Context(), &q.settings, [][]int32{prompt}, param, most, 0)
 	if err != nil {
 		return err

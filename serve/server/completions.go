@@ -13,6 +13,7 @@ const usualCompletion = 16
 
 type completionRequest struct {
 	settings
+	promptRequest
 	Prompt    json.RawMessage `json:"prompt"`
 	MaxTokens *int            `json:"max_tokens"`
 	Echo      bool            `json:"echo"`
@@ -20,7 +21,7 @@ type completionRequest struct {
 }
 
 var completionKeys = settingsKeys.With(
-	jsonread.Keys(jsonread.Read, "prompt", "max_tokens", "echo", "logprobs"),
+	jsonread.Keys(jsonread.Read, "prompt", "max_tokens", "echo", "logprobs", "prompt_logprobs", "prompt_logprob_token_ids"),
 	jsonread.Table{"suffix": {Use: jsonread.Refused, Reason: "a text to follow the answer", Neutral: []string{`""`}}},
 )
 
@@ -38,6 +39,7 @@ type completionChoice struct {
 	Text         string              `json:"text"`
 	Logprobs     *completionLogprobs `json:"logprobs"`
 	FinishReason *string             `json:"finish_reason"`
+	Prompt       []placeLogprobs     `json:"prompt_logprobs,omitempty"`
 }
 
 func (s *Server) completions(x *exchange) error {
@@ -48,24 +50,31 @@ func (s *Server) completions(x *exchange) error {
 	if err := s.checkModel(q.Model); err != nil {
 		return err
 	}
-	if err := q.check(s.options.Limits); err != nil {
+	if err := q.settings.check(s.options.Limits); err != nil {
 		return err
 	}
-	if q.logprobs = -1; q.Logprobs != nil {
-		if err := checkLogprobs("logprobs", *q.Logprobs); err != nil {
-			return err
-		}
-		if q.logprobs = *q.Logprobs; q.Echo {
-			return refuse("logprobs", "found them with echo, expected one of both: the prompt's own are not supported").coded("unsupported_parameter")
-		}
+	if err := q.readLogprobs(); err != nil {
+		return err
 	}
 	prompts, err := s.prompts("prompt", q.Prompt, s.options.Limits.Choices)
 	if err != nil {
 		return err
 	}
+	if err := q.checkPrompts(s, prompts); err != nil {
+		return err
+	}
 	asks, err := s.asks(x.r.Context(), &q.settings, prompts, "max_tokens", q.MaxTokens, usualCompletion)
 	if err != nil {
 		return err
+	}
+	for _, a := range asks {
+		if q.promptRequest.any() {
+			a.places = make([]place, len(a.request.Prompt))
+			a.request.PromptLogP = q.promptRequest.of(a.places)
+		}
+		if q.Echo {
+			a.characters = characters(s.echo(&q, a))
+		}
 	}
 	s.metrics.asked(q.choices(), asks)
 	body := completion{ID: newID("cmpl-"), Object: "text_completion", Created: x.begun.Unix(), Model: s.model.Name}
@@ -80,6 +89,9 @@ func (s *Server) completions(x *exchange) error {
 	total, err := x.answer(asks, func(p piece) error {
 		texts[p.choice].WriteString(p.text)
 		if c := &body.Choices[p.choice]; q.logprobs >= 0 {
+			if c.Logprobs == nil {
+				c.Logprobs = s.echoLogprobs(&q.promptRequest, asks[p.choice])
+			}
 			c.Logprobs = s.completionLogprobs(c.Logprobs, p.tokens)
 		}
 		if p.finish != "" {
@@ -91,10 +103,28 @@ func (s *Server) completions(x *exchange) error {
 		return err
 	}
 	for i := range body.Choices {
-		body.Choices[i].Index, body.Choices[i].Text = i, texts[i].String()
+		c := &body.Choices[i]
+		c.Index, c.Text, c.Prompt = i, texts[i].String(), s.promptLogprobs(&q.promptRequest, asks[i])
 	}
 	body.Usage = &total
 	return x.write(http.StatusOK, body)
+}
+
+// readLogprobs reads which log-probabilities are asked for.
+func (q *completionRequest) readLogprobs() error {
+	q.logprobs, q.echoed = -1, -1
+	if q.Logprobs != nil {
+		if err := checkLogprobs("logprobs", *q.Logprobs); err != nil {
+			return err
+		}
+		if q.logprobs = *q.Logprobs; q.Echo {
+			q.echoed = q.logprobs
+		}
+	}
+	if q.leastTokens = 1; q.promptRequest.any() {
+		q.leastTokens = 0
+	}
+	return q.promptRequest.check(q.Stream)
 }
 
 // echo is the prompt's text, where it is asked for before the answer.
@@ -108,13 +138,14 @@ func (s *Server) echo(q *completionRequest, a *ask) string {
 func (x *exchange) streamCompletion(q *completionRequest, asks []*ask, body completion) error {
 	out, echoed := x.stream(), make([]bool, len(asks))
 	total, err := x.answer(asks, func(p piece) error {
-		text := p.text
-		if !echoed[p.choice] {
-			text, echoed[p.choice] = x.server.echo(q, asks[p.choice])+text, true
+		choice := completionChoice{Index: p.choice, Text: p.text}
+		if a := asks[p.choice]; !echoed[p.choice] {
+			echoed[p.choice] = true
+			choice.Text = x.server.echo(q, a) + p.text
+			choice.Logprobs = x.server.echoLogprobs(&q.promptRequest, a)
 		}
-		choice := completionChoice{Index: p.choice, Text: text}
 		if q.logprobs >= 0 {
-			choice.Logprobs = x.server.completionLogprobs(nil, p.tokens)
+			choice.Logprobs = x.server.completionLogprobs(choice.Logprobs, p.tokens)
 		}
 		if p.finish != "" {
 			choice.FinishReason = &p.finish

@@ -83,6 +83,9 @@ func (f *fake) Extend(batch []serve.Segment) ([][]float32, error) {
 		for p := range sequence {
 			sequence[p] = f.pages[s.Pages[p/f.shape.PageSize]][p%f.shape.PageSize]
 		}
+		for at := s.From; s.Each != nil && at < len(s.Tokens); at++ {
+			s.Each(at, f.logits(sequence[:s.Start+at+1]))
+		}
 		whole := f.logits(sequence)
 		switch {
 		case s.Logits:

@@ -30,15 +30,24 @@ func (s *Server) tokenText(id int32) string {
 // completionLogprobs is the form of /v1/completions.
 type completionLogprobs struct {
 	Tokens        []string             `json:"tokens"`
-	TokenLogprobs []float32            `json:"token_logprobs"`
+	TokenLogprobs []*float32           `json:"token_logprobs"`
 	TopLogprobs   []map[string]float32 `json:"top_logprobs"`
 	TextOffset    []int                `json:"text_offset"`
+}
+
+func newCompletionLogprobs() *completionLogprobs {
+	return &completionLogprobs{Tokens: []string{}, TokenLogprobs: []*float32{}, TopLogprobs: []map[string]float32{}, TextOffset: []int{}}
+}
+
+func (l *completionLogprobs) add(token string, logP *float32, top map[string]float32, offset int) {
+	l.Tokens, l.TokenLogprobs = append(l.Tokens, token), append(l.TokenLogprobs, logP)
+	l.TopLogprobs, l.TextOffset = append(l.TopLogprobs, top), append(l.TextOffset, offset)
 }
 
 // completionLogprobs adds tokens to a list, which may be nil.
 func (s *Server) completionLogprobs(list *completionLogprobs, tokens []heard) *completionLogprobs {
 	if list == nil {
-		list = &completionLogprobs{Tokens: []string{}, TokenLogprobs: []float32{}, TopLogprobs: []map[string]float32{}, TextOffset: []int{}}
+		list = newCompletionLogprobs()
 	}
 	for _, t := range tokens {
 		top := map[string]float32{}
@@ -48,10 +57,8 @@ func (s *Server) completionLogprobs(list *completionLogprobs, tokens []heard) *c
 				top[text] = finite(a.LogP)
 			}
 		}
-		list.Tokens = append(list.Tokens, s.tokenText(t.ID))
-		list.TokenLogprobs = append(list.TokenLogprobs, finite(t.LogP))
-		list.TopLogprobs = append(list.TopLogprobs, top)
-		list.TextOffset = append(list.TextOffset, t.offset)
+		logP := finite(t.LogP)
+		list.add(s.tokenText(t.ID), &logP, top, t.offset)
 	}
 	return list
 }

@@ -93,15 +93,15 @@ func (s *Server) positions() int {
 	return min(s.model.Shape.Positions, s.model.Shape.Pages*s.model.Shape.PageSize)
 }
 
-// room is how many tokens may follow a prompt: those that are asked for, or the usual number, or
-// all that there is room for where usual is 0.
-func (s *Server) room(prompt int, param string, asked *int, usual int) (int, error) {
+// room is how many tokens may follow a prompt: those that are asked for, least or more, or the
+// usual number, or all that there is room for where usual is 0.
+func (s *Server) room(prompt int, param string, asked *int, usual, least int) (int, error) {
 	positions := s.positions()
 	left := positions - prompt
 	switch {
-	case asked != nil && *asked < 1:
-		return 0, refuse(param, "found %d, expected at least 1", *asked)
-	case left < 1:
+	case asked != nil && *asked < least:
+		return 0, refuse(param, "found %d, expected at least %d", *asked, least)
+	case left < 0 || left == 0 && (asked == nil || *asked > 0):
 		return 0, tooLong("this model has %d positions, found a prompt of %d tokens: no room is left for an answer", positions, prompt)
 	case asked != nil && *asked > left:
 		return 0, tooLong("this model has %d positions, found %d tokens: %d of the prompt and %d of the answer (%s)", positions, prompt+*asked, prompt, *asked, param)

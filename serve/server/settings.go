@@ -47,6 +47,8 @@ type settings struct {
 
 	stops    []string // of Stop
 	logprobs int      // alternatives beside each token; -1 asks for no log-probabilities
+
+	leastTokens int // of an answer: 1, or 0 where something else is asked
 }
 
 // settingsKeys are the keys of settings, and those of the interface that settings do not have: they
@@ -56,7 +58,6 @@ var settingsKeys = jsonread.Keys(jsonread.Read,
 	"stream", "stream_options", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty", "logit_bias", "min_tokens",
 	"response_format", "regex", "cache_salt", "reuse",
 ).With(jsonread.Keys(jsonread.Harmless, "user", "metadata", "safety_identifier", "service_tier", "prompt_cache_key"), jsonread.Table{
-	"prompt_logprobs": {Use: jsonread.Refused, Reason: "a list of the prompt's log-probabilities"},
 	"best_of":         {Use: jsonread.Refused, Reason: "a choice among answers", Neutral: []string{"1"}},
 	"use_beam_search": {Use: jsonread.Refused, Reason: "a beam search"},
 })
