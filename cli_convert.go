@@ -50,6 +50,7 @@ func (p *program) convertOptions(f convertFlags) convert.Options {
 			if e.Whole > 0 {
 				fmt.Fprintf(p.stderr, "of these %s are the whole model and its gradients, which the method needs\n", bytesText(e.Whole))
 			}
+			fmt.Fprintf(p.stderr, "writes about %s of tensors\n", bytesText(e.Result))
 			if e.Kept > 0 {
 				fmt.Fprintf(p.stderr, "keeps statistics of at most %s in %s for later runs; --statistics none keeps none, and clean removes them\n", bytesText(e.Kept), e.Folder)
 			}

@@ -176,6 +176,7 @@ type MemoryEstimate struct {
 	Whole      int64  // the whole model and its gradients, where a method needs them
 	Kept       int64  // on disk: statistics that later runs find, at most
 	Folder     string // which they are kept in
+	Result     int64  // on disk: the tensors that are written
 }
 
 // gather adds what statistics take that a method is given.

@@ -26,6 +26,9 @@ type compression interface {
 	// plan completes the method for a model of a shape. It returns the shape that the model will
 	// have and the form of its linear layers.
 	plan(c model.Config) (model.Config, checkpoint.Storage, error)
+	// result predicts the bytes that are written, from the shapes of both models and the form of
+	// the linear layers; sure is false where there may be far fewer. plan comes before.
+	result(before, after model.Config, s checkpoint.Storage, dtype checkpoint.DType) (bytes int64, sure bool)
 	// rotated is how the model is turned on its way, nil for not; plan has drawn it.
 	rotated() *transform.Rotation
 	// looks reports whether a pass over all layers of the model as it was comes first.
@@ -82,6 +85,12 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 	}
 	if c.differentiates() {
 		needs.differentiate(source.Config())
+	}
+	var sure bool
+	if needs.Result, sure = c.result(source.Config(), shape, scheme, o.DType); sure {
+		if err := o.checkRoom(to, needs.Result); err != nil {
+			return nil, err
+		}
 	}
 	o.Begin(needs, engines.CheckShape(shape, scheme))
 	o.rotation = c.rotated()

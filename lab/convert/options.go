@@ -53,6 +53,10 @@ type Options struct {
 	// Timer measures the products that a budget of time chooses widths by; nil is this machine's.
 	Timer pruning.Timer
 
+	// Free is what can still be written on the disk of a folder, in bytes, -1 where that is not
+	// known; nil asks the system.
+	Free func(folder string) int64
+
 	watch *recipe.Watch // of the files of what is converted
 }
 
@@ -65,6 +69,9 @@ func (o *Options) complete(from *checkpoint.Checkpoint) error {
 	}
 	if o.Content == nil {
 		o.Content = recipe.Checkpoint
+	}
+	if o.Free == nil {
+		o.Free = systemFree
 	}
 	if o.Timer == nil {
 		o.Timer = timing.New(o.Machine)

@@ -242,6 +242,14 @@ func (p *Pruning) checkEffects() error {
 
 func values(c pruning.Cut) recipe.Values { return recipe.Values{"ratio": c.Ratio, "count": c.Count} }
 
+func (p *Pruning) result(before, after model.Config, _ checkpoint.Storage, dtype checkpoint.DType) (bytes int64, sure bool) {
+	parameters := after.Parameters()
+	if b := p.Budget; b != nil && b.Time == nil {
+		parameters = before.Parameters() - pruning.HalfParameters(before, before.Layers, b.MLP, b.Heads) + b.Parameters
+	}
+	return int64(dtype.Size()) * int64(parameters), p.Budget == nil || p.Budget.Time == nil
+}
+
 func (p *Pruning) calibration() *Calibration { return &p.Calibration }
 
 func (p *Pruning) rotated() *transform.Rotation { return nil }

@@ -131,6 +131,10 @@ func (q *Quantization) recipe(ctx context.Context, from string, o *Options) (rec
 	return of, err
 }
 
+func (q *Quantization) result(_, after model.Config, s checkpoint.Storage, dtype checkpoint.DType) (bytes int64, sure bool) {
+	return written(after, s, q.fitted.Outliers, dtype), true
+}
+
 func (q *Quantization) calibration() *Calibration { return &q.Calibration }
 
 func (q *Quantization) gathering() *Gathering { return &q.Gathering }

@@ -1,9 +1,9 @@
 package home
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
+
+	"slimlab/internal/diskfree"
 )
 
 // Disk is what a home holds, in bytes.
@@ -66,15 +66,4 @@ func (h *Home) Disk() (Disk, error) {
 }
 
 // Free is what the user can still write on the home's file system, in bytes; -1: not known.
-func (h *Home) Free() int64 { return freeBytes(existing(h.Folder)) }
-
-// existing returns the longest part of a path that is there: the home may not be there yet.
-func existing(folder string) string {
-	for folder != filepath.Dir(folder) {
-		if _, err := os.Stat(folder); err == nil {
-			break
-		}
-		folder = filepath.Dir(folder)
-	}
-	return folder
-}
+func (h *Home) Free() int64 { return diskfree.Bytes(h.Folder) }

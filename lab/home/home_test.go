@@ -298,17 +298,3 @@ func TestKeeps(t *testing.T) {
 		}
 	}
 }
-
-// TestExistingFolder: free space is that of the folder that is there, however much of the path is
-// not.
-func TestExistingFolder(t *testing.T) {
-	dir := t.TempDir()
-	for path, want := range map[string]string{dir: dir, filepath.Join(dir, "a"): dir, filepath.Join(dir, "a", "b", "c"): dir, filepath.Join(dir, "..", "absent"): filepath.Dir(dir)} {
-		if got := existing(path); got != want {
-			t.Errorf("%s: %s, expected %s", path, got, want)
-		}
-	}
-	if root := existing(string(filepath.Separator)); root != string(filepath.Separator) {
-		t.Errorf("the root is %s", root)
-	}
-}

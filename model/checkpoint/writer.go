@@ -45,7 +45,7 @@ const recipeFile = "slimlab-recipe.json"
 func NewWriter(dir string, recipe []byte, c model.Config, dtype DType) (*Writer, error) {
 	c.Layers = slices.Clone(c.Layers)
 	w := &Writer{dir: filepath.Clean(dir), config: c, dtype: dtype, storages: make([]Storage, len(c.Layers)*linearsPerLayer)}
-	w.partial = partialFolder(dir)
+	w.partial = PartialFolder(dir)
 	if err := w.begin(recipe); err != nil {
 		return nil, fmt.Errorf("write checkpoint %s: %w", dir, err)
 	}
@@ -54,12 +54,12 @@ func NewWriter(dir string, recipe []byte, c model.Config, dtype DType) (*Writer,
 
 const linearsPerLayer = 7
 
-// partialFolder is where a Writer works.
-func partialFolder(dir string) string { return filepath.Clean(dir) + ".partial" }
+// PartialFolder is where a Writer works.
+func PartialFolder(dir string) string { return filepath.Clean(dir) + ".partial" }
 
 // Unfinished reports whether a Writer has left finished layers of the folder dir.
 func Unfinished(dir string) bool {
-	_, err := os.Stat(filepath.Join(partialFolder(dir), recipeFile))
+	_, err := os.Stat(filepath.Join(PartialFolder(dir), recipeFile))
 	return err == nil
 }
 

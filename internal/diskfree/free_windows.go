@@ -1,4 +1,4 @@
-package home
+package diskfree
 
 import "golang.org/x/sys/windows"
 

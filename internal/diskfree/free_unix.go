@@ -1,6 +1,6 @@
 //go:build unix
 
-package home
+package diskfree
 
 import "golang.org/x/sys/unix"
 

@@ -1,0 +1,82 @@
+package convert
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"slimlab/internal/diskfree"
+	"slimlab/model"
+	"slimlab/model/checkpoint"
+	"slimlab/quant"
+)
+
+// ErrNoRoom is in the error of a folder that the disk has no room for.
+var ErrNoRoom = errors.New("too little is free")
+
+// written predicts the bytes of a folder's tensors, for a shape whose linear layers of the blocks
+// have one form.
+func written(c model.Config, s checkpoint.Storage, outliers quant.Outliers, dtype checkpoint.DType) int64 {
+	float := int64(dtype.Size())
+	if s.Dense() {
+		return float * int64(c.Parameters())
+	}
+	scale := float
+	if dtype == checkpoint.F16 && s.Format.Bits != 3 { // scales are those of bfloat16
+		scale = 4
+	}
+	if s.Packing == checkpoint.GPTQ {
+		scale = 2
+	}
+	all := float * int64(c.Parameters())
+	frame := model.Model{Config: c, Blocks: make([]model.Block, len(c.Layers))}
+	for _, l := range frame.Linears() {
+		out, in := int64(l.Out), int64(l.In)
+		groups := int64(1)
+		if s.Format.Group > 0 {
+			groups = in / int64(s.Format.Group)
+		}
+		codes := (in*int64(s.Format.Bits) + 31) / 32 * 4 * out
+		if s.Format.ZeroPoints || s.Packing == checkpoint.GPTQ {
+			codes += (out*int64(s.Format.Bits) + 31) / 32 * 4 * groups
+		}
+		if s.Packing == checkpoint.GPTQ {
+			codes += 4 * in // the group of each input
+		}
+		all += codes + scale*out*groups - float*out*in
+		switch share := outliers.Share * float64(in*out); {
+		case outliers.Columns:
+			all += int64(2 * share)
+		case share > 0:
+			all += int64(4*share) + 2*out
+		}
+	}
+	return all
+}
+
+// checkRoom refuses a folder to that the disk has no room for, of which an interrupted command has
+// written a part.
+func (o *Options) checkRoom(to string, needs int64) error {
+	free := o.Free(to)
+	if free < 0 {
+		return nil
+	}
+	there := int64(0)
+	files, err := os.ReadDir(checkpoint.PartialFolder(to))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, f := range files {
+		if info, err := f.Info(); err == nil {
+			there += info.Size()
+		}
+	}
+	if needs -= min(there, needs); needs > free {
+		return fmt.Errorf("%s: %w on its disk: found %.3g MB, expected at least %.3g MB for the result's tensors: make room, or name a folder on another disk", to, ErrNoRoom, float64(free)/1e6, float64(needs)/1e6)
+	}
+	return nil
+}
+
+// systemFree is what the system says.
+func systemFree(folder string) int64 { return diskfree.Bytes(folder) }

@@ -1,0 +1,67 @@
+package convert
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"slimlab/model/checkpoint"
+)
+
+// TestResultIsForeseen: the bytes that a command says before its work are those of its tensors, in
+// every form, and a disk with fewer is refused before anything is written. What an interrupted
+// command has written is not needed again.
+func TestResultIsForeseen(t *testing.T) {
+	for _, dtype := range []checkpoint.DType{checkpoint.BF16, checkpoint.F32} {
+		from, text := source(t, dtype)
+		for name, run := range conversions(t) {
+			if name == "import" {
+				continue
+			}
+			var foreseen int64
+			begin := func(e MemoryEstimate, _ []Compatibility) { foreseen = e.Result }
+			r, err := run(t.Context(), from, text, filepath.Join(t.TempDir(), "out"), Options{Open: open, Begin: begin})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if off := float64(foreseen) / float64(r.Bytes.After); off < 0.99 || off > 1.01 {
+				t.Errorf("%s %s: foreseen %d bytes, written %d", dtype, name, foreseen, r.Bytes.After)
+			}
+			to := filepath.Join(t.TempDir(), "out")
+			free := foreseen - 1
+			o := Options{Open: open, Free: func(string) int64 { return free }}
+			if _, err = run(t.Context(), from, text, to, o); !errors.Is(err, ErrNoRoom) || !Broke(err) || !strings.Contains(err.Error(), to+": too little is free on its disk: found ") {
+				t.Errorf("%s %s with %d bytes free of %d: %v", dtype, name, free, foreseen, err)
+			}
+			if left, _ := filepath.Glob(to + "*"); len(left) > 0 {
+				t.Errorf("%s %s: a refused command left %q", dtype, name, left)
+			}
+			for _, free = range []int64{-1, foreseen} {
+				if _, err = run(t.Context(), from, text, filepath.Join(t.TempDir(), "out"), o); err != nil {
+					t.Errorf("%s %s with %d bytes free of %d: %v", dtype, name, free, foreseen, err)
+				}
+			}
+		}
+	}
+	from, text := source(t, checkpoint.BF16)
+	to := filepath.Join(t.TempDir(), "out")
+	run := conversions(t)["w8a8"]
+	interrupted(t, run, from, text, to)
+	all := int64(0)
+	for _, content := range files(t, to+".partial") {
+		all += int64(len(content))
+	}
+	r, err := run(t.Context(), from, text, filepath.Join(t.TempDir(), "whole"), Options{Open: open})
+	if err != nil {
+		t.Fatal(err)
+	}
+	free := r.Bytes.After - all
+	if _, err := run(t.Context(), from, text, to, Options{Open: open, Free: func(string) int64 { return free }}); err != nil {
+		t.Errorf("with the %d bytes that are still needed: %v", free, err)
+	}
+	if _, err := os.Stat(to); err != nil {
+		t.Error(err)
+	}
+}
