@@ -13,6 +13,7 @@ import (
 	"slimlab/model"
 	"slimlab/model/calibrate"
 	"slimlab/model/calibrate/refine"
+	"slimlab/model/weight"
 )
 
 // Options say what to remove and how. The zero value of each field but Method and Cuts is its
@@ -245,6 +246,9 @@ func (p *pruner) Compress(ctx context.Context, s *calibrate.Stats, linears []mod
 	if s.Tokens < s.Width && p.Method.Updates() {
 		p.report.warn("layer %d, %s: %s for %s: only damping makes the solution unique",
 			s.Layer, h.part, plural.Of(s.Tokens, "calibration token"), plural.Of(s.Width, "channel"))
+	}
+	if d, ok := linears[0].Weight.(*weight.Dense); ok && !slices.ContainsFunc(d.Data, func(v float32) bool { return v != 0 }) {
+		p.report.warn("layer %d, %s: all weights of %s are zero: this half of the layer does nothing but add its bias, if it has one, and any cut of it is free", s.Layer, h.part, linears[0].Name)
 	}
 	if n := s.Silent(); n > 0 {
 		p.silent, p.silentInputs = p.silent+n, p.silentInputs+1

@@ -28,6 +28,28 @@ func TestSilentChannels(t *testing.T) {
 	}
 }
 
+// TestDeadLayers: a half of a layer whose last weights are all zero is named, and no other.
+func TestDeadLayers(t *testing.T) {
+	m := newModel(t, config("LlamaForCausalLM"))
+	clear(m.Blocks[1].Down.Weight.Float32())
+	m.Changed()
+	for _, method := range []Method{OSSCAR, Random} {
+		_, r := prune(t, m, Options{Method: method, Cuts: cuts(Cut{Count: 3}, Cut{Count: 1})})
+		said := 0
+		for _, w := range r.Warnings {
+			if strings.Contains(w, "are zero: this half of the layer does nothing") {
+				said++
+				if !strings.HasPrefix(w, "layer 1, mlp: all weights of model.layers.1.mlp.down_proj are zero") {
+					t.Errorf("%s: %s", method, w)
+				}
+			}
+		}
+		if said != 1 {
+			t.Errorf("%s: warnings %q", method, r.Warnings)
+		}
+	}
+}
+
 // TestSquaresOverflow: activations that are finite, and whose squares are not, are too large, and
 // not too few.
 func TestSquaresOverflow(t *testing.T) {
