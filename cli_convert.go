@@ -13,6 +13,7 @@ import (
 
 	"slimlab/internal/filelock"
 	"slimlab/internal/nearest"
+	"slimlab/internal/plural"
 	"slimlab/lab/convert"
 	"slimlab/lab/home"
 	"slimlab/lab/report"
@@ -49,6 +50,9 @@ func (p *program) convertOptions(f convertFlags) convert.Options {
 				bytesText(e.Total()), bytesText(e.Layer), bytesText(e.Statistics), bytesText(e.Stream), bytesText(e.Inputs))
 			if e.Whole > 0 {
 				fmt.Fprintf(p.stderr, "of these %s are the whole model and its gradients, which the method needs\n", bytesText(e.Whole))
+			}
+			if e.Finished > 0 {
+				fmt.Fprintf(p.stderr, "goes on from layer %d: %s of an interrupted command %s finished\n", e.Finished, plural.Of(e.Finished, "layer"), plural.Verb(e.Finished))
 			}
 			fmt.Fprintf(p.stderr, "writes about %s of tensors\n", bytesText(e.Result))
 			if e.Kept > 0 {

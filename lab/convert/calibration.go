@@ -177,6 +177,8 @@ type MemoryEstimate struct {
 	Kept       int64  // on disk: statistics that later runs find, at most
 	Folder     string // which they are kept in
 	Result     int64  // on disk: the tensors that are written
+	// layers that an interrupted command has finished: no memory, but where the work goes on
+	Finished int
 }
 
 // gather adds what statistics take that a method is given.

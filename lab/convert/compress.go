@@ -92,7 +92,6 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 			return nil, err
 		}
 	}
-	o.Begin(needs, engines.CheckShape(shape, scheme))
 	o.rotation = c.rotated()
 	if len(shape.Layers) < len(source.Config().Layers) {
 		o.layers = shape.Layers
@@ -101,6 +100,12 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 	if err != nil {
 		return nil, err
 	}
+	for layer := range shape.Layers {
+		if s.to.Finished(layer) {
+			needs.Finished++
+		}
+	}
+	o.Begin(needs, engines.CheckShape(shape, scheme))
 	sequences, err := calibration.sequences(ctx, source)
 	if err == nil {
 		s.statistics, err = gathering.settings(ctx, of, sequences)

@@ -57,9 +57,10 @@ func TestResultIsForeseen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	free := r.Bytes.After - all
-	if _, err := run(t.Context(), from, text, to, Options{Open: open, Free: func(string) int64 { return free }}); err != nil {
-		t.Errorf("with the %d bytes that are still needed: %v", free, err)
+	free, finished := r.Bytes.After-all, 0
+	begin := func(e MemoryEstimate, _ []Compatibility) { finished = e.Finished }
+	if _, err := run(t.Context(), from, text, to, Options{Open: open, Begin: begin, Free: func(string) int64 { return free }}); err != nil || finished != 1 {
+		t.Errorf("with the %d bytes that are still needed, after %d layers, of 1 that is finished: %v", free, finished, err)
 	}
 	if _, err := os.Stat(to); err != nil {
 		t.Error(err)

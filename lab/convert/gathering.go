@@ -135,12 +135,15 @@ type Refining = refine.Options
 // refining are the parameters of a recipe.
 func refining(r Refining) recipe.Values { return recipe.Values{"steps": r.Steps, "rate": r.Rate} }
 
+// maxRefining bounds the steps, as in scenarios.
+const maxRefining = 100_000
+
 // checkRefining refuses steps that need a calibration text where there is none, and rates that are
 // none.
 func checkRefining(r Refining, c Calibration) error {
 	switch {
-	case r.Steps < 0:
-		return fmt.Errorf("--refine %d: expected a number of steps, or 0, none", r.Steps)
+	case r.Steps < 0 || r.Steps > maxRefining:
+		return fmt.Errorf("--refine %d: expected 0, none, to %d steps", r.Steps, maxRefining)
 	case !(r.Rate >= 0 && r.Rate <= 1):
 		return fmt.Errorf("--refine-rate %g: expected a share of a weight's root mean square, 0 (the default, 0.001) to 1", r.Rate)
 	case r.Steps == 0 && r.Rate > 0:

@@ -160,6 +160,12 @@ func (p *Pruning) recipe(ctx context.Context, from string, o *Options) (recipe.R
 	return of, err
 }
 
+// Bounds of what a command may ask for, as of a scenario's step.
+const (
+	maxStep   = 65536
+	maxRounds = 100_000 // of local search
+)
+
 // check reports options that no model can be pruned with.
 func (p *Pruning) check() error {
 	if err := checkDamping(p.Damping); err != nil {
@@ -169,12 +175,12 @@ func (p *Pruning) check() error {
 		return p.checkDepth()
 	}
 	for _, f := range []struct {
-		name         string
-		value, least int
-		meaning      string
-	}{{"step", p.Batch, 0, "0, the default"}, {"local-search", p.LocalSearch, -1, "-1, none, 0, the default"}, {"align", p.Align, 0, "0, chosen by the widths"}} {
-		if f.value < f.least {
-			return fmt.Errorf("--%s %d: expected %s, or more", f.name, f.value, f.meaning)
+		name               string
+		value, least, most int
+		meaning            string
+	}{{"step", p.Batch, 0, maxStep, "0, the default"}, {"local-search", p.LocalSearch, -1, maxRounds, "-1, none, 0, the default"}, {"align", p.Align, 0, model.MaxWidth, "0, chosen by the widths"}} {
+		if f.value < f.least || f.value > f.most {
+			return fmt.Errorf("--%s %d: expected %s, or up to %d", f.name, f.value, f.meaning, f.most)
 		}
 	}
 	if p.Method != pruning.OSSCAR {

@@ -247,6 +247,26 @@ func TestEveryParameterNamesItsFlag(t *testing.T) {
 	}
 }
 
+// TestNumbersHaveARange: a number of steps that no command ends is refused with what would do.
+func TestNumbersHaveARange(t *testing.T) {
+	for want, set := range map[string]func(p *Pruning){
+		"--step 1000000: expected 0, the default, or up to 65536": func(p *Pruning) { p.Batch = 1_000_000 },
+		"--step 65536": func(p *Pruning) { p.Batch = 65536 },
+		"--local-search 100001: expected -1, none, 0, the default, or up to 100000": func(p *Pruning) { p.LocalSearch = 100_001 },
+		"--align 2000000: expected 0, chosen by the widths, or up to 1048576":       func(p *Pruning) { p.Align = 2_000_000 },
+		"--refine 100000000000: expected 0, none, to 100000 steps":                  func(p *Pruning) { p.Refine.Steps = 100_000_000_000 },
+		"--refine 100000": func(p *Pruning) { p.Refine.Steps = 100_000 },
+	} {
+		p := Pruning{Calibration: Calibration{Random: true}}
+		p.Method, p.MLP = pruning.OSSCAR, pruning.Cut{Count: 1}
+		set(&p)
+		err := errors.Join(p.check(), checkRefining(p.Refine, p.Calibration))
+		if refused := strings.Contains(want, "expected"); (err != nil) != refused || refused && err.Error() != want {
+			t.Errorf("%s: error %v", want, err)
+		}
+	}
+}
+
 // TestDampingIsAShare: no other damping reaches a solver.
 func TestDampingIsAShare(t *testing.T) {
 	for x, ok := range map[float64]bool{0: true, 0.01: true, 10: true, 10.1: false, 1e30: false, -1: false, math.Inf(1): false, math.Inf(-1): false, math.NaN(): false} {
