@@ -22,6 +22,7 @@ type Shape struct {
 	Positions  int // tokens of a sequence, at most
 	Pages      int // of the KV cache
 	PageSize   int // tokens of a page
+	Hidden     int // elements of a hidden state; 0 where the executor gives none
 }
 
 // Segment is a run of new tokens of one sequence in a batch.
@@ -44,4 +45,7 @@ type Segment struct {
 	// number first. It may write to them, and must not keep them.
 	From int
 	Each func(first int, rows []float32)
+	// States gives Each the hidden states after the final norm [rows, Shape.Hidden] in the place of
+	// the logits. It must not write to them.
+	States bool
 }

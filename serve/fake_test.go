@@ -86,7 +86,11 @@ func (f *fake) Extend(batch []Segment) ([][]float32, error) {
 			}
 			return whole
 		}
-		if s.Each != nil {
+		if s.States {
+			for j := s.From; j < len(s.Tokens); j++ {
+				s.Each(j, after(s.Start + j + 1)[:f.shape.Hidden])
+			}
+		} else if s.Each != nil {
 			f.each += len(s.Tokens) - s.From
 			for j := s.From; j < len(s.Tokens); j += 3 {
 				var rows []float32

@@ -66,6 +66,9 @@ func (q *sequence) nextPlace(from int) int {
 // reusable is how many leading tokens may come from the cache. The last one is computed where its
 // logits are to answer something, and so is all from before the next place that is asked about.
 func (q *sequence) reusable() int {
+	if q.Pool == PoolMean {
+		return min(q.pooled, len(q.tokens)-1)
+	}
 	if place := q.nextPlace(q.told); place < len(q.Prompt) {
 		return place - 1
 	}
@@ -77,6 +80,10 @@ func (q *sequence) reusable() int {
 
 // ask has a segment of q's next tokens give the rows of the places that are asked about.
 func (c *core) ask(q *sequence, s *Segment) {
+	if q.Pool != "" {
+		c.askStates(q, s)
+		return
+	}
 	place := q.nextPlace(q.told)
 	if row := place - 1; place < len(q.Prompt) && row < s.Start+len(s.Tokens) {
 		s.From = row - s.Start

@@ -37,6 +37,7 @@ type Request struct {
 	LogP, ScaledLogP bool
 	TopLogP          int
 	PromptLogP       *PromptLogP // asks for those of the prompt's tokens; MaxTokens may be 0 then
+	Pool             Pool        // asks for a hidden state of the prompt, and nothing else
 	Constraint       Constraint  // of the generated tokens; nil allows all
 	// OnToken is called on the engine's goroutine for each generated token as it comes; it must not
 	// block. May be nil.
@@ -65,7 +66,7 @@ func (r *Request) check(s Shape, passer bool) error {
 	switch {
 	case len(r.Prompt) == 0:
 		return fmt.Errorf("serve: the prompt is empty")
-	case r.MaxTokens < 0 || len(r.Labels) == 0 && r.MaxTokens < 1 && r.PromptLogP == nil:
+	case r.MaxTokens < 0 || len(r.Labels) == 0 && r.MaxTokens < 1 && r.PromptLogP == nil && r.Pool == "":
 		return fmt.Errorf("serve: neither labels nor tokens are asked for")
 	case r.MinTokens < 0 || r.MinTokens > r.MaxTokens:
 		return fmt.Errorf("serve: at least %d new tokens, expected 0 to the %d that may come", r.MinTokens, r.MaxTokens)
@@ -98,6 +99,9 @@ func (r *Request) check(s Shape, passer bool) error {
 	if err := r.checkItems(s); err != nil {
 		return err
 	}
+	if err := r.checkPool(s); err != nil {
+		return err
+	}
 	return r.PromptLogP.check(len(r.Prompt))
 }
 
@@ -123,6 +127,7 @@ type Result struct {
 	LabelLogits []float32 // [labels]; of a request with items in Items
 	LabelLogP   []float32 // [labels], where the request asks for them
 	Items       []Score   // of each item
+	State       []float32 // [hidden], where the request has a Pool
 	Finish      Finish
 	Prompt      int // prompt tokens, and those of all items
 	Cached      int // of which came from the prefix cache
@@ -154,6 +159,7 @@ type sequence struct {
 	lease    pages.Lease // while it runs: room for computed tokens and more
 	result   Result
 	itemWork
+	pooling
 
 	number      int  // of its arrival
 	runs        bool // or waits

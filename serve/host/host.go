@@ -100,7 +100,7 @@ func NewEngine(m *model.Model, o Options, engine serve.Options) (*serve.Engine, 
 
 // Shape is what the model and the KV cache can hold.
 func (e *Executor) Shape() serve.Shape {
-	return serve.Shape{Vocabulary: e.model.Vocab, Positions: e.model.MaxPositions, Pages: e.pool.Pages, PageSize: e.pool.PageSize}
+	return serve.Shape{Vocabulary: e.model.Vocab, Positions: e.model.MaxPositions, Pages: e.pool.Pages, PageSize: e.pool.PageSize, Hidden: e.model.Hidden}
 }
 
 // Bytes is the memory of the KV cache.
@@ -151,11 +151,15 @@ func (e *Executor) choose(segment, n int) {
 // fewLogits is about how many logits are given to Each at once: 64 MB of them.
 const fewLogits = 1 << 24
 
-// eachLogits computes the logits that segments want to be given row by row.
+// eachLogits gives the rows of logits or states that segments want to be given as they come.
 func (e *Executor) eachLogits(batch []serve.Segment, hidden []float32) {
 	e.chosen = e.chosen[:0]
 	for i := range batch {
-		if s := &batch[i]; s.Each != nil {
+		switch s, d := &batch[i], e.model.Hidden; {
+		case s.Each == nil:
+		case s.States:
+			s.Each(s.From, hidden[(e.ends[i]-len(s.Tokens)+s.From)*d:e.ends[i]*d])
+		default:
 			e.choose(i, len(s.Tokens)-s.From)
 		}
 	}

@@ -51,7 +51,7 @@ func newTokenizer(t testing.TB) *tokenizer.Tokenizer {
 
 func newFake(t testing.TB, answers map[string]string) *fake {
 	t.Helper()
-	f := &fake{shape: serve.Shape{Vocabulary: vocabulary, Positions: 512, Pages: 128, PageSize: 4}, tokenizer: newTokenizer(t), answers: map[string][]int32{}, options: serve.Defaults()}
+	f := &fake{shape: serve.Shape{Vocabulary: vocabulary, Positions: 512, Pages: 128, PageSize: 4, Hidden: 8}, tokenizer: newTokenizer(t), answers: map[string][]int32{}, options: serve.Defaults()}
 	f.ask, _ = f.tokenizer.ID("<u>")
 	f.tell, _ = f.tokenizer.ID("<a>")
 	for range f.shape.Pages {
@@ -84,7 +84,11 @@ func (f *fake) Extend(batch []serve.Segment) ([][]float32, error) {
 			sequence[p] = f.pages[s.Pages[p/f.shape.PageSize]][p%f.shape.PageSize]
 		}
 		for at := s.From; s.Each != nil && at < len(s.Tokens); at++ {
-			s.Each(at, f.logits(sequence[:s.Start+at+1]))
+			row := f.logits(sequence[:s.Start+at+1])
+			if s.States {
+				row = row[:f.shape.Hidden]
+			}
+			s.Each(at, row)
 		}
 		whole := f.logits(sequence)
 		switch {

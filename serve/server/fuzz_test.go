@@ -14,12 +14,12 @@ import (
 // FuzzBodies: whatever is sent is answered, or refused in OpenAI's shape; it is never the server's
 // fault, and nothing stays in the engine.
 func FuzzBodies(f *testing.F) {
-	paths := []string{"/v1/completions", "/v1/chat/completions", "/v1/score", "/generative_scoring", "/tokenize", "/detokenize"}
+	paths := []string{"/v1/completions", "/v1/chat/completions", "/v1/embeddings", "/v1/score", "/generative_scoring", "/tokenize", "/detokenize"}
 	for _, body := range []string{
 		`{"prompt":"hello<a>","max_tokens":3,"stop":["a"],"n":2,"logprobs":2}`, `{"prompt":[[1,2],[3]],"temperature":-0.0,"stream":true}`,
 		`{"messages":[{"role":"user","content":[{"type":"text","text":"weather"}]}],"tools":[{"type":"function","function":{"name":"f"}}],"max_tokens":5}`,
 		`{"messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"1","function":{"name":"f","arguments":"{}"}}]}],"regex":"a+","max_tokens":4}`,
-		`{"query":[1,2],"items":[[3],[]],"label_token_ids":[1],"item_first":true}`, `{"tokens":[1,2,3]}`, `{"prompt":"\ud800","seed":-9223372036854775808}`,
+		`{"query":[1,2],"items":[[3],[]],"label_token_ids":[1],"item_first":true}`, `{"input":["a",[1,2]],"pooling":"mean"}`, `{"tokens":[1,2,3]}`, `{"prompt":"\ud800","seed":-9223372036854775808}`,
 		`{"prompt":"a","temperature":1e400}`, `{"prompt":"a","logit_bias":{"1":-100},"min_p":1}`, `[[[[`, "\xff", `{"prompt":"a","max_tokens":1e3}`,
 	} {
 		for i := range paths {

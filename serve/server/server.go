@@ -110,6 +110,7 @@ func (s *Server) routes() map[string]methods {
 		"/v1/chat/completions": post(s.chat),
 		"/v1/models":           get(s.models),
 		"/v1/models/{id...}":   get(s.oneModel),
+		"/v1/embeddings":       post(s.embeddings),
 		"/v1/score":            post(s.score),
 		"/generative_scoring":  post(s.generativeScore),
 		"/tokenize":            post(s.tokenize),
