@@ -5,8 +5,11 @@
 // so many tokens. Latencies are measured one request at a time, cold and hot prefill apart, so that
 // they are the engine's own and not a queue's; throughput is measured with everything submitted at
 // once. All times are by the clock of the engine's executor. They are samples, not percentiles;
-// statistics are the lab's. Arrivals and Members draw when requests come and which, for a load that
-// does not wait for the server.
+// statistics are the lab's.
+//
+// Open is the load of clients who do not wait for each other: Arrivals and Members draw when
+// requests come and which, a Target answers them, and latencies count from the time for which a
+// request was scheduled, by the clock of this machine, so that a server that stalls cannot hide it.
 package load
 
 import (

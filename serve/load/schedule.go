@@ -42,7 +42,7 @@ func (a Arrivals) Schedule(n int) (Schedule, error) {
 		if at += gap(); at > maxSeconds {
 			return nil, fmt.Errorf("load: request %d of %d at %v requests a second would be sent after %.3g s, expected at most %.3g s: lower the number or raise the rate", i, n, a.Rate, at, maxSeconds)
 		}
-		schedule[i] = time.Duration(at * float64(time.Second))
+		schedule[i] = time.Duration(math.Round(at * float64(time.Second)))
 	}
 	return schedule, nil
 }
