@@ -12,9 +12,9 @@ import (
 )
 
 // The threads of kernels stay.
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("slimlab/kernels/parallel.(*worker).loop"))
-}
+var kernelThreads = goleak.IgnoreAnyFunction("slimlab/kernels/parallel.(*worker).loop")
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, kernelThreads) }
 
 // event is one frame of a stream of completions or chats.
 type frame struct {
