@@ -95,6 +95,8 @@ func (p *program) serveCommand() *cobra.Command {
 	flags.IntVar(&f.port, "port", 8000, "port to listen at; 0 chooses a free one")
 	flags.StringVar(&f.Name, "name", "", "name of the model for clients (default: that of its folder or file)")
 	flags.IntVar(&f.Running, "max-running", 0, "requests that run at once (default: 256)")
+	flags.IntVar(&f.Ranks, "ranks", 1, "ranks that the model is divided between, each on its own cores; a divisor of its KV heads")
+	flags.StringVar(&f.Draft, "draft", "", "smaller MODEL of the same tokens that foretells them: the answers are the same, and sooner where it is often right")
 	flags.StringVar(&f.Policy, "policy", "aged-lpm", "who of the waiting requests runs next: "+strings.Join(endpoint.Policies(), ", "))
 	flags.IntVar(&f.WaitingRequests, "max-waiting", 1024, "requests that wait, at most; another is a 429; 0 is no bound")
 	flags.IntVar(&f.WaitingTokens, "max-waiting-tokens", 0, "tokens of the prompts that wait, at most; 0 is no bound")
@@ -119,6 +121,10 @@ func (f *serveFlags) check(cmd *cobra.Command) error {
 		return fmt.Errorf("--port %d: expected 0 to 65535", f.port)
 	case changed("max-running") && f.Running < 1:
 		return fmt.Errorf("--max-running %d: expected at least 1", f.Running)
+	case f.Ranks < 1:
+		return fmt.Errorf("--ranks %d: expected at least 1", f.Ranks)
+	case changed("draft") && f.Draft == "":
+		return errors.New("--draft: found no name, expected a MODEL")
 	case f.WaitingRequests < 0 || f.WaitingTokens < 0 || f.WaitingTime < 0:
 		return errors.New("--max-waiting, --max-waiting-tokens and --max-wait: found less than 0, expected 0 for no bound, or more")
 	case f.Drain < 0:
@@ -167,11 +173,13 @@ func (p *program) serve(cmd *cobra.Command, name string, f serveFlags) error {
 	if err := f.check(cmd); err != nil {
 		return usage(err)
 	}
-	release, err := p.home.Hold(cmd.Context(), name)
-	if err != nil {
-		return usage(err)
+	for _, held := range []string{name, f.Draft} {
+		release, err := p.home.Hold(cmd.Context(), held)
+		if err != nil {
+			return usage(err)
+		}
+		defer release()
 	}
-	defer release()
 	l, err := f.Listen(net.JoinHostPort(f.host, strconv.Itoa(f.port)))
 	if err != nil {
 		return usage(err)

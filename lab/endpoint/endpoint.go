@@ -24,6 +24,8 @@ type Options struct {
 	KV         string // format of the KV cache, one of eval.Caches; that of DType
 	CacheBytes int64  // of the KV cache, at most; room for usualTokens
 	Running    int    // requests that run at once, at most; the engine's default
+	Ranks      int    // that the model is divided between; 1
+	Draft      string // a MODEL of the same tokens that foretells those of this one; none
 	Policy     string // who of the waiting requests is admitted next, one of Policies; the engine's default
 
 	// Of those that wait, at most; 0 is no bound. A request beyond is a 429, one that waits for
@@ -62,7 +64,7 @@ func Open(ctx context.Context, models eval.Models, name string, o Options) (*End
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", name, err)
 	}
-	executor, err := host.New(m.Model, host.Options{KV: m.Cache, PageSize: pageSize, Pages: pages})
+	executor, err := host.New(m.Model, host.Options{KV: m.Cache, PageSize: pageSize, Pages: pages, Ranks: o.Ranks})
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", name, err)
 	}
@@ -70,6 +72,13 @@ func Open(ctx context.Context, models eval.Models, name string, o Options) (*End
 	options.Running, options.Policy = o.Running, serve.Policy(o.Policy)
 	options.WaitingRequests, options.WaitingTokens, options.WaitingTime = o.WaitingRequests, o.WaitingTokens, o.WaitingTime
 	options.Reserve = reserve
+	var draft *host.Executor
+	if o.Draft != "" {
+		if draft, err = openDraft(ctx, models, m, pages, o); err != nil {
+			return nil, fmt.Errorf("draft %s of model %s: %w", o.Draft, name, err)
+		}
+		options.Draft.Executor = draft
+	}
 	engine, err := serve.New(executor, options)
 	if err != nil {
 		return nil, err
@@ -87,7 +96,30 @@ func Open(ctx context.Context, models eval.Models, name string, o Options) (*End
 		e.model.Template = template
 	}
 	e.describe(source, m, executor)
+	if draft != nil {
+		e.facts["draft"], e.facts["bytes_draft_kv_cache"] = o.Draft, draft.Bytes()
+		e.Notes = append(e.Notes, fmt.Sprintf("draft %s foretells tokens; its KV cache takes %s more", o.Draft, report.Bytes(draft.Bytes())))
+	}
 	return e, nil
+}
+
+// openDraft loads the draft of a model, with a cache for as many tokens.
+func openDraft(ctx context.Context, models eval.Models, of *eval.Model, pages int, o Options) (*host.Executor, error) {
+	source, err := eval.NewSource(models, o.Draft, o.DType, o.KV)
+	if err != nil {
+		return nil, err
+	}
+	m, err := source.Load(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if m.Vocab != of.Vocab {
+		return nil, fmt.Errorf("a vocabulary of %d tokens, expected the model's %d", m.Vocab, of.Vocab)
+	}
+	if err := of.Tokenizer.SameTokens(m.Tokenizer); err != nil {
+		return nil, fmt.Errorf("the tokens of the model (the first) and of the draft (the second) differ: %w", err)
+	}
+	return host.New(m.Model, host.Options{KV: m.Cache, PageSize: pageSize, Pages: pages})
 }
 
 // reserve is the share of an answer's tokens for which a request has pages before it runs: most

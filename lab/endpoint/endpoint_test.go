@@ -195,6 +195,27 @@ func serveOne(t *testing.T, e *Endpoint, body string) string {
 	return answer.Choices[0].Message.Content
 }
 
+// A draft and ranks change how fast the answers come, and nothing of them.
+func TestDraftAndRanks(t *testing.T) {
+	body := `{"messages":[{"role":"user","content":"likes item"}],"temperature":0,"max_tokens":20}`
+	dir := talker(t)
+	want := serveOne(t, open(t, dir, Options{DType: "float32"}), body)
+	for _, o := range []Options{{Draft: dir}, {Draft: "pretrained:recsys-fm"}, {Ranks: 2}, {Draft: dir, Ranks: 2}} {
+		o.DType = "float32"
+		e := open(t, dir, o)
+		if got := serveOne(t, e, body); got != want {
+			t.Errorf("%+v: the answer is %q, want %q", o, got, want)
+		}
+		stats, err := e.engine.Stats()
+		if err != nil || (stats.Drafted > 0) != (o.Draft != "") {
+			t.Errorf("%+v: %+v, %v", o, stats, err)
+		}
+		if notes := strings.Join(e.Notes, "\n"); strings.Contains(notes, "foretells tokens; its KV cache takes ") != (o.Draft != "") {
+			t.Errorf("%+v: the notes are %s", o, notes)
+		}
+	}
+}
+
 func TestConversationStops(t *testing.T) {
 	e := open(t, talker(t), Options{})
 	c, err := e.Converse(ConversationOptions{})

@@ -93,7 +93,9 @@ func (f *fake) Extend(batch []serve.Segment) ([][]float32, error) {
 		whole := f.logits(sequence)
 		switch {
 		case s.Logits:
-			logits[i] = whole
+			for end := len(sequence) - max(1, s.Rows) + 1; end <= len(sequence); end++ {
+				logits[i] = append(logits[i], f.logits(sequence[:end])...)
+			}
 		case len(s.Labels) > 0:
 			for _, l := range s.Labels {
 				logits[i] = append(logits[i], whole[l])

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"slimlab/serve"
 )
 
 // idle fails unless the engine holds nothing of any request within a step: all pages are free or
@@ -202,11 +204,47 @@ func TestMetrics(t *testing.T) {
 		`vllm:time_to_first_token_seconds_bucket{model_name="tiny",le="0.001"}`, `vllm:time_to_first_token_seconds_count{model_name="tiny"} 2`,
 		fmt.Sprintf(`vllm:inter_token_latency_seconds_count{model_name="tiny"} %d`, 2+tokens-1),
 		`vllm:e2e_request_latency_seconds_bucket{model_name="tiny",le="7680"} 2`, `vllm:request_params_max_tokens_sum{model_name="tiny"} 93`,
-		`vllm:request_generation_tokens_bucket{model_name="tiny",le="500"} 2`, "process_resident_memory_bytes", "go_goroutines",
+		`vllm:request_generation_tokens_bucket{model_name="tiny",le="500"} 2`, "process_resident_memory_bytes", `vllm:num_preemptions_total{model_name="tiny"} 0`, "go_goroutines",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %s in the metrics", want)
 		}
+	}
+}
+
+// A draft that is the model itself is right each time; three answers in a cache of few pages are
+// not all there at once.
+func TestMetricsOfDraftsAndPreemptions(t *testing.T) {
+	x := start(t, script, Options{}, func(f *fake, m *Model) {
+		draft := newFake(t, script)
+		draft.ask, draft.tell = f.ask, f.tell
+		f.options.Draft = serve.Draft{Executor: draft, Tokens: 2}
+		f.options.Reserve = 0.01
+		f.shape.Pages = 16
+		m.Shape = f.shape
+	})
+	decode[completion](t, x.post(t, "/v1/completions", `{"prompt":"hello<a>","max_tokens":7,"temperature":0}`))
+	stats, err := x.engine.Stats()
+	if err != nil || stats.Drafts < 1 || stats.Drafted <= stats.Drafts {
+		t.Fatalf("%+v, %v: too little was drafted", stats, err)
+	}
+	got := x.send(t, "GET", "/metrics", "").body
+	for _, want := range []string{
+		fmt.Sprintf(`vllm:spec_decode_num_drafts_total{model_name="tiny"} %d`, stats.Drafts),
+		fmt.Sprintf(`vllm:spec_decode_num_draft_tokens_total{model_name="tiny"} %d`, stats.Drafted),
+		fmt.Sprintf(`vllm:spec_decode_num_accepted_tokens_total{model_name="tiny"} %d`, stats.Drafted), `vllm:num_preemptions_total{model_name="tiny"} 0`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %s in the metrics", want)
+		}
+	}
+	decode[completion](t, x.post(t, "/v1/completions", `{"prompt":["the fox<a>","the dog<a>","the hill<a>"],"max_tokens":40,"temperature":0}`))
+	stats, err = x.engine.Stats()
+	if err != nil || stats.Retractions == 0 {
+		t.Fatalf("%+v, %v: nothing was retracted", stats, err)
+	}
+	if want := fmt.Sprintf(`vllm:num_preemptions_total{model_name="tiny"} %d`, stats.Retractions); !strings.Contains(x.send(t, "GET", "/metrics", "").body, want) {
+		t.Errorf("no %s in the metrics", want)
 	}
 }
 

@@ -138,6 +138,16 @@ func newEngineCollector(m Model) *engineCollector {
 	add("prefix_cache_hits_total", "Prompt tokens that the prefix cache had.", count, func(s serve.Stats) float64 { return float64(s.CachedTokens) })
 	add("prompt_tokens_total", "Tokens of prompts.", count, func(s serve.Stats) float64 { return float64(s.PromptTokens) })
 	add("generation_tokens_total", "Tokens of answers.", count, func(s serve.Stats) float64 { return float64(s.GeneratedTokens) })
+	add("num_preemptions_total", "Requests that gave their pages back and waited again.", count, func(s serve.Stats) float64 { return float64(s.Retractions) })
+	add("spec_decode_num_drafts_total", "Drafts that were checked.", count, func(s serve.Stats) float64 { return float64(s.Drafts) })
+	add("spec_decode_num_draft_tokens_total", "Tokens of drafts.", count, func(s serve.Stats) float64 { return float64(s.Drafted) })
+	add("spec_decode_num_accepted_tokens_total", "Tokens of drafts that were right.", count, func(s serve.Stats) float64 {
+		right := 0
+		for _, n := range s.Accepted {
+			right += n
+		}
+		return float64(right)
+	})
 	return c
 }
 
