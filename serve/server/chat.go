@@ -246,7 +246,7 @@ func (t *turn) message() *chatMessage {
 }
 
 func newChatCall(c toolCall) chatCall {
-	return chatCall{ID: newID("call_"), Type: "function", Function: chatFunction{c.Name, c.Arguments}}
+	return chatCall{ID: newID("call_"), Type: "function", Function: chatFunction(c)}
 }
 
 func (x *exchange) streamChat(q *chatRequest, asks []*ask, body chatCompletion) error {
