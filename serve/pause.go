@@ -31,9 +31,7 @@ func (e *Engine) Step() error {
 		if !c.paused {
 			return ErrNotPaused
 		}
-		if !c.idle() {
-			c.broken = c.step()
-		}
+		c.broken = c.step()
 		return c.broken
 	})
 }

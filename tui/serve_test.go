@@ -190,12 +190,13 @@ func TestRates(t *testing.T) {
 		{17, 5, 440, 44, [2]float64{10, 1}},
 		{18, 2, 10, 1, [2]float64{}}, // it was started again
 		{19, 3, 40, 2, [2]float64{30, 1}},
+		{5, 4, 70, 4, [2]float64{}}, // and again, on another machine
 	} {
 		if a, b := at(c.now, c.steps, c.computed, c.generated); [2]float64{a, b} != c.want {
 			t.Errorf("at %v: %v and %v, expected %v", c.now, a, b, c.want)
 		}
 	}
-	if len(m) > 4 || m[0].Tree != nil {
+	if len(m) != 1 || m[0].Tree != nil {
 		t.Errorf("%d states are kept, with their trees: %v", len(m), m[0].Tree)
 	}
 }
@@ -229,6 +230,21 @@ func TestMouseOnServe(t *testing.T) {
 		y = slices.IndexFunc(lines, func(l string) bool { return strings.Contains(l, "■ retracted") })
 		s.send(tea.MouseMsg{X: 3, Y: y, Button: tea.MouseButtonLeft, Action: tea.MouseActionPress})
 		s.expect("request 9: 0 of 48 tokens computed")
+	}
+}
+
+// TestForeignTextOnServe: whatever a server says, frames are exact and text is no more than text.
+func TestForeignTextOnServe(t *testing.T) {
+	for _, scare := range []string{"\x1b[31m\t日本語\r\n", "עברית\u200f \u202e", strings.Repeat("long name ", 40)} {
+		for _, size := range [][2]int{{40, 10}, {80, 24}, {200, 60}} {
+			s := openScript(t, &fakeBench{scare: scare}, size[0], size[1], Options{}).openEngine("http://host:1/" + scare)
+			for _, keys := range []string{"", "t", "jjj", "tjjjj", "nx" + "<enter>", "o<esc>", "a"} {
+				checkSize(t, s.keys(keys))
+				if strings.ContainsAny(s.screen(), "\x1b\t\r\u202e") {
+					t.Fatalf("%v, after %q:\n%q", size, keys, s.screen())
+				}
+			}
+		}
 	}
 }
 

@@ -165,3 +165,37 @@ func TestAnswersThatBreakOff(t *testing.T) {
 		s.Close()
 	}
 }
+
+// TestCloseResumesWhatTheClientPaused: and nothing else, since another may have paused it.
+func TestCloseResumesWhatTheClientPaused(t *testing.T) {
+	resumed := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/debug/resume" {
+			resumed++
+		}
+		io.WriteString(w, "{}")
+	}))
+	t.Cleanup(s.Close)
+	for _, test := range []struct {
+		do   []func(*Client, context.Context) (State, error)
+		want int
+	}{
+		{nil, 0},
+		{[]func(*Client, context.Context) (State, error){(*Client).Pause}, 1},
+		{[]func(*Client, context.Context) (State, error){(*Client).Pause, (*Client).Resume}, 1},
+	} {
+		c, err := Dial(t.Context(), s.URL, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		resumed = 0
+		for _, do := range test.do {
+			if _, err := do(c, t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if c.Close(); resumed != test.want {
+			t.Errorf("after %d calls and Close: resumed %d times, expected %d", len(test.do), resumed, test.want)
+		}
+	}
+}

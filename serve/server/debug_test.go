@@ -6,6 +6,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"slimlab/serve"
+	"slimlab/serve/pages"
 )
 
 // TestDebug: what the tree and the requests are at one moment, of an engine that is stepped.
@@ -92,5 +95,20 @@ func TestDrainOfAPausedEngine(t *testing.T) {
 	}
 	if got := decode[completion](t, <-answered); got.Choices[0].Text != script["hello"] {
 		t.Errorf("answered %q", got.Choices[0].Text)
+	}
+}
+
+// TestDebugOfASnapshot: whom a request follows, the first too, and how long a node is unused.
+func TestDebugOfASnapshot(t *testing.T) {
+	x := start(t, script, Options{})
+	d := x.server.debug(serve.Snapshot{
+		Requests: []serve.RequestState{{Number: 1, State: serve.StateFollowing}, {Number: 2, State: serve.StateWaiting}},
+		Tree:     pages.Tree{Clock: 9, Nodes: []pages.Node{{Used: 7}}},
+	})
+	if r := d.Requests; r[0].Following == nil || *r[0].Following != 0 || r[1].Following != nil {
+		t.Errorf("%+v", r)
+	}
+	if d.Tree[0].Unused != 2 {
+		t.Errorf("%+v", d.Tree)
 	}
 }
