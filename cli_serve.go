@@ -95,7 +95,7 @@ func (p *program) serveCommand() *cobra.Command {
 	flags.IntVar(&f.port, "port", 8000, "port to listen at; 0 chooses a free one")
 	flags.StringVar(&f.Name, "name", "", "name of the model for clients (default: that of its folder or file)")
 	flags.IntVar(&f.Running, "max-running", 0, "requests that run at once (default: 256)")
-	flags.IntVar(&f.Ranks, "ranks", 1, "ranks that the model is divided between, each on its own cores; a divisor of its KV heads")
+	flags.IntVar(&f.Ranks, "ranks", 1, "ranks that the model is divided between, which compute side by side; a divisor of its KV heads")
 	flags.StringVar(&f.Draft, "draft", "", "smaller MODEL of the same tokens that foretells them: the answers are the same, and sooner where it is often right")
 	flags.StringVar(&f.Policy, "policy", "aged-lpm", "who of the waiting requests runs next: "+strings.Join(endpoint.Policies(), ", "))
 	flags.IntVar(&f.WaitingRequests, "max-waiting", 1024, "requests that wait, at most; another is a 429; 0 is no bound")
