@@ -32,9 +32,6 @@ func (t Embedded) Send(ctx context.Context, r serve.Request) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	if result.Finish == serve.FinishError {
-		return Answer{}, fmt.Errorf("load: the answer ended after %d tokens: a logit is not finite, or no token may come next", len(result.Tokens))
-	}
 	return Answer{result.FirstToken, result.Prompt, result.Cached, len(result.Tokens)}, nil
 }
 

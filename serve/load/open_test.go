@@ -237,6 +237,13 @@ func TestARunCanBeCancelled(t *testing.T) {
 			t.Errorf("the request in flight has the record %+v", last)
 		}
 	})
+	ended, end := context.WithCancel(t.Context())
+	end()
+	for range 20 { // it is due at once, and the context has ended: either may be seen first
+		if records, err := (Open{Schedule{0}, numbered, 1}).Run(ended, newStation(0)); len(records) > 0 || !errors.Is(err, context.Canceled) {
+			t.Errorf("a run whose context has ended: %+v, %v", records, err)
+		}
+	}
 	if _, err := (Open{Request: numbered}).Run(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "0 requests at once") {
 		t.Errorf("no request at once: %v", err)
 	}
@@ -273,6 +280,50 @@ func TestSummarySums(t *testing.T) {
 	}
 	if s.First.Max != 5*ms || s.Latency.Max != 10*ms || s.Service.Max != 8*ms || s.Lag.Max != 2*ms {
 		t.Errorf("%+v", s)
+	}
+}
+
+func TestFlagsOfASummary(t *testing.T) {
+	const ms = time.Millisecond
+	// records are of requests 0.1 s apart, with a lag and latencies that rise evenly
+	records := func(lag, from, to time.Duration, err error) (list []Record) {
+		for i := range 100 {
+			at := time.Duration(i) * 100 * ms
+			end := at + from + (to-from)*time.Duration(i)/99
+			list = append(list, Record{Scheduled: at, Sent: at + lag, First: end, End: end, Err: err})
+		}
+		return list
+	}
+	for _, test := range []struct {
+		name            string
+		records         []Record
+		late, saturated bool
+	}{
+		{"even", records(0, 20*ms, 20*ms, nil), false, false},
+		{"a lag of 5%", records(ms, 20*ms, 20*ms, nil), false, false},
+		{"a lag of 15%", records(3*ms, 20*ms, 20*ms, nil), true, false},
+		{"a lag, and no answer", records(3*ms, 20*ms, 20*ms, errRefused), false, false},
+		{"it rises tenfold, by 2% of the time", records(0, 20*ms, 200*ms, nil), false, false},
+		{"it rises by 10% of the time, by half", records(0, 2000*ms, 3000*ms, nil), false, false},
+		{"it rises tenfold, by 10% of the time", records(0, 100*ms, 1000*ms, nil), false, true},
+	} {
+		if s := Summarize(test.records); s.Late != test.late || s.Saturated != test.saturated {
+			t.Errorf("%s: late %v and saturated %v, expected %v and %v", test.name, s.Late, s.Saturated, test.late, test.saturated)
+		}
+	}
+}
+
+// mute allows no token.
+type mute struct{}
+
+func (mute) Allowed([]uint64) {}
+func (mute) Accept(int32)     {}
+
+func TestAnAnswerThatBreaksOffIsNone(t *testing.T) {
+	request := serve.Request{Prompt: []int32{1}, MaxTokens: 3, Constraint: mute{}}
+	records := run(t, Open{Schedule{0}, func(int) serve.Request { return request }, 1}, Embedded{engine(t)})
+	if records[0].Err == nil {
+		t.Errorf("an answer whose tokens are all forbidden: %+v", records[0])
 	}
 }
 
