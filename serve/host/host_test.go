@@ -314,7 +314,7 @@ func TestOptions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := e.Shape(), (serve.Shape{Vocabulary: 60, Positions: 256, Pages: 2048, PageSize: 16}); got != want {
+	if got, want := e.Shape(), (serve.Shape{Vocabulary: 60, Positions: 256, Pages: 2048, PageSize: 16, Hidden: 16}); got != want {
 		t.Errorf("the shape is %+v, want %+v", got, want)
 	}
 }
