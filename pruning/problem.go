@@ -262,8 +262,8 @@ func (q *problem) errorOf(w matrix.Dense, bias bool) Error {
 }
 
 // optimalError is relativeError of the W that solves the problem on a support. Its gradient
-// H·(W−w) is zero there, so that the other rows of it are all of the sum: a fifth of the work where
-// a fifth of the groups has left.
+// H·(W−w) is zero there, so that the other rows of it are all of the sum: a fifth of the work
+// where a fifth of the groups has left.
 func (q *problem) optimalError(w matrix.Dense, support []int) Error {
 	delta, squares := q.change(w)
 	left := make([]bool, q.d)

@@ -138,8 +138,8 @@ func (s *sums) block(x, dense []float32) {
 	}
 }
 
-// magnitudes adds rows of channels first…last-1 of x to their sums, each in the order of the rows;
-// four rows at a time, since the sums go to memory and back.
+// magnitudes adds rows of channels first…last-1 of x to their sums, each in the order of the
+// rows; four rows at a time, since the sums go to memory and back.
 func (s *sums) magnitudes(x []float32, rows, first, last int) {
 	n := s.width
 	sum, sumAbs, maxAbs := s.sum[first:last], s.sumAbs[first:last], s.maxAbs[first:last]

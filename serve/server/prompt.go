@@ -62,22 +62,7 @@ func (s *Server) prompts(param string, raw json.RawMessage, most int) ([][]int32
 	prompts := make([][]int32, len(parts))
 	for i, part := range parts {
 		var err error
-		switch part[0] {
-		case '"':
-			var text string
-			if err := jsonread.Decode(part, &text); err != nil {
-				return nil, unreadable(param, err)
-			}
-			prompts[i], err = s.tokens(param, text, true)
-		case '[':
-			if err := jsonread.Decode(part, &prompts[i]); err != nil {
-				return nil, unreadable(param, err)
-			}
-			err = s.checkTokens(param, prompts[i])
-		default:
-			return nil, expected
-		}
-		if err != nil {
+		if prompts[i], err = s.textOrTokens(param, part, true, expected); err != nil {
 			return nil, err
 		}
 		if len(prompts[i]) == 0 {
@@ -85,6 +70,26 @@ func (s *Server) prompts(param string, raw json.RawMessage, most int) ([][]int32
 		}
 	}
 	return prompts, nil
+}
+
+// textOrTokens reads a text, or a list of tokens; of anything else the error is expected. A text
+// that is a beginning has what the tokenizer puts before every text.
+func (s *Server) textOrTokens(param string, raw json.RawMessage, beginning bool, expected error) ([]int32, error) {
+	switch raw[0] {
+	case '"':
+		var text string
+		if err := jsonread.Decode(raw, &text); err != nil {
+			return nil, unreadable(param, err)
+		}
+		return s.tokens(param, text, beginning)
+	case '[':
+		var tokens []int32
+		if err := jsonread.Decode(raw, &tokens); err != nil {
+			return nil, unreadable(param, err)
+		}
+		return tokens, s.checkTokens(param, tokens)
+	}
+	return nil, expected
 }
 
 // positions is how many tokens a request can have, with its answer: those of the model, or the

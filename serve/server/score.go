@@ -187,22 +187,7 @@ func (s *Server) scoreParts(param string, raw json.RawMessage, beginning bool) (
 	out := make([][]int32, len(parts))
 	for i, part := range parts {
 		var err error
-		switch part[0] {
-		case '"':
-			var text string
-			if err := jsonread.Decode(part, &text); err != nil {
-				return nil, unreadable(param, err)
-			}
-			out[i], err = s.tokens(param, text, beginning)
-		case '[':
-			if err := jsonread.Decode(part, &out[i]); err != nil {
-				return nil, unreadable(param, err)
-			}
-			err = s.checkTokens(param, out[i])
-		default:
-			return nil, expected
-		}
-		if err != nil {
+		if out[i], err = s.textOrTokens(param, part, beginning, expected); err != nil {
 			return nil, err
 		}
 	}
