@@ -171,6 +171,10 @@ func TestDrainAborts(t *testing.T) {
 	cancel()
 	drained := make(chan int)
 	go func() { drained <- x.server.Drain(over) }()
+	waitFor(t, func() bool { // else the answers may end before it has begun
+		draining, _ := x.server.gate.state()
+		return draining
+	})
 	aborted := -1
 	for aborted < 0 {
 		select {
@@ -287,7 +291,7 @@ func TestAFullQueue(t *testing.T) {
 	})
 	answered := make(chan reply, 2)
 	for range 2 {
-		go func() { answered <- x.post(t, "/v1/completions", `{"prompt":"endless<a>","max_tokens":2}`) }()
+		go func() { answered <- x.post(t, "/v1/completions", `{"prompt":"endless<a>","max_tokens":300}`) }()
 	}
 	turn <- struct{}{} // the first runs
 	waitFor(t, func() bool {
@@ -296,6 +300,10 @@ func TestAFullQueue(t *testing.T) {
 	})
 	got := make(chan reply, 1)
 	go func() { got <- x.post(t, "/v1/completions", `{"prompt":"late<a>","max_tokens":2,"n":3}`) }()
+	waitFor(t, func() bool { // the others have long answers, so that they are there when it comes
+		_, inFlight := x.server.gate.state()
+		return inFlight == 3
+	})
 	for answers := 0; answers < 3; {
 		select {
 		case turn <- struct{}{}:
