@@ -97,6 +97,7 @@ func (p *program) serveCommand() *cobra.Command {
 	flags.IntVar(&f.Running, "max-running", 0, "requests that run at once (default: 256)")
 	flags.IntVar(&f.Ranks, "ranks", 1, "ranks that the model is divided between, which compute side by side; a divisor of its KV heads")
 	flags.StringVar(&f.Draft, "draft", "", "smaller MODEL of the same tokens that foretells them: the answers are the same, and sooner where it is often right")
+	flags.IntVar(&f.DraftTokens, "draft-tokens", 0, "tokens that --draft foretells at a time, at most (default: 4)")
 	flags.StringVar(&f.Policy, "policy", "aged-lpm", "who of the waiting requests runs next: "+strings.Join(endpoint.Policies(), ", "))
 	flags.IntVar(&f.WaitingRequests, "max-waiting", 1024, "requests that wait, at most; another is a 429; 0 is no bound")
 	flags.IntVar(&f.WaitingTokens, "max-waiting-tokens", 0, "tokens of the prompts that wait, at most; 0 is no bound")
@@ -125,6 +126,10 @@ func (f *serveFlags) check(cmd *cobra.Command) error {
 		return fmt.Errorf("--ranks %d: expected at least 1", f.Ranks)
 	case changed("draft") && f.Draft == "":
 		return errors.New("--draft: found no name, expected a MODEL")
+	case changed("draft-tokens") && f.Draft == "":
+		return errors.New("--draft-tokens: found no --draft, expected one beside it")
+	case changed("draft-tokens") && (f.DraftTokens < 1 || f.DraftTokens > endpoint.MaxDraft):
+		return fmt.Errorf("--draft-tokens %d: expected 1 to %d", f.DraftTokens, endpoint.MaxDraft)
 	case f.WaitingRequests < 0 || f.WaitingTokens < 0 || f.WaitingTime < 0:
 		return errors.New("--max-waiting, --max-waiting-tokens and --max-wait: found less than 0, expected 0 for no bound, or more")
 	case f.Drain < 0:

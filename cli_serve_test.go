@@ -32,6 +32,8 @@ func TestServeRefuses(t *testing.T) {
 		{[]string{"--max-running", "0"}, "--max-running 0: expected at least 1"},
 		{[]string{"--ranks", "0"}, "--ranks 0: expected at least 1"},
 		{[]string{"--ranks", "7", "--port", "0"}, "which 7 ranks cannot share"},
+		{[]string{"--draft-tokens", "2"}, "--draft-tokens: found no --draft"},
+		{[]string{"--draft", "pretrained:recsys-student", "--draft-tokens", "0"}, "--draft-tokens 0: expected 1 to 16"},
 		{[]string{"--draft", ""}, "--draft: found no name"},
 		{[]string{"--draft", "nowhere", "--port", "0"}, "draft nowhere of model pretrained:recsys-student: "},
 		{[]string{"--draft", "run:nothing"}, "run:nothing"},

@@ -137,43 +137,77 @@ func (e *Engine) Do(ctx context.Context, r Request) (Result, error) {
 // it returns what there is of each. Where they do not all fit the queue's bounds, none is taken,
 // and the error is a *QueueFullError.
 func (e *Engine) DoAll(ctx context.Context, requests []Request) ([]Result, error) {
+	contexts := make([]context.Context, len(requests))
+	for i := range contexts {
+		contexts[i] = ctx
+	}
+	all, err := e.Submit(contexts, requests)
+	if err != nil {
+		return nil, err
+	}
+	results := make([]Result, len(requests))
+	for i, p := range all {
+		var failed error
+		if results[i], failed = p.Wait(); err == nil {
+			err = failed
+		}
+	}
+	return results, err
+}
+
+// Submitted is a request that the engine has taken.
+type Submitted struct {
+	engine *Engine
+	ctx    context.Context
+	done   <-chan outcome
+}
+
+// Submit has the engine take requests together, in order, each with a context of its own: when it
+// ends, that request does, and the others go on. Where they do not all fit the queue's bounds, none
+// is taken, and the error is a *QueueFullError. Each that is taken has to be waited for.
+func (e *Engine) Submit(contexts []context.Context, requests []Request) ([]*Submitted, error) {
 	for i := range requests {
 		if err := requests[i].check(e.shape, e.passer); err != nil {
 			return nil, fmt.Errorf("request %d: %w", i, err)
 		}
 	}
-	done := make([]chan outcome, len(requests))
+	all := make([]*Submitted, len(requests))
 	sequences := make([]*sequence, len(requests))
 	for i, r := range requests {
-		done[i] = make(chan outcome, 1)
+		done := make(chan outcome, 1)
+		all[i] = &Submitted{e, contexts[i], done}
 		var hashes []uint64
 		if e.shares && !r.NoReuse {
 			hashes = pages.Hashes(r.Namespace, r.Prompt, e.shape.PageSize)
 		}
-		sequences[i] = newSequence(ctx, r, hashes, done[i])
+		sequences[i] = newSequence(contexts[i], r, hashes, done)
 	}
 	if err := ask(e, func(c *core) error { return c.submit(sequences...) }); err != nil {
 		return nil, err
 	}
-	var err error
-	results := make([]Result, len(requests))
-	left := ctx.Done()
-	for i := 0; i < len(results); {
+	return all, nil
+}
+
+// Wait waits for the answer. When the request's context ends first, it returns what was generated
+// so far and the context's error.
+func (s *Submitted) Wait() (Result, error) {
+	left := s.ctx.Done()
+	for {
 		select {
-		case o := <-done[i]:
-			results[i] = o.result
-			if err == nil {
-				err = o.err
-			}
-			i++
+		case o := <-s.done:
+			return o.result, o.err
 		case <-left:
 			left = nil
-			e.callerLeft()
-		case <-e.ended:
-			return nil, e.err
+			s.engine.callerLeft()
+		case <-s.engine.ended:
+			select {
+			case o := <-s.done: // before the engine ended
+				return o.result, o.err
+			default:
+				return Result{}, s.engine.err
+			}
 		}
 	}
-	return results, err
 }
 
 // Score returns, for each prompt, the logits of the label tokens as its next token:

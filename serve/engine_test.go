@@ -99,6 +99,33 @@ func TestCancelAndClose(t *testing.T) {
 	}
 }
 
+// TestSubmit: of requests that were taken together, one that is left ends alone.
+func TestSubmit(t *testing.T) {
+	e := engine(t, newFake(100, 4), Defaults())
+	ctx, cancel := context.WithCancel(t.Context())
+	left := Request{Prompt: ids(1, 5), MaxTokens: 200, OnToken: func(Token) { cancel() }}
+	all, err := e.Submit([]context.Context{ctx, t.Context()}, []Request{left, {Prompt: ids(1, 5), MaxTokens: 7}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := all[0].Wait()
+	second, other := all[1].Wait()
+	if !errors.Is(err, context.Canceled) || first.Finish != FinishAbort || other != nil || second.Finish != FinishLength || len(second.Tokens) != 7 {
+		t.Errorf("%v, %+v; %v, %+v", err, first, other, second)
+	}
+	if err := e.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	waits, err := e.Submit([]context.Context{t.Context()}, []Request{left})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Close()
+	if _, err := waits[0].Wait(); !errors.Is(err, ErrClosed) {
+		t.Errorf("a request of a closed engine: %v", err)
+	}
+}
+
 // TestNamespacesAndNoReuse: a request finds what was left in its own namespace; without reuse it
 // finds and leaves nothing, and follows nobody.
 func TestNamespacesAndNoReuse(t *testing.T) {

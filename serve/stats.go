@@ -19,10 +19,11 @@ type Stats struct {
 	Waited      time.Duration // what these waited together
 	LongestWait time.Duration
 
-	Drafts     int           // how often a sequence's draft was checked
-	Drafted    int           // tokens of drafts
-	Accepted   [MaxDraft]int // those that were right, by their place in the draft
-	Constraint time.Duration // that constraints took, of requests that have ended
+	DraftTokens int           // foretold at a time, at most; 0 without a draft
+	Drafts      int           // how often a sequence's draft was checked
+	Drafted     int           // tokens of drafts
+	Accepted    [MaxDraft]int // those that were right, by their place in the draft
+	Constraint  time.Duration // that constraints took, of requests that have ended
 
 	EvictedPages int
 

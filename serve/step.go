@@ -31,7 +31,11 @@ type core struct {
 }
 
 func newCore(e Executor, o Options) *core {
-	return &core{executor: e, scheduler: newScheduler(o, e.Shape()), drafter: newDrafter(o)}
+	c := &core{executor: e, scheduler: newScheduler(o, e.Shape()), drafter: newDrafter(o)}
+	if c.drafter != nil {
+		c.stats.DraftTokens = o.Draft.Tokens
+	}
+	return c
 }
 
 // idle reports whether there is nothing to do.

@@ -20,13 +20,14 @@ import (
 
 // Options shape an endpoint. Zero values mean the defaults.
 type Options struct {
-	DType      string // of weights that are not quantized, one of eval.DTypes; bfloat16
-	KV         string // format of the KV cache, one of eval.Caches; that of DType
-	CacheBytes int64  // of the KV cache, at most; room for usualTokens
-	Running    int    // requests that run at once, at most; the engine's default
-	Ranks      int    // that the model is divided between; 1
-	Draft      string // a MODEL of the same tokens that foretells those of this one; none
-	Policy     string // who of the waiting requests is admitted next, one of Policies; the engine's default
+	DType       string // of weights that are not quantized, one of eval.DTypes; bfloat16
+	KV          string // format of the KV cache, one of eval.Caches; that of DType
+	CacheBytes  int64  // of the KV cache, at most; room for usualTokens
+	Running     int    // requests that run at once, at most; the engine's default
+	Ranks       int    // that the model is divided between; 1
+	Draft       string // a MODEL of the same tokens that foretells those of this one; none
+	DraftTokens int    // that it foretells at a time, at most; the engine's default
+	Policy      string // who of the waiting requests is admitted next, one of Policies; the engine's default
 
 	// Of those that wait, at most; 0 is no bound. A request beyond is a 429, one that waits for
 	// longer a 503.
@@ -34,6 +35,9 @@ type Options struct {
 	WaitingTime                    time.Duration
 	Name                           string // by which clients ask for the model; its file's or folder's
 }
+
+// MaxDraft is the most tokens that a draft may foretell at a time.
+const MaxDraft = serve.MaxDraft
 
 // usualTokens is the room of a KV cache whose size nothing is said of.
 const usualTokens = 32768
@@ -77,7 +81,7 @@ func Open(ctx context.Context, models eval.Models, name string, o Options) (*End
 		if draft, err = openDraft(ctx, models, m, pages, o); err != nil {
 			return nil, fmt.Errorf("draft %s of model %s: %w", o.Draft, name, err)
 		}
-		options.Draft.Executor = draft
+		options.Draft = serve.Draft{Executor: draft, Tokens: o.DraftTokens}
 	}
 	engine, err := serve.New(executor, options)
 	if err != nil {

@@ -146,13 +146,19 @@ func (x *exchange) answer(asks []*ask, say func(piece) error) (usage, error) {
 
 	q := newQueue()
 	stop := make([]context.CancelFunc, len(asks))
+	contexts, requests := make([]context.Context, len(asks)), make([]serve.Request, len(asks))
 	for i, a := range asks {
-		one, end := context.WithCancel(ctx)
-		stop[i] = end
-		request := a.request
-		request.OnToken = func(t serve.Token) { q.put(event{choice: i, token: t, at: time.Now()}) }
+		contexts[i], stop[i] = context.WithCancel(ctx)
+		requests[i] = a.request
+		requests[i].OnToken = func(t serve.Token) { q.put(event{choice: i, token: t, at: time.Now()}) }
+	}
+	all, err := s.model.Engine.Submit(contexts, requests)
+	if err != nil {
+		return usage{}, s.cause(err)
+	}
+	for i, one := range all {
 		wait.Go(func() {
-			result, err := s.model.Engine.Do(one, request)
+			result, err := one.Wait()
 			q.put(event{choice: i, end: &ending{result, err}})
 		})
 	}

@@ -241,10 +241,15 @@ func TestMetricsOfDraftsAndPreemptions(t *testing.T) {
 		fmt.Sprintf(`vllm:spec_decode_num_drafts_total{model_name="tiny"} %d`, stats.Drafts),
 		fmt.Sprintf(`vllm:spec_decode_num_draft_tokens_total{model_name="tiny"} %d`, stats.Drafted),
 		fmt.Sprintf(`vllm:spec_decode_num_accepted_tokens_total{model_name="tiny"} %d`, stats.Drafted), `vllm:num_preemptions_total{model_name="tiny"} 0`,
+		fmt.Sprintf(`vllm:spec_decode_num_accepted_tokens_per_pos_total{model_name="tiny",position="0"} %d`, stats.Accepted[0]),
+		fmt.Sprintf(`vllm:spec_decode_num_accepted_tokens_per_pos_total{model_name="tiny",position="1"} %d`, stats.Accepted[1]),
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %s in the metrics", want)
 		}
+	}
+	if places := strings.Count(got, "\nvllm:spec_decode_num_accepted_tokens_per_pos_total{"); places != 2 || stats.Accepted[1] == 0 {
+		t.Errorf("%d places of %v, want those of a draft of 2 tokens", places, stats.Accepted)
 	}
 	decode[completion](t, x.post(t, "/v1/completions", `{"prompt":["the fox<a>","the dog<a>","the hill<a>"],"max_tokens":40,"temperature":0}`))
 	stats, err = x.engine.Stats()
@@ -343,6 +348,26 @@ func TestAFullQueue(t *testing.T) {
 		}
 	}
 	close(turn)
+	x.idle(t)
+}
+
+// Where a queue has room for some of a request's answers, none is taken.
+func TestAllAnswersOrNone(t *testing.T) {
+	x := start(t, script, Options{}, func(f *fake, m *Model) { f.options.WaitingRequests = 2 })
+	if err := x.engine.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	got := x.post(t, "/v1/completions", `{"prompt":"hello<a>","max_tokens":2,"n":3}`)
+	stats, err := x.engine.Stats()
+	if p := refusal(t, got); err != nil || got.status != http.StatusTooManyRequests || !strings.Contains(p.Message, "3 requests would wait") || stats.Refused != 3 || stats.Aborted != 0 {
+		t.Errorf("%d %s; %d answers refused, %d begun and aborted, want all 3 refused", got.status, p.Message, stats.Refused, stats.Aborted)
+	}
+	if err := x.engine.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	if all := decode[completion](t, x.post(t, "/v1/completions", `{"prompt":"hello<a>","max_tokens":2,"n":2}`)); len(all.Choices) != 2 {
+		t.Errorf("%+v", all)
+	}
 	x.idle(t)
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -111,8 +112,9 @@ func (m *metrics) ended(arrival time.Time, r *serve.Result) {
 
 // engineCollector asks the engine for its counters when they are collected.
 type engineCollector struct {
-	model   Model
-	figures []figure
+	model    Model
+	figures  []figure
+	accepted *prometheus.Desc // tokens of drafts that were right, by their place in the draft
 }
 
 // figure is one of the engine's counters, or a state of it.
@@ -123,9 +125,12 @@ type figure struct {
 }
 
 func newEngineCollector(m Model) *engineCollector {
-	c := &engineCollector{model: m}
+	describe := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("vllm:"+name, help, labels, prometheus.Labels{"model_name": m.Name})
+	}
+	c := &engineCollector{model: m, accepted: describe("spec_decode_num_accepted_tokens_per_pos_total", "Tokens of drafts that were right, by their place in the draft.", "position")}
 	add := func(name, help string, kind prometheus.ValueType, value func(serve.Stats) float64) {
-		c.figures = append(c.figures, figure{prometheus.NewDesc("vllm:"+name, help, nil, prometheus.Labels{"model_name": m.Name}), kind, value})
+		c.figures = append(c.figures, figure{describe(name, help), kind, value})
 	}
 	count, gauge := prometheus.CounterValue, prometheus.GaugeValue
 	pages := float64(m.Shape.Pages)
@@ -155,6 +160,7 @@ func (c *engineCollector) Describe(out chan<- *prometheus.Desc) {
 	for _, f := range c.figures {
 		out <- f.description
 	}
+	out <- c.accepted
 }
 
 func (c *engineCollector) Collect(out chan<- prometheus.Metric) {
@@ -165,5 +171,8 @@ func (c *engineCollector) Collect(out chan<- prometheus.Metric) {
 			continue
 		}
 		out <- prometheus.MustNewConstMetric(f.description, f.kind, f.value(stats))
+	}
+	for at, n := range stats.Accepted[:stats.DraftTokens] {
+		out <- prometheus.MustNewConstMetric(c.accepted, prometheus.CounterValue, float64(n), strconv.Itoa(at))
 	}
 }

@@ -96,8 +96,10 @@ func (s *Server) scores(x *exchange, softmax bool) (scores [][]float64, labels [
 	for i := range results {
 		r := &results[i]
 		s.metrics.ended(x.begun, r)
-		u.PromptTokens += r.Prompt
-		u.PromptTokensDetails.CachedTokens += r.Cached
+		// Each item is a prompt of its own for its client. All but one find the query computed.
+		again := max(0, len(requests[i].Items)-1) * len(requests[i].Prompt)
+		u.PromptTokens += r.Prompt + again
+		u.PromptTokensDetails.CachedTokens += r.Cached + again
 		rows := r.Items
 		if len(rows) == 0 {
 			rows = []serve.Score{{LabelLogits: r.LabelLogits, LabelLogP: r.LabelLogP}}

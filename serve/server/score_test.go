@@ -80,6 +80,32 @@ func TestScores(t *testing.T) {
 	x.idle(t)
 }
 
+// Usage counts each item as a prompt of its own, and as cached what was not computed for it: by the
+// cache, or by another item of the request on the same query.
+func TestScoreUsage(t *testing.T) {
+	x := start(t, script, Options{})
+	query, items := x.tokenizer.EncodeSpecial("the quick brown fox jumps over it"), [][]int32{{5, 6, 7}, {}, {8}, {9, 10}}
+	body, err := json.Marshal(map[string]any{"query": query, "items": items, "label_token_ids": []int32{5}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, more := range []string{"", "", `,"reuse":false`, `,"item_first":true`, `,"item_first":true`} {
+		before, err := x.engine.Stats()
+		if err != nil {
+			t.Fatal(err)
+		}
+		u := decode[scored](t, x.post(t, "/v1/score", strings.TrimSuffix(string(body), "}")+more+"}")).Usage
+		after, err := x.engine.Stats()
+		if err != nil {
+			t.Fatal(err)
+		}
+		computed := after.ComputedTokens - before.ComputedTokens
+		if want := 4*len(query) + 6; u.PromptTokens != want || u.TotalTokens != want || u.PromptTokens-u.PromptTokensDetails.CachedTokens != computed {
+			t.Errorf("%q: %+v, %d tokens computed, want %d prompt tokens and as many computed as not cached", more, u, computed, want)
+		}
+	}
+}
+
 func TestScoreRefuses(t *testing.T) {
 	x := start(t, script, Options{Limits: Limits{Items: 3, Labels: 2}})
 	for body, says := range map[string]string{
