@@ -174,7 +174,11 @@ func calibrationIdle(cmd *cobra.Command) error {
 	if flags.Lookup("random-calibration") == nil || flags.Changed("calibration") || flags.Changed("random-calibration") {
 		return nil
 	}
+	method := flags.Lookup("method") // of prune: the seed is that of random units too
 	for _, name := range []string{"samples", "length", "seed"} {
+		if name == "seed" && method != nil && convert.Draws(method.Value.String()) {
+			continue
+		}
 		if flags.Changed(name) {
 			return fmt.Errorf("--%s is of a calibration text, and there is none: give --calibration FILE, or leave it out", name)
 		}
@@ -248,7 +252,8 @@ func (p *program) pruneCommand() *cobra.Command {
 	var cut convert.Pruning
 	cmd := p.conversion("prune MODEL FOLDER", "write a model without some of its MLP neurons and attention heads, one layer at a time",
 		"prune works on one layer at a time: memory holds that layer, not the model. After an interruption the same command goes on from the layer that it had reached.\n"+
-			"All layers are cut to the same sizes, as other engines expect, unless a budget chooses them.",
+			"All layers are cut to the same sizes, as other engines expect, unless a budget chooses them.\n"+
+			"Methods random, magnitude, magnitude-l1 and magnitude-l2 need no calibration text; with one the errors of layers are measured.",
 		func(ctx context.Context, from, to string, o convert.Options) (*convert.Result, error) {
 			if err := errors.Join(cut.Set(method, cuts), cut.SetAlign(align), cut.SetStarts(starts), gathering.set(&cut.Gathering, p)); err != nil {
 				return nil, err

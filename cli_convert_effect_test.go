@@ -46,6 +46,15 @@ func TestFlagsWithoutEffect(t *testing.T) {
 		"prune --mlp 20% --step 3 --method random-ls" + read:                "--step is of --method osscar",
 		"prune --mlp 20% --local-search 3 --method random-ls" + read:        "--local-search is of --method osscar",
 		"prune --mlp 20% --refine-rate 0.1" + read:                          "--refine-rate 0.1: it is of the steps of --refine",
+		"prune --mlp 20%":                                                   "--method osscar needs a calibration text",
+		"prune --mlp 20% --method random-ls":                                "--method random-ls needs a calibration text",
+		"prune --mlp 20% --method magnitude --refine 3":                     "--refine needs a calibration text",
+		"prune --budget 80% --method magnitude":                             "a budget, which compares the errors of layers, needs a calibration text",
+		"prune --mlp 20% --method random --mode parallel":                   "--mode parallel needs a calibration text",
+		"prune --mlp 20% --method random --statistics x":                    "--statistics needs a calibration text",
+		"prune --mlp 20% --method random --samples 3":                       "--samples is of a calibration text, and there is none",
+		"prune --mlp 20% --method magnitude --seed 3":                       "--seed is of a calibration text, and there is none",
+		"prune --layers 1":                                                  "--layers needs a calibration text",
 		"quantize --scheme w8a8 --target dense" + read:                      "--target 1: w8a8-rtn rounds each weight on its own",
 		"quantize --scheme w4a16 --target dense --mode parallel" + read:     "--target dense with --mode parallel",
 		"quantize --scheme w8a8 --mode parallel":                            "--mode parallel needs a calibration text",
@@ -76,6 +85,28 @@ func TestFlagsWithoutEffect(t *testing.T) {
 		}
 		if _, err := os.Stat(to); err == nil {
 			t.Fatalf("slimlab %s left a folder", args)
+		}
+	}
+}
+
+// TestPruneWithoutText: methods that read no inputs prune without a calibration text, and say once
+// what one is for that is given.
+func TestPruneWithoutText(t *testing.T) {
+	for _, args := range []string{"--method random --seed 7", "--method magnitude", "--method magnitude-l1 --heads 1"} {
+		to := filepath.Join(t.TempDir(), "out")
+		all := append([]string{"prune", "pretrained:recsys-student", to, "--mlp", "20%"}, strings.Fields(args)...)
+		stdout, stderr, code := slimlab(t, all...)
+		if code != 0 || strings.Contains(stdout+stderr, "relative output error") || strings.Contains(stdout+stderr, "needs no calibration text") {
+			t.Errorf("%s: exit %d\n%s%s", args, code, stdout, stderr)
+		}
+		if !strings.Contains(stderr, "statistics 0B") || strings.Contains(stderr, "keeps statistics") {
+			t.Errorf("%s: memory of statistics that nothing gathers:\n%s", args, stderr)
+		}
+		to += "-read"
+		all[2] = to
+		stdout, stderr, code = slimlab(t, append(all, "--random-calibration", "--samples", "2", "--length", "16")...)
+		if n := strings.Count(stdout, "needs no calibration text"); code != 0 || n != 1 || !strings.Contains(stdout, "relative output error") {
+			t.Errorf("%s with a text: exit %d, the note stands %d times\n%s%s", args, code, n, stdout, stderr)
 		}
 	}
 }

@@ -64,6 +64,16 @@ func (m Method) Updates() bool { return m == OSSCAR || strings.HasSuffix(string(
 // Choice is the method without its update of weights: all of the same Choice keep the same units.
 func (m Method) Choice() Method { return Method(strings.TrimSuffix(string(m), LS)) }
 
+// Reads reports whether the method needs statistics of the inputs: others choose by the weights or
+// the seed alone, and can be measured on a calibration text.
+func (m Method) Reads() bool {
+	switch m {
+	case Random, Magnitude, MagnitudeL1, MagnitudeL2:
+		return false
+	}
+	return true
+}
+
 // Draws reports whether the seed decides what stays.
 func (m Method) Draws() bool { return m.Choice() == Random }
 

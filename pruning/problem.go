@@ -61,7 +61,11 @@ type inputs struct {
 // W)ᵀ·mean, and is tr((W−w)ᵀ·(H − mean·meanᵀ)·(W−w)): the problem with the centred H. Its damping
 // is that of the H that is not centred, so that the objective of no support is larger with a bias.
 func newProblem(ctx context.Context, x inputs, weight []float32, of units, damping float64) *problem {
-	d := x.gram.Rows
+	return newProblemFloat64(ctx, x, inputMajor(weight, x.gram.Rows), of, damping)
+}
+
+// inputMajor is a weight [p, d] as [d, p], in float64.
+func inputMajor(weight []float32, d int) matrix.Dense {
 	p := len(weight) / d
 	w := matrix.NewDense(d, p, nil)
 	parallel.Range(d, 64, func(lo, hi int) {
@@ -71,7 +75,7 @@ func newProblem(ctx context.Context, x inputs, weight []float32, of units, dampi
 			}
 		}
 	})
-	return newProblemFloat64(ctx, x, w, of, damping)
+	return w
 }
 
 // newProblemFloat64 keeps and changes the Gram matrix and w.

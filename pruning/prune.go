@@ -59,9 +59,9 @@ type Options struct {
 type LayerDone = calibrate.Done[LayerReport]
 
 // Prune removes what the cuts say from a model, layer by layer; the layers keep what became of
-// them. The calibration sequences are needed by all methods: those that do not use them are
-// measured on them. done may be nil. The report holds no reports of layers that were finished
-// before.
+// them. Methods that read no inputs, without a budget and refining, need no calibration sequences:
+// with some, their errors are measured. done may be nil. The report holds no reports of layers that
+// were finished before.
 //
 // A cut that is impossible, and calibration data that do not fit the model, are errors; data that
 // are too few for the width is a warning in the report.
@@ -150,7 +150,7 @@ func newPruner(m *model.Model, calibration []calibrate.Sequence, o Options) (*pr
 	if err := o.complete(); err != nil {
 		return nil, err
 	}
-	if len(calibration) == 0 {
+	if len(calibration) == 0 && (o.Method.Reads() || o.Budget != nil || o.Refine.Steps > 0) {
 		return nil, errors.New("no calibration sequences")
 	}
 	after, err := WidthsAfter(m.Layers, o.Cuts, o.Align)
@@ -250,6 +250,9 @@ func (p *pruner) Compress(ctx context.Context, s *calibrate.Stats, linears []mod
 	if d, ok := linears[0].Weight.(*weight.Dense); ok && !slices.ContainsFunc(d.Data, func(v float32) bool { return v != 0 }) {
 		p.report.warn("layer %d, %s: all weights of %s are zero: this half of the layer does nothing but add its bias, if it has one, and any cut of it is free", s.Layer, h.part, linears[0].Name)
 	}
+	if s.Tokens == 0 {
+		return p.pruneUnread(ctx, h, s, linears[0], report)
+	}
 	if n := s.Silent(); n > 0 {
 		p.silent, p.silentInputs = p.silent+n, p.silentInputs+1
 	}
@@ -343,16 +346,42 @@ func (p *pruner) prune(ctx context.Context, h half, s *calibrate.Stats, linear m
 	if err := ctx.Err(); err != nil { // the numbers may be wrong
 		return r, err
 	}
+	p.slice(h, s.Layer, c.kept, channels, next)
+	return r, nil
+}
+
+// slice gives the half of a layer what stays of it.
+func (p *pruner) slice(h half, layer int, kept, channels []int, next model.Linear) {
 	p.stayed = channels
 	switch h.part {
 	case MLP:
-		sliceMLP(p.model, s.Layer, c.kept, next)
+		sliceMLP(p.model, layer, kept, next)
 	case QueryHeads:
-		sliceQueryHeads(p.model, s.Layer, c.kept, next)
+		sliceQueryHeads(p.model, layer, kept, next)
 	default:
-		sliceHeads(p.model, s.Layer, c.kept, next)
+		sliceHeads(p.model, layer, kept, next)
 	}
-	return r, nil
+}
+
+// pruneUnread removes units by a method that reads no inputs, where there are none: no error is
+// known.
+func (p *pruner) pruneUnread(ctx context.Context, h half, s *calibrate.Stats, linear model.LinearLayer, report func(LayerReport)) error {
+	w, err := calibrate.Dense(linear)
+	if err != nil {
+		return err
+	}
+	q := &problem{ctx: ctx, d: linear.In, p: len(w.Data) / linear.In, units: h.units, w: inputMajor(w.Data, linear.In)}
+	c, err := p.choose(q, h, s)
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return err
+	}
+	channels := q.channels(c.kept)
+	report(LayerReport{Layer: s.Layer, Part: h.part, Before: q.groups(), Kept: h.keep, Support: c.kept})
+	p.slice(h, s.Layer, c.kept, channels, keepColumns(*linear.Linear, channels))
+	return nil
 }
 
 // biased reports whether the bias of the linear layer that reads a half is solved too: it has one,

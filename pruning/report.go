@@ -33,9 +33,11 @@ type LayerReport struct {
 	Before  int   `json:"before"`
 	Kept    int   `json:"kept"`    // units
 	Support []int `json:"support"` // indices of the kept units, ascending
-	Masked  Error `json:"masked"`  // error of the same support without a weight update
+	// error of the same support without a weight update; absent where there are no tokens to
+	// measure it on
+	Masked Error `json:"masked,omitzero"`
 	// error with the weights as they now are; equal to Masked for methods that do not update
-	Updated Error  `json:"updated"`
+	Updated Error  `json:"updated,omitzero"`
 	Start   string `json:"start"` // osscar: the start that won, "greedy" or "magnitude"
 	Swaps   int    `json:"swaps"` // osscar: rounds of local search that improved it
 	// osscar, where Options.Curve asks for it: the errors of the widths from Before to Kept by the
@@ -62,7 +64,7 @@ type CutReport struct {
 	Method  Method  `json:"method"`
 	Damping float64 `json:"damping"`
 	Align   int     `json:"align"`  // MLP neurons that are kept are a multiple of it
-	Tokens  int     `json:"tokens"` // calibration tokens
+	Tokens  int     `json:"tokens"` // calibration tokens; 0 where the method read none
 	// in order of work; halves that kept everything are absent
 	Layers []LayerReport `json:"layers"`
 	// of the layers that were refined

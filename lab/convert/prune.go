@@ -35,6 +35,9 @@ type Pruning struct {
 // Methods lists the names of pruning methods.
 func Methods() []string { return pruning.Methods() }
 
+// Draws reports whether the units that a method of a name keeps are drawn from the seed.
+func Draws(method string) bool { return pruning.Method(method).Draws() }
+
 // Cuts are what is removed, in words: each a share such as "20%" or "0.2", a number, or "" for
 // none. Widths is "uniform", "budget" or "" for the first, with the budget of neurons.
 // Layers is how many whole layers, alone. Rows is of a budget of time; 0 is 1.
@@ -123,13 +126,31 @@ func (p *Pruning) SetStarts(name string) (err error) {
 // With Align 0 the neurons that stay are rounded up to the largest of 128, 64, 32, 16 and 8 that
 // keeps at most a twentieth of a layer's more, or to less where these would remove none.
 func Prune(ctx context.Context, from, to string, p Pruning, o Options) (*Result, error) {
-	if err := errors.Join(p.Calibration.require("pruning"), p.check(), checkRefining(p.Refine, p.Calibration)); err != nil {
+	if err := errors.Join(p.requireText(), p.check(), checkRefining(p.Refine, p.Calibration)); err != nil {
 		return nil, err
 	}
 	if p.Method.Draws() { // one seed for all that is drawn
 		p.Seed = p.Calibration.Seed
 	}
 	return locked(acquireFolder, to, func(to string) (*Result, error) { return compress(ctx, from, to, &p, o) })
+}
+
+// requireText reports that there is no calibration text where the method, or what is beside it,
+// reads one.
+func (p *Pruning) requireText() error {
+	switch {
+	case p.layers != (pruning.Cut{}):
+		return p.Calibration.require("--layers")
+	case p.Method.Reads():
+		return p.Calibration.require("--method " + string(p.Method))
+	case p.widths == pruning.BudgetWidths || p.budget != "":
+		return p.Calibration.require("a budget, which compares the errors of layers,")
+	case p.Gathering.Parallel:
+		return p.Calibration.require("--mode parallel")
+	case p.Gathering.All:
+		return p.Calibration.require("--statistics")
+	}
+	return nil
 }
 
 func (p *Pruning) recipe(ctx context.Context, from string, o *Options) (recipe.Recipe, error) {
@@ -296,6 +317,15 @@ func (p *Pruning) plan(c model.Config) (model.Config, checkpoint.Storage, error)
 	return c, checkpoint.Storage{}, nil
 }
 
+// measuredNote says what a calibration text is used for beside a method that needs none.
+func (p *Pruning) measuredNote() string {
+	note := fmt.Sprintf("--method %s needs no calibration text: the errors of layers are measured on it", p.Method)
+	if !p.Method.Draws() {
+		note += ", and units that are zero in all of it go first"
+	}
+	return note
+}
+
 // compressDepth writes the layers that stay.
 func (p *Pruning) compressDepth(ctx context.Context, s *stream, sequences []calibrate.Sequence, r *Result) error {
 	n := len(s.model.Blocks)
@@ -345,7 +375,11 @@ func (p *Pruning) compress(ctx context.Context, s *stream, sequences []calibrate
 	}
 	report, err := pruning.Prune(ctx, s, sequences, o, func(d pruning.LayerDone) {
 		l := d.Report
-		s.progress(d.Done, d.Total, fmt.Sprintf("layer %d %s: %d of %d kept, error %.2e", l.Layer, l.Part, l.Kept, l.Before, l.Updated.Undamped))
+		text := fmt.Sprintf("layer %d %s: %d of %d kept", l.Layer, l.Part, l.Kept, l.Before)
+		if len(sequences) > 0 {
+			text += fmt.Sprintf(", error %.2e", l.Updated.Undamped)
+		}
+		s.progress(d.Done, d.Total, text)
 	})
 	if errors.Is(err, pruning.ErrSingular) {
 		err = fmt.Errorf("%w: give more --samples or --length, or a larger --damping", err)
@@ -354,6 +388,9 @@ func (p *Pruning) compress(ctx context.Context, s *stream, sequences []calibrate
 		return err
 	}
 	r.Pruning, r.Warnings = report, append(r.Warnings, report.Warnings...)
+	if len(sequences) > 0 && !p.Method.Reads() && p.Budget == nil && o.Refine.Steps == 0 {
+		r.Notes = append(r.Notes, p.measuredNote())
+	}
 	if t := p.Budget; t != nil && t.Time != nil {
 		s.progress(0, 1, "times of both models' products")
 		passes, err := pruning.PassesOf(ctx, s.timer, t.Timing(before, p.Align), before.Layers, s.model.Layers)

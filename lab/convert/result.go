@@ -79,7 +79,7 @@ func pruningLines(r *pruning.CutReport) []string {
 				masked, updated, n = masked+l.Masked.Undamped, updated+l.Updated.Undamped, n+1
 			}
 		}
-		if n > 0 {
+		if n > 0 && r.Tokens > 0 {
 			lines = append(lines, fmt.Sprintf("%s: mean relative output error on the calibration text %.4g, %.4g without the update of weights", part, updated/float64(n), masked/float64(n)))
 		}
 	}
