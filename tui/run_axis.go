@@ -2,7 +2,7 @@ package tui
 
 import (
 	"cmp"
-	"fmt"
+	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -40,6 +40,9 @@ type axisChart struct {
 // axisPoint is a point of a line.
 type axisPoint struct{ line, at int }
 
+// noAxis says why there are none.
+const noAxis = "no axis of this run has two numbers"
+
 // numericAxes are the axes of numbers, those with most values first.
 func numericAxes(t *table) []int {
 	var axes []int
@@ -58,7 +61,7 @@ func numericAxes(t *table) []int {
 func (r *runScreen) axisOf(t *table) *axisChart {
 	axes := numericAxes(t)
 	if len(axes) == 0 {
-		return &axisChart{err: fmt.Errorf("no axis of this run has two numbers")}
+		return &axisChart{err: errors.New(noAxis)}
 	}
 	axis := axes[0]
 	if i := t.sweep.Axis(r.axis.axis); slices.Contains(axes, i) {

@@ -161,14 +161,6 @@ func (r *runScreen) hasMatrix() (some bool) {
 	return some
 }
 
-// matrixFooter names the key in the footer of a run that has a matrix.
-func (r *runScreen) matrixFooter() string {
-	if r.session == nil || !r.hasMatrix() {
-		return ""
-	}
-	return "L layers"
-}
-
 func (r *runScreen) matrixKeys() []binding {
 	column := func(n int) func() tea.Cmd { return act(func() { r.moveMatrix(0, n) }) }
 	next := func(n int) func() tea.Cmd { return act(func() { r.nextMatrix(n) }) }

@@ -37,14 +37,29 @@ type tokensMsg struct {
 
 // tokensKey opens the tokens of the row under the cursor.
 func (r *runScreen) tokensKey() binding {
+	footer := ""
+	if r.hasTokens() {
+		footer = "t tokens"
+	}
 	return binding{
-		keys: []string{"t"}, footer: "t tokens", help: "tokens of a few answers: divergence, and the distributions of student and teacher side by side",
+		keys: []string{"t"}, footer: footer, help: "tokens of a few answers: divergence, and the distributions of student and teacher side by side",
 		when: r.hasRow, why: func() string { return "there is no row" },
 		do: act(func() {
 			r.tokens = &tokensPane{workbench: r.workbench, screen: r}
 			r.push(r.tokens)
 		}),
 	}
+}
+
+// hasTokens reports whether a row of the run has tokens.
+func (r *runScreen) hasTokens() (some bool) {
+	has := func(key string) bool { return key != "" }
+	r.session.read(func(v *lab.View) {
+		for i := 0; i < len(v.Rows) && !some; i++ {
+			some = slices.ContainsFunc(v.Rows[i].Tokens, has)
+		}
+	})
+	return some
 }
 
 // row calls f with the row that is shown.

@@ -35,18 +35,60 @@ type runViews struct {
 	colour string // the axis, or the step, that rows are told apart by; empty: chosen by the run
 }
 
-// viewKeys opens the views; they stand in the table of each.
+// viewKeys opens the views; they stand in the table of each. The footer names those that have
+// something to show; the others say what they need.
 func (r *runScreen) viewKeys() []binding {
-	key := func(name, footer, help string, v runView) binding {
+	key := func(name, footer, help string, v runView, some func() bool) binding {
+		if r.session == nil || !some() {
+			footer = ""
+		}
 		return binding{keys: []string{name}, footer: footer, help: help, when: func() bool { return r.view != v }, do: act(func() { r.view = v })}
 	}
 	return []binding{
-		key("P", "P pareto", "Pareto front of two metrics", viewPareto),
-		key("H", "H heat", "heat map: a metric over two axes of the sweep", viewPivot),
-		key("A", "A axis", "a metric along an axis of numbers, with intervals", viewAxis),
-		key("T", "T curves", "training curves, a chart for each series", viewCurves),
-		key("L", r.matrixFooter(), "heat map of what each layer loses by each choice, as a step sensitivity has measured it", viewMatrix),
+		key("P", "P pareto", "Pareto front of two metrics", viewPareto, r.hasPareto),
+		key("L", "L layers", "heat map of what each layer loses by each choice, as a step sensitivity has measured it", viewMatrix, r.hasMatrix),
+		key("H", "H heat", "heat map: a metric over two axes of the sweep", viewPivot, r.hasPivot),
+		key("A", "A axis", "a metric along an axis of numbers, with intervals", viewAxis, r.hasAxis),
+		key("T", "T curves", "training curves, a chart for each series", viewCurves, r.hasCurves),
 	}
+}
+
+// hasPareto reports whether two metrics were measured.
+func (r *runScreen) hasPareto() (some bool) {
+	r.session.read(func(v *lab.View) { some = len(v.Measured()) > 1 })
+	return some
+}
+
+// hasPivot reports whether the rows have two axes, of which the step is one.
+func (r *runScreen) hasPivot() (some bool) {
+	r.look(func(t *table) { some = len(t.sweep.PivotAxes()) > 1 })
+	return some
+}
+
+// hasAxis reports whether the rows have an axis of numbers.
+func (r *runScreen) hasAxis() (some bool) {
+	r.look(func(t *table) { some = len(numericAxes(t)) > 0 })
+	return some
+}
+
+// hasCurves reports whether a cell has a curve.
+func (r *runScreen) hasCurves() (some bool) {
+	r.session.read(func(v *lab.View) {
+		for i := 0; i < len(v.Cells) && !some; i++ {
+			some = len(v.Cells[i].Series) > 0
+		}
+	})
+	return some
+}
+
+// where has keys shown, and taken, where there is something that they work on.
+func where(some func() bool, why string, keys []binding) []binding {
+	for i := range keys {
+		if keys[i].when == nil {
+			keys[i].when, keys[i].why = some, func() string { return why }
+		}
+	}
+	return keys
 }
 
 // inView are the keys of the view that is shown, and those that all views have.
@@ -55,13 +97,13 @@ func (r *runScreen) inView() []keyGroup {
 	var own []binding
 	switch r.view {
 	case viewPareto:
-		title, own = "Pareto front", r.paretoKeys()
+		title, own = "Pareto front", where(r.hasPareto, "a front needs two metrics that were measured", r.paretoKeys())
 	case viewPivot:
-		title, own = "Heat map", r.pivotKeys()
+		title, own = "Heat map", where(r.hasPivot, "a heat map needs two axes, of which the step is one", r.pivotKeys())
 	case viewAxis:
-		title, own = "Metric along an axis", r.axisKeys()
+		title, own = "Metric along an axis", where(r.hasAxis, noAxis, r.axisKeys())
 	case viewCurves:
-		title, own = "Training curves", r.curvesKeys()
+		title, own = "Training curves", where(r.hasCurves, "this run has no curves yet", r.curvesKeys())
 	case viewMatrix:
 		title, own = "Layers", r.matrixKeys()
 	}
