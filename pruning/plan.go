@@ -240,7 +240,7 @@ func (c LayerCut) Fit(layers []model.LayerConfig, align int, groups []int) (int,
 	if align == 0 {
 		align = c.MLP.alignment(layers, CommonGroup(groups...))
 	}
-	return align, c.MLP.checkAlign(layers, align, groups)
+	return align, CheckAlign(layers, Uniform(len(layers), c), align, groups)
 }
 
 // check reports a part that leaves nothing of a layer, or removes nothing of any.
@@ -279,11 +279,12 @@ var alignments = [...]int{128, 64, 32, 16, 8}
 // alignments that keeps at most a twentieth of a layer's more, else 8, or less where that would
 // remove nothing. It is a multiple of group.
 func (c Cut) alignment(layers []model.LayerConfig, group int) int {
+	all := Uniform(len(layers), LayerCut{MLP: c})
 	for _, align := range alignments {
 		if group > 1 && align%group != 0 {
 			continue
 		}
-		fits := c.removesOfAll(layers, align)
+		fits := removesOfAll(layers, all, align)
 		for _, l := range layers {
 			fits = fits && c.roundedUp(l.MLP, align) <= l.MLP/20
 		}
@@ -295,7 +296,7 @@ func (c Cut) alignment(layers []model.LayerConfig, group int) int {
 		return group
 	}
 	for _, align := range []int{8, 4, 2} {
-		if c.removesOfAll(layers, align) {
+		if removesOfAll(layers, all, align) {
 			return align
 		}
 	}
@@ -308,15 +309,26 @@ func (c Cut) roundedUp(width, align int) int {
 	return (kept+align-1)/align*align - kept
 }
 
-// removesOfAll reports whether an alignment leaves something to remove wherever the cut asks for
-// it.
-func (c Cut) removesOfAll(layers []model.LayerConfig, align int) bool {
-	for _, l := range layers {
+// removesOfAll reports whether an alignment leaves something to remove wherever a layer's cut asks
+// for it.
+func removesOfAll(layers []model.LayerConfig, cuts []LayerCut, align int) bool {
+	for i, l := range layers {
+		c := cuts[i].MLP
 		if removed := c.removed(l.MLP); removed > 0 && c.roundedUp(l.MLP, align) >= removed {
 			return false
 		}
 	}
 	return true
+}
+
+// removesOfAny reports whether an alignment leaves something to remove of a layer.
+func removesOfAny(layers []model.LayerConfig, cuts []LayerCut, align int) bool {
+	for i, l := range layers {
+		if c := cuts[i].MLP; c.roundedUp(l.MLP, align) < c.removed(l.MLP) {
+			return true
+		}
+	}
+	return false
 }
 
 // groupOf is the group of a layer.
@@ -344,39 +356,42 @@ func CommonGroup(groups ...int) int {
 	return common
 }
 
-// checkAlign reports an alignment that leaves nothing to remove of any layer, or widths that are no
-// multiple of their layer's group.
-func (c Cut) checkAlign(layers []model.LayerConfig, align int, groups []int) error {
+// CheckAlign reports an alignment that leaves nothing to remove of any layer, or widths that are no
+// multiple of their layer's group. Cuts are those of each layer, whose neurons alone it looks at.
+// The error is a *CutError with the alignments that would do.
+func CheckAlign(layers []model.LayerConfig, cuts []LayerCut, align int, groups []int) error {
 	common := CommonGroup(groups...)
 	expected := func(of int) string {
-		var fit []string
-		for a := of; a <= max(of, alignments[0]); a *= 2 {
-			if c.removesOfAll(layers, a) {
-				fit = append(fit, strconv.Itoa(a))
+		for _, removes := range []func([]model.LayerConfig, []LayerCut, int) bool{removesOfAll, removesOfAny} {
+			var fit []string
+			for a := of; a <= max(of, alignments[0]); a *= 2 {
+				if removes(layers, cuts, a) {
+					fit = append(fit, strconv.Itoa(a))
+				}
+			}
+			if len(fit) > 0 {
+				return "expected " + strings.Join(fit, ", ")
 			}
 		}
-		if len(fit) == 0 {
-			return fmt.Sprintf("expected a larger mlp: no multiple of %d, the groups of a later quantization, removes any", of)
-		}
-		return "expected " + strings.Join(fit, ", ")
+		return fmt.Sprintf("expected a larger cut: no multiple of %d, the groups of a later quantization, removes any", of)
 	}
-	some := false
-	for _, l := range layers {
-		removed := c.removed(l.MLP)
-		some = some || c.roundedUp(l.MLP, align) < removed
+	first := 0 // whose cut asks for any
+	for first < len(layers) && cuts[first].MLP.removed(layers[first].MLP) == 0 {
+		first++
 	}
-	if !some {
-		l, of := layers[0], 1
+	if first < len(layers) && !removesOfAny(layers, cuts, align) {
+		l, of := layers[first], 1
 		if common > 1 && align%common == 0 {
 			of = common
 		}
-		return &CutError{"align", fmt.Sprintf("the cut leaves %s of layer 0, which rounds up to all %d, %s", plural.Of(l.MLP-c.removed(l.MLP), "neuron"), l.MLP, expected(of))}
+		return &CutError{"align", fmt.Sprintf("the cut leaves %s of layer %d, which rounds up to all %d, %s", plural.Of(l.MLP-cuts[first].MLP.removed(l.MLP), "neuron"), first, l.MLP, expected(of))}
 	}
 	for i, l := range layers {
 		group := groupOf(groups, i)
 		if group <= 1 {
 			continue
 		}
+		c := cuts[i].MLP
 		if kept := min(l.MLP, l.MLP-c.removed(l.MLP)+c.roundedUp(l.MLP, align)); kept%group != 0 {
 			return &CutError{"align", fmt.Sprintf("layer %d keeps %s, which groups of %d of a later quantization do not divide, %s", i, plural.Of(kept, "neuron"), group, expected(common))}
 		}

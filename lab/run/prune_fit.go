@@ -50,7 +50,7 @@ func (p *Prune) fit(c model.Config, o *pruning.Options, groups []int) (pruning.P
 		return pruning.Planned{}, cut, err
 	}
 	if p.MLPLayers != "" {
-		planned, err := p.fitLayers(c, o, pruning.CommonGroup(groups...))
+		planned, err := p.fitLayers(c, o, groups)
 		return planned, cut, err
 	}
 	planned, err := pruning.Wanted{LayerCut: cut, Widths: pruning.Widths(p.Widths), Budget: p.Budget, Rows: int(p.BudgetRows), Align: o.Align, Groups: groups}.Plan(c)
@@ -82,13 +82,14 @@ func alignOfLayers(layers []model.LayerConfig, group int) int {
 }
 
 // fitLayers is fit of amounts for each layer.
-func (p *Prune) fitLayers(c model.Config, o *pruning.Options, group int) (pruning.Planned, error) {
+func (p *Prune) fitLayers(c model.Config, o *pruning.Options, groups []int) (pruning.Planned, error) {
 	list := listed(p.MLPLayers)
 	if len(list) != len(c.Layers) {
 		return pruning.Planned{}, keyError{"mlp_layers", fmt.Errorf("is %q, found %s, expected one for each of %s", p.MLPLayers, plural.Of(len(list), "amount"), plural.Of(len(c.Layers), "layer"))}
 	}
-	if o.Align == 0 {
-		o.Align = alignOfLayers(c.Layers, group)
+	automatic := o.Align == 0
+	if automatic {
+		o.Align = alignOfLayers(c.Layers, pruning.CommonGroup(groups...))
 	}
 	for _, text := range list {
 		cut, err := pruning.ParseCut(text)
@@ -100,6 +101,11 @@ func (p *Prune) fitLayers(c model.Config, o *pruning.Options, group int) (prunin
 	layers, err := pruning.WidthsAfter(c.Layers, o.Cuts, o.Align)
 	if err != nil {
 		return pruning.Planned{}, keyError{"mlp_layers", fmt.Errorf("is %q: %w", p.MLPLayers, err)}
+	}
+	if !automatic {
+		if err := pruning.CheckAlign(c.Layers, o.Cuts, o.Align, groups); err != nil {
+			return pruning.Planned{}, keyError{"align", fmt.Errorf("is %s: %w", p.Align, err)}
+		}
 	}
 	return pruning.Planned{Align: o.Align, Cuts: o.Cuts, Layers: layers}, nil
 }
