@@ -28,7 +28,7 @@ func (p *program) rehearse(ctx context.Context, of *search, f optimizeFlags) err
 	}
 	twin := filepath.Join(folder, "twin")
 	task, _ := of.sections["task"].(map[string]any)
-	own, err := convert.Twin(ctx, of.model, twin, task["kind"] == "jsonl", convert.Options{Open: p.home.OpenModel})
+	own, err := convert.Twin(ctx, of.model, twin, task["kind"] == "jsonl", of.schemes, convert.Options{Open: p.home.OpenModel})
 	if err != nil {
 		return usage(fmt.Errorf("--rehearse: %w", err))
 	}

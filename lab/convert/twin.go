@@ -6,6 +6,8 @@ import (
 
 	"slimlab/model"
 	"slimlab/model/tokenizer"
+	"slimlab/pruning"
+	"slimlab/quant"
 )
 
 // Twin writes a small model of a checkpoint's architecture with random weights to the new folder
@@ -16,7 +18,10 @@ import (
 // checkpoint has none, or where conversations are to be written, one of twinVocab tokens with its
 // special tokens and its chat template: of a large vocabulary nearly all of the time would go to
 // the head. own reports whether the twin has one.
-func Twin(ctx context.Context, from, to string, conversations bool, o Options) (own bool, err error) {
+//
+// Schemes are the names of the formats that it will be quantized to: groups of theirs that divide
+// the widths of the checkpoint divide those of the twin.
+func Twin(ctx context.Context, from, to string, conversations bool, schemes []string, o Options) (own bool, err error) {
 	source, err := o.Open(from)
 	if err != nil {
 		return false, err
@@ -26,7 +31,7 @@ func Twin(ctx context.Context, from, to string, conversations bool, o Options) (
 	if err != nil {
 		return false, err
 	}
-	shape := twinOf(source.Config())
+	shape := twinOf(source.Config(), multipleOf(schemes))
 	if shape.Vocab > twinVocab && (t == nil || t.Vocab() > twinVocab) {
 		eos := ""
 		if t != nil && shape.EOS >= 0 {
@@ -94,18 +99,40 @@ const twinWidth = 256
 // twinVocab bounds the vocabulary of a twin.
 const twinVocab = 2048
 
+// multipleOf is the least common multiple of the groups that the names of schemes say; 1 without
+// any.
+func multipleOf(schemes []string) int {
+	var groups []int
+	for _, name := range schemes {
+		if s, err := quant.ParseScheme(name); err == nil {
+			groups = append(groups, s.Format.Group)
+		}
+	}
+	return max(1, pruning.CommonGroup(groups...))
+}
+
 // twinOf is the shape of a twin: the ratio of query heads to KV heads, the size of heads and the
-// vocabulary stay.
-func twinOf(c model.Config) model.Config {
+// vocabulary stay. Widths that are multiples of a number stay such.
+func twinOf(c model.Config, multiple int) model.Config {
 	const layers, kvHeads = 2, 2
+	narrow := func(width int) int {
+		most := twinWidth
+		if width%multiple == 0 {
+			most = max(twinWidth/multiple, 1) * multiple
+		}
+		return min(width, most)
+	}
 	if len(c.Layers) > layers {
 		c.Layers = c.Layers[:layers]
 	}
 	list := make([]model.LayerConfig, len(c.Layers))
 	for i, l := range c.Layers {
-		kv := min(l.KVHeads, kvHeads)
-		list[i] = model.LayerConfig{Heads: l.Heads / l.KVHeads * kv, KVHeads: kv, MLP: min(l.MLP, twinWidth)}
+		queries, kv := l.Heads/l.KVHeads, min(l.KVHeads, kvHeads)
+		for l.Heads*c.HeadDim%multiple == 0 && queries*kv*c.HeadDim%multiple > 0 {
+			kv++
+		}
+		list[i] = model.LayerConfig{Heads: queries * kv, KVHeads: kv, MLP: narrow(l.MLP)}
 	}
-	c.Layers, c.Hidden = list, min(c.Hidden, twinWidth)
+	c.Layers, c.Hidden = list, narrow(c.Hidden)
 	return c
 }

@@ -34,7 +34,7 @@ func TestTwin(t *testing.T) {
 			if err := writeRandom(context.Background(), from, shape, c.tokenizer); err != nil {
 				t.Fatal(err)
 			}
-			own, err := Twin(context.Background(), from, to, c.conversations, Options{Open: checkpoint.Open})
+			own, err := Twin(context.Background(), from, to, c.conversations, nil, Options{Open: checkpoint.Open})
 			if err != nil || own != c.own {
 				t.Fatalf("own %t, expected %t: %v", own, c.own, err)
 			}
@@ -62,7 +62,29 @@ func TestTwin(t *testing.T) {
 		})
 	}
 	folder := shareddata.Path(t, "models/TinyStories-656K")
-	if own, err := Twin(context.Background(), folder, filepath.Join(t.TempDir(), "to"), false, Options{Open: checkpoint.Open}); err != nil || !own {
+	if own, err := Twin(context.Background(), folder, filepath.Join(t.TempDir(), "to"), false, nil, Options{Open: checkpoint.Open}); err != nil || !own {
 		t.Errorf("a small tokenizer is not kept: %v", err)
+	}
+}
+
+// TestTwinsGroups: groups that divide the widths of a checkpoint divide those of its twin, which is
+// narrow all the same.
+func TestTwinsGroups(t *testing.T) {
+	for _, c := range []struct {
+		hidden, headDim, heads, kvHeads, mlp int
+		schemes                              []string
+		want                                 model.LayerConfig
+		wantHidden                           int
+	}{
+		{768, 64, 12, 12, 3072, []string{"w8a8", "w4a16-g96"}, model.LayerConfig{Heads: 3, KVHeads: 3, MLP: 192}, 192},
+		{768, 64, 12, 12, 3072, []string{"w8a8", "w4a16"}, model.LayerConfig{Heads: 2, KVHeads: 2, MLP: 256}, 256},
+		{768, 64, 12, 12, 3072, []string{"w4a16-g384"}, model.LayerConfig{Heads: 6, KVHeads: 6, MLP: 384}, 384},
+		{96, 16, 6, 3, 192, []string{"w4a16-g96"}, model.LayerConfig{Heads: 6, KVHeads: 3, MLP: 192}, 96},
+	} {
+		shape := model.Config{Architecture: "LlamaForCausalLM", Vocab: 40, Hidden: c.hidden, HeadDim: c.headDim, Layers: model.Uniform(3, c.heads, c.kvHeads, c.mlp), MaxPositions: 64, RopeTheta: 1e4, NormEps: 1e-5, TiedHead: true, BOS: -1, EOS: -1}
+		twin := twinOf(shape, multipleOf(c.schemes))
+		if len(twin.Layers) != 2 || twin.Layers[0] != c.want || twin.Hidden != c.wantHidden {
+			t.Errorf("%v of %d: hidden %d, %+v, expected %d, %+v", c.schemes, c.hidden, twin.Hidden, twin.Layers, c.wantHidden, c.want)
+		}
 	}
 }

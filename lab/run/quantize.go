@@ -287,16 +287,20 @@ func (q *Quantize) fit(c model.Config) (quant.Scheme, error) {
 	if !q.scheme.HasGroups() || q.scheme.Channel {
 		return quant.Scheme{}, err
 	}
-	fit := fittingGroups(frame)
 	key, value := "group", string(q.Group)
 	if _, _, named := quant.CutGroup(q.Scheme); named {
 		key, value = "scheme", q.Scheme
 	}
+	return quant.Scheme{}, keyError{key, fmt.Errorf("is %s: %w; %s", value, err, expectedGroups(frame))}
+}
+
+// expectedGroups says which groups a model can have.
+func expectedGroups(frame *model.Model) string {
+	fit := fittingGroups(frame)
 	if len(fit) == 1 {
-		return quant.Scheme{}, keyError{key, fmt.Errorf("is %s: %w; no multiple of %d divides all inputs: expected channel, or w8a8 or fp8, which need no groups", value, err, groupMultiple)}
+		return fmt.Sprintf("no multiple of %d divides all inputs: expected channel, or w8a8 or fp8, which need no groups", groupMultiple)
 	}
-	expected := strings.Join(fit[:len(fit)-1], ", ") + " or " + fit[len(fit)-1]
-	return quant.Scheme{}, keyError{key, fmt.Errorf("is %s: %w; expected groups of %s", value, err, expected)}
+	return "expected groups of " + strings.Join(fit[:len(fit)-1], ", ") + " or " + fit[len(fit)-1]
 }
 
 // fittingGroups are the sizes of groups that divide the widths of a model, and the word for one

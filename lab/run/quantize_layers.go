@@ -54,7 +54,7 @@ func (q *Quantize) planLayers(c model.Config, scheme quant.Scheme) (plan quant.P
 	wanted := quant.Plan(func(l model.LinearLayer) quant.Scheme { return q.schemes[l.Layer] })
 	list, err := wanted.Schemes(frame)
 	if err != nil {
-		return nil, "", keyError{"layers", fmt.Errorf("is %q: %w", q.Layers, err)}
+		return nil, "", keyError{"layers", fmt.Errorf("is %q: %w; %s", q.Layers, err, expectedGroups(frame))}
 	}
 	byName := map[string]quant.Scheme{}
 	var each []string

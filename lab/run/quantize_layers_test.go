@@ -61,7 +61,7 @@ func TestLayersAreChecked(t *testing.T) {
 		"layers: w8a8 none w4a16-rtn-g16=layers: w3a16 w3a16 w8a8":             "3 bits beside other formats",
 		"layers: w8a8 none w4a16-rtn-g16=layers: w3a16-g16 w3a16-g16 w3a16-g8": "3 bits beside other formats",
 		"layers: w8a8 none w4a16-rtn-g16=layers: w8a8 none w8a8, group: 32":    "leave one of them out",
-		"layers: w8a8 none w4a16-rtn-g16=layers: w8a8 none w4a16-rtn-g72":      "groups of 72 do not divide",
+		"layers: w8a8 none w4a16-rtn-g16=layers: w8a8 none w4a16-rtn-g72":      "groups of 72 do not divide the 96 inputs of model.layers.2.self_attn.q_proj; expected groups of 8 or channel",
 	} {
 		old, now, _ := strings.Cut(change, "=")
 		text := strings.Replace(layersScenario, old, now, 1)
@@ -81,13 +81,17 @@ func TestGroupsOfLaterLayers(t *testing.T) {
 	h := copyHome(t, onlyTokenizer)
 	const quantized = "\n  - distil: { name: d, teacher: a, steps: 2 }\n  - quantize: { name: q, from: d, layers: "
 	for steps, want := range map[string]string{ // "" is none
-		"- prune: { name: p, mlp: 0.3, align: 8 }" + quantized + "w8a8 w4a16-rtn-g32 }":    "step p's align is 8: layer 1 keeps 72 neurons, which groups of 32 of a later quantization do not divide",
-		"- prune: { name: p, mlp: 0.3, align: 8 }" + quantized + "w8a8 w4a16-rtn-g8 }":     "",
-		"- prune: { name: p, mlp: 0.3, align: 8 }" + quantized + "w8a8 none }":             "",
-		"- prune: { name: p, mlp: 0.3 }" + quantized + "none w4a16-rtn-g16 }":              "",
-		"- prune: { name: p, mlp: 0.5 }" + quantized + "w4a16-rtn-g32 none }":              "",
-		"- prune: { name: p, mlp_layers: 0 30% }" + quantized + "none w4a16-rtn-g32 }":     "",
-		"- prune: { name: p, budget: 75%, align: 8 }" + quantized + "none w4a16-rtn-g32 }": "step p's align is 8",
+		"- prune: { name: p, mlp: 0.3, align: 8 }" + quantized + "w8a8 w4a16-rtn-g32 }":             "step p's align is 8: layer 1 keeps 72 neurons, which groups of 32 of a later quantization do not divide",
+		"- prune: { name: p, mlp: 0.3, align: 8 }" + quantized + "w8a8 w4a16-rtn-g8 }":              "",
+		"- prune: { name: p, mlp: 0.3, align: 8 }" + quantized + "w8a8 none }":                      "",
+		"- prune: { name: p, mlp: 0.3 }" + quantized + "none w4a16-rtn-g16 }":                       "",
+		"- prune: { name: p, mlp: 0.5 }" + quantized + "w4a16-rtn-g32 none }":                       "",
+		"- prune: { name: p, mlp_layers: 0 30% }" + quantized + "none w4a16-rtn-g32 }":              "",
+		"- prune: { name: p, budget: 75%, align: 8 }" + quantized + "none w4a16-rtn-g32 }":          "step p's align is 8",
+		"- prune: { name: p, mlp_layers: 0 30%, align: 96 }":                                        "step p's align is 96: the cut leaves 67 neurons of layer 1, which rounds up to all 96, expected 1, 2, 4, 8, 16",
+		"- prune: { name: p, mlp_layers: 50% 30%, align: 24 }":                                      "",
+		"- prune: { name: p, mlp_layers: 50% 30%, align: 24 }" + quantized + "w4a16-rtn-g32 none }": "step p's align is 24: layer 0 keeps 48 neurons, which groups of 32 of a later quantization do not divide, expected 32",
+		"- prune: { name: p, mlp_layers: 0 30%, align: 24 }" + quantized + "w4a16-rtn-g32 none }":   "",
 		// which of them stays is not known
 		"- prune: { name: p, mlp: 0.3, align: 8 }\n  - prune: { name: r, layers: 1 }\n  - quantize: { name: q, layers: w4a16-rtn-g32 }": "step p's align is 8: layer 0 keeps 72 neurons, which groups of 32",
 	} {

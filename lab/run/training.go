@@ -114,8 +114,11 @@ func (w *worker) train(ctx context.Context, s scenario.Step, keys *Training, tea
 // checkThrough reports a format that a model of a shape cannot have.
 func checkThrough(scheme quant.Scheme, c model.Config) error {
 	frame, err := model.Skeleton(c)
-	if err == nil {
-		_, err = quant.Uniform(scheme).Schemes(frame)
+	if err != nil {
+		return err
+	}
+	if _, err = quant.Uniform(scheme).Schemes(frame); err != nil && scheme.HasGroups() && !scheme.Channel {
+		err = fmt.Errorf("%w; %s", err, expectedGroups(frame))
 	}
 	return err
 }
