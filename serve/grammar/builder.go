@@ -93,6 +93,7 @@ func (b *builder) value(all places) id {
 
 // build is the term of the document.
 func (b *builder) build() (id, error) {
+	first := len(b.pool.rules)
 	root := b.value(places{b.doc.Root})
 	for len(b.queue) > 0 && b.pool.err == nil {
 		next := b.queue[0]
@@ -114,7 +115,7 @@ func (b *builder) build() (id, error) {
 	if b.pool.err == nil {
 		b.pool.dropDead()
 	}
-	if b.pool.err == nil && b.pool.rules[0] == none {
+	if b.pool.err == nil && b.pool.rules[first] == none {
 		return none, &Invalid{b.doc.Root.Path, "", "no value satisfies the schema"}
 	}
 	return root, b.pool.err

@@ -1,9 +1,10 @@
 // Package grammar compiles constraints on a text to sets of tokens that may come next.
 //
-// A constraint is a regular expression (Compile), a JSON Schema of draft 2020-12 (JSON) or any JSON
-// object (AnyJSON). A Grammar and a Vocabulary give a Matcher, which follows one text: Allowed is
-// the mask of its next token, Accept goes on with one. It works on bytes, so a token may end
-// anywhere, within a character or an escape too.
+// A constraint is a regular expression (Compile), a JSON Schema of draft 2020-12 (JSON), any JSON
+// object (AnyJSON) or calls of functions whose arguments have schemas (Calls). A Grammar and a
+// Vocabulary give a Matcher, which follows one text: Allowed is the mask of its next token, Accept
+// goes on with one. It works on bytes, so a token may end anywhere, within a character or an escape
+// too.
 //
 // Promises: a text that ended satisfies its constraint, and no token is allowed from which the text
 // could not be ended. A keyword that cannot be enforced is an error of type *Unsupported, never
