@@ -47,7 +47,7 @@ func (s *Server) asks(ctx context.Context, p *settings, prompts [][]int32, param
 	if !p.IgnoreEOS {
 		stop = append(stop, s.model.Ends...)
 	}
-	form, err := s.form(ctx, p)
+	constraint, err := s.constraint(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -74,8 +74,8 @@ func (s *Server) asks(ctx context.Context, p *settings, prompts [][]int32, param
 				Namespace: p.CacheSalt, NoReuse: p.Reuse != nil && !*p.Reuse,
 			}}
 			a.request.Sampling.Seed += uint64(i)
-			if form != nil {
-				a.request.Constraint = form.Matcher(s.vocabulary())
+			if constraint != nil {
+				a.request.Constraint = constraint()
 			}
 			a.transcript = s.newTranscript(p)
 			asks = append(asks, a)

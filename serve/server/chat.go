@@ -19,8 +19,6 @@ type chatRequest struct {
 	TopLogprobs         *int                       `json:"top_logprobs"`
 	ParallelToolCalls   *bool                      `json:"parallel_tool_calls"`
 	TemplateVariables   map[string]json.RawMessage `json:"chat_template_kwargs"`
-
-	tools []string // names of those that the model may call
 }
 
 var chatKeys = settingsKeys.With(
@@ -116,7 +114,7 @@ func (s *Server) chat(x *exchange) error {
 	if q.Stream {
 		return x.streamChat(&q, asks, body)
 	}
-	turns := newTurns(&q, asks)
+	turns := newTurns(&q.settings, asks)
 	logprobs := make([]*chatLogprobs, len(asks))
 	total, err := x.answer(asks, func(p piece) error {
 		turns[p.choice].take(p)
@@ -153,35 +151,16 @@ func (q *chatRequest) readLogprobs() error {
 	return checkLogprobs("top_logprobs", *q.TopLogprobs)
 }
 
-// readTools reads the tools and whether the model may call them.
+// readTools reads the tools and which of them the model may call, or must.
 func (q *chatRequest) readTools() error {
-	names, err := toolNames(q.Tools)
+	tools, err := readTools(q.Tools)
 	if err != nil {
 		return err
 	}
-	choice := "auto"
-	if len(names) == 0 {
-		choice = "none"
-	}
-	if !isNull(q.ToolChoice) {
-		if q.ToolChoice[0] != '"' {
-			return refuse("tool_choice", "found %s: a tool that must be called is not supported, expected \"auto\" or \"none\"", jsonread.Clip(q.ToolChoice)).coded("unsupported_parameter")
-		}
-		if err := jsonread.Decode(q.ToolChoice, &choice); err != nil {
-			return unreadable("tool_choice", err)
-		}
-	}
-	switch {
-	case choice == "none":
+	if q.calls, err = planCalls(tools, q.ToolChoice, q.ParallelToolCalls, false); q.calls == nil {
 		q.Tools = nil
-		return nil
-	case choice != "auto":
-		return refuse("tool_choice", "found %q, expected \"auto\" or \"none\"", choice).coded("unsupported_parameter")
-	case len(names) == 0:
-		return refuse("tool_choice", "found \"auto\" without tools, expected tools beside it")
 	}
-	q.tools = names
-	return nil
+	return err
 }
 
 // turn is one answer of a chat as it comes: text, and calls where tools are offered.
@@ -195,15 +174,20 @@ type turn struct {
 	finish  string
 }
 
-func newTurns(q *chatRequest, asks []*ask) []*turn {
+func newTurns(p *settings, asks []*ask) []*turn {
 	turns := make([]*turn, len(asks))
 	for i, a := range asks {
-		turns[i] = &turn{ask: a, single: q.ParallelToolCalls != nil && !*q.ParallelToolCalls}
-		if len(q.tools) > 0 {
-			turns[i].reader = &callReader{tools: q.tools}
-		}
+		turns[i] = newTurn(p, a)
 	}
 	return turns
+}
+
+func newTurn(p *settings, a *ask) *turn {
+	t := &turn{ask: a}
+	if p.calls != nil {
+		t.reader, t.single = &callReader{tools: p.calls.names()}, p.calls.single
+	}
+	return t
 }
 
 // take returns what a piece adds to the answer, and keeps it.
@@ -251,7 +235,7 @@ func newChatCall(c toolCall) chatCall {
 
 func (x *exchange) streamChat(q *chatRequest, asks []*ask, body chatCompletion) error {
 	body.Object = "chat.completion.chunk"
-	out, turns, begun := x.stream(), newTurns(q, asks), make([]bool, len(asks))
+	out, turns, begun := x.stream(), newTurns(&q.settings, asks), make([]bool, len(asks))
 	var logprobs *chatLogprobs // of the piece; they go out with its first part
 	send := func(index int, delta chatDelta, finish *string) error {
 		body.Choices = []chatChoice{{Index: index, Delta: &delta, FinishReason: finish, Logprobs: logprobs}}

@@ -18,14 +18,6 @@ type message struct {
 	ToolCallID string            `json:"tool_call_id"`
 }
 
-// tool is a function that the model may call.
-type tool struct {
-	Type     string `json:"type"`
-	Function struct {
-		Name string `json:"name"`
-	} `json:"function"`
-}
-
 // written is a message as templates read it: its content is a text, and the arguments of its calls
 // are objects, which clients send as texts.
 type written struct {
@@ -52,12 +44,6 @@ var roles = []string{"system", "developer", "user", "assistant", "tool"}
 // render writes a conversation with the model's template and returns its tokens. The model's answer
 // is to follow.
 func (s *Server) render(raw []json.RawMessage, tools json.RawMessage, variables map[string]json.RawMessage) ([]int32, error) {
-	if s.model.Template == nil {
-		return nil, refuse("messages", "%s: use /v1/completions", s.model.NoTemplate).coded("no_chat_template")
-	}
-	if len(raw) == 0 {
-		return nil, refuse("messages", "found none, expected at least one")
-	}
 	messages := make([]written, len(raw))
 	for i, m := range raw {
 		var err error
@@ -65,17 +51,28 @@ func (s *Server) render(raw []json.RawMessage, tools json.RawMessage, variables 
 			return nil, err
 		}
 	}
+	return s.renderMessages("messages", messages, tools, variables)
+}
+
+// renderMessages is render for messages that were read from a field of the request.
+func (s *Server) renderMessages(param string, messages []written, tools json.RawMessage, variables map[string]json.RawMessage) ([]int32, error) {
+	if s.model.Template == nil {
+		return nil, refuse(param, "%s: use /v1/completions", s.model.NoTemplate).coded("no_chat_template")
+	}
+	if len(messages) == 0 {
+		return nil, refuse(param, "found none, expected at least one")
+	}
 	list, err := json.Marshal(messages)
 	if err != nil {
 		return nil, err
 	}
 	text, err := s.model.Template.Render(chat.Conversation{Messages: list, Tools: tools, Variables: variables, AddGenerationPrompt: true, Now: s.options.Now()})
 	if err != nil {
-		return nil, refuse("messages", "%v", err)
+		return nil, refuse(param, "%v", err)
 	}
-	ids, err := s.tokens("messages", text, false)
+	ids, err := s.tokens(param, text, false)
 	if err == nil && len(ids) == 0 {
-		err = refuse("messages", "the chat template writes nothing for them, expected a text")
+		err = refuse(param, "the chat template writes nothing for them, expected a text")
 	}
 	return ids, err
 }
@@ -124,14 +121,19 @@ func writeCall(path string, raw json.RawMessage) (writtenCall, error) {
 	if call.Function.Name == "" {
 		return writtenCall{}, refuse(path+".function.name", "found none, expected the name of a function")
 	}
-	arguments := json.RawMessage(call.Function.Arguments)
-	if call.Function.Arguments == "" {
+	return newWrittenCall(path+".function.arguments", call.ID, call.Function.Name, call.Function.Arguments)
+}
+
+// newWrittenCall is a call whose arguments were sent as a text.
+func newWrittenCall(param, id, name, text string) (writtenCall, error) {
+	arguments := json.RawMessage(text)
+	if text == "" {
 		arguments = json.RawMessage("{}")
 	}
 	if !json.Valid(arguments) {
-		return writtenCall{}, refuse(path+".function.arguments", "found %s, expected JSON", jsonread.Clip(arguments))
+		return writtenCall{}, refuse(param, "found %s, expected JSON", jsonread.Clip(arguments))
 	}
-	return writtenCall{call.ID, "function", writtenFunction{call.Function.Name, arguments}}, nil
+	return writtenCall{id, "function", writtenFunction{name, arguments}}, nil
 }
 
 // contentText is the text of a content: a string, or a list of parts that are all text.
@@ -160,24 +162,3 @@ func contentText(path string, raw json.RawMessage) (text string, err error) {
 }
 
 func isNull(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }
-
-// toolNames reads the tools of a request.
-func toolNames(raw json.RawMessage) (names []string, err error) {
-	if isNull(raw) {
-		return nil, nil
-	}
-	var tools []tool
-	if err := jsonread.Decode(raw, &tools); err != nil {
-		return nil, unreadable("tools", err)
-	}
-	for i, t := range tools {
-		if t.Type != "function" {
-			return nil, refuse(at("tools", i)+".type", "found %q, expected function", t.Type)
-		}
-		if t.Function.Name == "" {
-			return nil, refuse(at("tools", i)+".function.name", "found none, expected a name")
-		}
-		names = append(names, t.Function.Name)
-	}
-	return names, nil
-}

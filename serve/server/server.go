@@ -52,7 +52,8 @@ type Server struct {
 	mux     *http.ServeMux
 	gate    *gate
 
-	vocabulary func() *grammar.Vocabulary // for forms of answers; made by the first
+	vocabulary func() *grammar.Vocabulary    // for forms of answers; made by the first
+	callForm   func() (chat.CallForm, error) // found by the first that must call
 
 	base  context.Context // ends when requests in flight are aborted
 	abort context.CancelFunc
@@ -75,6 +76,7 @@ func New(m Model, o Options) (*Server, error) {
 	}
 	s := &Server{model: m, options: o, begun: time.Now(), gate: newGate(), mux: http.NewServeMux()}
 	s.vocabulary = sync.OnceValue(func() *grammar.Vocabulary { return newVocabulary(&s.model) })
+	s.callForm = sync.OnceValues(func() (chat.CallForm, error) { return newCallForm(&s.model) })
 	for _, key := range o.Keys {
 		if key != strings.TrimSpace(key) || key == "" {
 			return nil, errors.New("server: an API key is empty, or begins or ends with white space")

@@ -45,6 +45,9 @@ type settings struct {
 	ResponseFormat json.RawMessage `json:"response_format"`
 	Regex          *string         `json:"regex"`
 
+	wanted *wantedForm // of an answer; nil is what ResponseFormat says
+	calls  *callPlan   // nil without tools
+
 	stops    []string // of Stop
 	logprobs int      // alternatives beside each token; -1 asks for no log-probabilities
 

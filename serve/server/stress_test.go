@@ -78,7 +78,8 @@ type stressed struct {
 	url      string
 	client   *http.Client
 	sent     atomic.Int64
-	signal   context.CancelFunc // what SIGTERM does
+	stops    chan chan<- time.Time // asks watch when the process was last stopped
+	signal   context.CancelFunc    // what SIGTERM does
 	ended    chan error
 	mutex    sync.Mutex
 	tally    map[int]int            // answers by status; 0 are clients who left
@@ -122,15 +123,56 @@ func startStress(t *testing.T) *stressed {
 	ctx, signal := context.WithCancel(context.Background())
 	x := &stressed{
 		fixture: &fixture{fake: &fake{shape: executor.Shape(), tokenizer: tok}, engine: engine, server: s},
-		url:     "http://" + listener.Addr().String(), client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 100 * time.Millisecond}},
-		signal: signal, ended: make(chan error, 1), tally: map[int]int{}, outcomes: map[string]map[int]int{},
+		url:     "http://" + listener.Addr().String(), client: newClient(),
+		signal: signal, stops: make(chan chan<- time.Time), ended: make(chan error, 1), tally: map[int]int{}, outcomes: map[string]map[int]int{},
 	}
 	go func() { x.ended <- s.Serve(ctx, listener, time.Minute) }()
+	watching := make(chan struct{})
+	var wait sync.WaitGroup
+	wait.Go(func() { x.watch(watching) })
 	t.Cleanup(func() {
+		close(watching)
+		wait.Wait()
 		signal()
 		x.client.CloseIdleConnections()
 	})
 	return x
+}
+
+func newClient() *http.Client {
+	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, IdleConnTimeout: 100 * time.Millisecond}}
+}
+
+// watch notes when the process was last stopped for longer than the server waits for a header: then
+// it closes connections whose clients were as still as it.
+func (x *stressed) watch(over <-chan struct{}) {
+	ticks := time.NewTicker(time.Second)
+	defer ticks.Stop()
+	var stopped time.Time
+	for last := time.Now(); ; {
+		var asked chan<- time.Time
+		select {
+		case <-over:
+			return
+		case <-ticks.C:
+		case asked = <-x.stops:
+		}
+		now := time.Now()
+		if now.Sub(last) > 5*time.Second {
+			stopped = now
+		}
+		last = now
+		if asked != nil {
+			asked <- stopped
+		}
+	}
+}
+
+// stopped reports whether the process was stopped after a time.
+func (x *stressed) stopped(since time.Time) bool {
+	last := make(chan time.Time, 1)
+	x.stops <- last
+	return (<-last).After(since)
 }
 
 // capacity is how many plain requests the server answers in a second, as many at once as it takes.
@@ -219,9 +261,13 @@ var errNotServed = errors.New("not served")
 // Send sends the next kind of request and checks what comes back. It implements load.Target.
 func (x *stressed) Send(ctx context.Context, r serve.Request) (load.Answer, error) {
 	kind := kinds[int(x.sent.Add(1))%len(kinds)]
-	first := time.Now()
+	begun := time.Now()
+	first := begun
 	status, err := x.ask(ctx, kind, r.Prompt, func() { first = time.Now() })
 	if err != nil {
+		if x.stopped(begun) {
+			return load.Answer{}, errNotServed
+		}
 		return load.Answer{}, fmt.Errorf("%s: %w", kind.name, err)
 	}
 	x.mutex.Lock()
@@ -382,6 +428,7 @@ func (x *stressed) rest(t *testing.T) (heap uint64) {
 		t.Errorf("%d of %d pages are free of an empty cache, %v", stats.FreePages, x.shape.Pages, err)
 	}
 	x.client.CloseIdleConnections()
+	x.client = newClient() // which the other kept of requests is not the server's
 	runtime.GC()
 	runtime.GC() // of pools too
 	var memory runtime.MemStats

@@ -45,7 +45,7 @@ func (s *Server) tokenize(x *exchange) error {
 	case q.Prompt != nil:
 		ids, err = s.tokens("prompt", *q.Prompt, q.AddSpecialTokens == nil || *q.AddSpecialTokens)
 	case q.Messages != nil:
-		if _, err := toolNames(q.Tools); err != nil {
+		if _, err := readTools(q.Tools); err != nil {
 			return err
 		}
 		ids, err = s.render(q.Messages, q.Tools, q.TemplateVariables)

@@ -1,0 +1,225 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"slimlab/internal/jsonread"
+	"slimlab/model/chat"
+	"slimlab/serve/grammar"
+)
+
+// tool is a function that the model may call.
+type tool struct {
+	path       string // in the request
+	Name       string
+	Parameters json.RawMessage // a JSON Schema, or none
+	strict     bool            // its arguments satisfy the schema wherever it is called
+}
+
+// readTools reads the tools of a chat.
+func readTools(raw json.RawMessage) ([]tool, error) {
+	if isNull(raw) {
+		return nil, nil
+	}
+	var list []struct {
+		Type     string `json:"type"`
+		Function struct {
+			Name       string          `json:"name"`
+			Parameters json.RawMessage `json:"parameters"`
+			Strict     *bool           `json:"strict"`
+		} `json:"function"`
+	}
+	if err := jsonread.Decode(raw, &list); err != nil {
+		return nil, unreadable("tools", err)
+	}
+	tools := make([]tool, len(list))
+	for i, t := range list {
+		if t.Type != "function" {
+			return nil, refuse(at("tools", i)+".type", "found %q, expected function", t.Type)
+		}
+		tools[i] = tool{at("tools", i) + ".function", t.Function.Name, t.Function.Parameters, t.Function.Strict != nil && *t.Function.Strict}
+		if err := tools[i].check(); err != nil {
+			return nil, err
+		}
+	}
+	return tools, nil
+}
+
+func (t *tool) check() error {
+	if t.Name == "" {
+		return refuse(t.path+".name", "found none, expected a name")
+	}
+	return nil
+}
+
+// callPlan is which tools the model may call, or must.
+type callPlan struct {
+	tools  []tool // one at least
+	must   bool   // the answer is a call, or several
+	single bool   // and no more than one
+}
+
+func (p *callPlan) names() (names []string) {
+	for _, t := range p.tools {
+		names = append(names, t.Name)
+	}
+	return names
+}
+
+// planCalls reads a tool_choice; nil is no call. Its object names a function under "function", or,
+// where that is flat, itself.
+func planCalls(tools []tool, choice json.RawMessage, parallel *bool, flat bool) (*callPlan, error) {
+	const param, expected = toolChoice, `expected "none", "auto", "required" or a function`
+	p := &callPlan{tools: tools, single: parallel != nil && !*parallel}
+	word := "auto"
+	if len(tools) == 0 {
+		word = "none"
+	}
+	switch {
+	case isNull(choice):
+	case choice[0] == '"':
+		if err := jsonread.Decode(choice, &word); err != nil {
+			return nil, unreadable(param, err)
+		}
+	default:
+		var named struct {
+			Type, Name string
+			Function   struct{ Name string }
+		}
+		if err := jsonread.Decode(choice, &named); err != nil {
+			return nil, unreadable(param, err)
+		}
+		if named.Type != "function" {
+			return nil, refuse(param+".type", "found %q, %s", named.Type, expected).coded("unsupported_parameter")
+		}
+		name, path := named.Function.Name, param+".function.name"
+		if flat {
+			name, path = named.Name, param+".name"
+		}
+		i := slices.IndexFunc(tools, func(t tool) bool { return t.Name == name })
+		if i < 0 {
+			return nil, refuse(path, "found %q, expected the name of one of the %d tools", name, len(tools))
+		}
+		return &callPlan{tools: tools[i : i+1], must: true, single: true}, nil
+	}
+	switch word {
+	case "none":
+		return nil, nil
+	case "required":
+		p.must = true
+	case "auto":
+	default:
+		return nil, refuse(param, "found %q, %s", word, expected).coded("unsupported_parameter")
+	}
+	if len(tools) == 0 {
+		return nil, refuse(param, "found %q without tools, expected tools beside it", word)
+	}
+	return p, nil
+}
+
+// calls compiles the form of an answer that has to be a call.
+func (s *Server) calls(ctx context.Context, p *callPlan) (*grammar.Grammar, error) {
+	form, err := s.callForm()
+	if err != nil {
+		return nil, refuse(toolChoice, "a call cannot be required of this model: %v", err).coded("unsupported_parameter")
+	}
+	form.Several = form.Several && !p.single
+	return compileCalls(ctx, form, p.tools)
+}
+
+const toolChoice = "tool_choice"
+
+// strictCalls compiles the form of calls in an answer that need not have any.
+func (s *Server) strictCalls(ctx context.Context, p *callPlan) (*strictForm, error) {
+	form, err := s.callForm()
+	behind, tagged := strings.CutPrefix(form.Before, openTag)
+	if err == nil && !tagged {
+		err = fmt.Errorf("its calls begin with %q, as other text may", form.Before)
+	}
+	if err != nil {
+		i := slices.IndexFunc(p.tools, func(t tool) bool { return t.strict })
+		return nil, refuse(p.tools[i].path+".strict", "found true: calls of this model are held to their schemas only where tool_choice requires them: %v", err).coded("unsupported_parameter")
+	}
+	form.Before, form.Several = behind, false
+	tools := slices.Clone(p.tools)
+	for i := range tools {
+		if !tools[i].strict {
+			tools[i].Parameters = nil
+		}
+	}
+	g, err := compileCalls(ctx, form, tools)
+	if err != nil {
+		return nil, err
+	}
+	return s.newStrictForm(g), nil
+}
+
+// compileCalls makes the grammar of calls of tools.
+func compileCalls(ctx context.Context, form chat.CallForm, tools []tool) (*grammar.Grammar, error) {
+	calls := make([]grammar.Call, len(tools))
+	for i, t := range tools {
+		if quoted, err := json.Marshal(t.Name); err != nil || string(quoted) != `"`+t.Name+`"` {
+			return nil, refuse(t.path+".name", "found %q, expected letters, digits, _, - and . in the name of a function whose calls are held to a form", t.Name)
+		}
+		arguments, err := t.object()
+		if err != nil {
+			return nil, err
+		}
+		calls[i] = grammar.Call{Name: t.Name, Arguments: arguments}
+	}
+	g, err := grammar.Calls(ctx, grammar.Frame(form), calls, grammar.Single)
+	if failed := (*grammar.CallError)(nil); errors.As(err, &failed) {
+		return nil, formError(tools[failed.Call].path+".parameters", failed.Err)
+	}
+	return g, formError("tools", err)
+}
+
+// object is the schema of a tool's arguments, which are an object where it says nothing else.
+func (t *tool) object() (json.RawMessage, error) {
+	param := t.path + ".parameters"
+	if isNull(t.Parameters) {
+		return json.RawMessage(`{"type":"object"}`), nil
+	}
+	members := jsonread.Members(t.Parameters)
+	if members == nil {
+		return nil, refuse(param, "found %s, expected a JSON Schema of an object", jsonread.Clip(t.Parameters))
+	}
+	switch kind := string(members["type"]); kind {
+	case `"object"`:
+		return t.Parameters, nil
+	case "":
+		members["type"] = json.RawMessage(`"object"`)
+		return json.Marshal(members)
+	default:
+		return nil, refuse(param+".type", "found %s, expected \"object\"", jsonread.Clip(members["type"]))
+	}
+}
+
+// newCallForm finds how the model's template writes calls, and whether the server finds such calls
+// in an answer.
+func newCallForm(m *Model) (chat.CallForm, error) {
+	if m.Template == nil {
+		return chat.CallForm{}, errors.New(m.NoTemplate)
+	}
+	form, err := m.Template.CallForm()
+	if err != nil {
+		return form, err
+	}
+	call := toolCall{"name", `{"key": 1}`}
+	text, want := form.Call(call.Name, call.Arguments), []toolCall{call}
+	if form.Several {
+		text, want = text+form.Separator+text, []toolCall{call, call}
+	}
+	reader := callReader{tools: []string{call.Name}}
+	content, found := reader.push(text)
+	rest, more := reader.flush()
+	if content += rest; content != "" || !slices.Equal(append(found, more...), want) {
+		return form, fmt.Errorf("its chat template writes calls in a form that this server does not read: %q", text)
+	}
+	return form, nil
+}
