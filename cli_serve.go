@@ -84,7 +84,7 @@ func (p *program) serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve MODEL",
 		Short: "answer OpenAI's clients over HTTP with a model",
-		Long: "serve loads a MODEL, a Hugging Face folder, a GGUF file, pretrained:NAME or run:ID/ROW, and answers OpenAI's clients: completions, chats with tools, models; tokenize, metrics.\n" +
+		Long: "serve loads a MODEL, a Hugging Face folder, a GGUF file, pretrained:NAME or run:ID/ROW, and answers OpenAI's clients: completions, chats with tools, responses, models; tokenize, metrics.\n" +
 			"On SIGTERM or an interrupt it takes no more requests, finishes those in flight and ends with 0; a second signal ends it at once.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, names []string) error { return p.serve(cmd, names[0], f) },

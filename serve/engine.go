@@ -229,6 +229,9 @@ func (e *Engine) Score(ctx context.Context, prompts [][]int32, labels []int32) (
 	return scores, nil
 }
 
+// Shares reports whether requests share prefixes.
+func (e *Engine) Shares() bool { return e.shares }
+
 // Stats returns the engine's counters.
 func (e *Engine) Stats() (stats Stats, err error) {
 	err = ask(e, func(c *core) error {

@@ -234,7 +234,9 @@ func (x *fixture) send(t testing.TB, method, path, body string, header ...string
 	if err != nil {
 		t.Fatal(err)
 	}
-	return reply{got.StatusCode, got.Header, string(data)}
+	answer := reply{got.StatusCode, got.Header, string(data)}
+	answer.conformity(t, path)
+	return answer
 }
 
 func (x *fixture) post(t testing.TB, path, body string) reply {

@@ -14,11 +14,13 @@ import (
 // FuzzBodies: whatever is sent is answered, or refused in OpenAI's shape; it is never the server's
 // fault, and nothing stays in the engine.
 func FuzzBodies(f *testing.F) {
-	paths := []string{"/v1/completions", "/v1/chat/completions", "/v1/embeddings", "/v1/score", "/generative_scoring", "/tokenize", "/detokenize"}
+	paths := []string{"/v1/completions", "/v1/chat/completions", "/v1/responses", "/v1/embeddings", "/v1/score", "/generative_scoring", "/tokenize", "/detokenize"}
 	for _, body := range []string{
 		`{"prompt":"hello<a>","max_tokens":3,"stop":["a"],"n":2,"logprobs":2}`, `{"prompt":[[1,2],[3]],"temperature":-0.0,"stream":true}`,
 		`{"messages":[{"role":"user","content":[{"type":"text","text":"weather"}]}],"tools":[{"type":"function","function":{"name":"f"}}],"max_tokens":5}`,
 		`{"messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"1","function":{"name":"f","arguments":"{}"}}]}],"regex":"a+","max_tokens":4}`,
+		`{"input":[{"role":"user","content":"a"},{"type":"function_call","call_id":"c","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"c","output":"b"}],"max_output_tokens":3,"stream":true}`,
+		`{"input":"a","max_output_tokens":20,"tools":[{"type":"function","name":"f","strict":true}],"tool_choice":"required","text":{"format":{"type":"json_object"}}}`,
 		`{"query":[1,2],"items":[[3],[]],"label_token_ids":[1],"item_first":true}`, `{"input":["a",[1,2]],"pooling":"mean"}`, `{"tokens":[1,2,3]}`, `{"prompt":"\ud800","seed":-9223372036854775808}`,
 		`{"prompt":"a","temperature":1e400}`, `{"prompt":"a","logit_bias":{"1":-100},"min_p":1}`, `[[[[`, "\xff", `{"prompt":"a","max_tokens":1e3}`,
 	} {
@@ -26,7 +28,7 @@ func FuzzBodies(f *testing.F) {
 			f.Add(i, body)
 		}
 	}
-	x := start(f, script, Options{Limits: Limits{Choices: 4}})
+	x := start(f, script, Options{Limits: Limits{Choices: 4}}, withTemplate(f, calling))
 	x.http.Close()
 	f.Fuzz(func(t *testing.T, path int, body string) {
 		if path < 0 || path >= len(paths) {
@@ -37,6 +39,7 @@ func FuzzBodies(f *testing.F) {
 		w := &patient{httptest.NewRecorder()}
 		x.server.Handler().ServeHTTP(w, r)
 		got := reply{w.Code, w.Header(), w.Body.String()}
+		got.conformity(t, paths[path])
 		if got.status != http.StatusOK {
 			if refusal(t, got); got.status < 400 || got.status >= 500 {
 				t.Errorf("%s %q: status %d: %s", paths[path], body, got.status, got.body)

@@ -110,6 +110,7 @@ func (s *Server) routes() map[string]methods {
 	return map[string]methods{
 		"/v1/completions":      post(s.completions),
 		"/v1/chat/completions": post(s.chat),
+		"/v1/responses":        post(s.responses),
 		"/v1/models":           get(s.models),
 		"/v1/models/{id...}":   get(s.oneModel),
 		"/v1/embeddings":       post(s.embeddings),
