@@ -1,6 +1,8 @@
 package kernels
 
 import (
+	"math"
+
 	"slimlab/kernels/memory"
 	"slimlab/kernels/parallel"
 )
@@ -67,7 +69,9 @@ func (c *floatCall) end() {
 }
 
 // divide sets the number of tasks: columns are divided first, since each row task reads the weight
-// anew.
+// anew. Where the left side is as large, as in a Gram matrix, both are divided alike: with few
+// columns in a task the strips of all rows pass through the caches for little work (11% of the time
+// with 4,864 rows).
 func (c *floatCall) divide() {
 	tiles := c.left.tiles(c.left.n)
 	tilesInStrip := c.kernels.height / c.left.rows
@@ -77,7 +81,11 @@ func (c *floatCall) divide() {
 		return
 	}
 	tasks := min(32*parallel.Threads(), 1+c.size/taskWork)
-	c.columnTasks = min(tasks, (c.w.count+c.kernels.panels-1)/c.kernels.panels)
+	columns := tasks
+	if c.upper || c.left.n > maxRows {
+		columns = int(math.Ceil(math.Sqrt(float64(tasks))))
+	}
+	c.columnTasks = min(columns, (c.w.count+c.kernels.panels-1)/c.kernels.panels)
 	c.rowTasks = min((tasks+c.columnTasks-1)/c.columnTasks, c.strips)
 }
 
