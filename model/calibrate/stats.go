@@ -107,12 +107,20 @@ func (s *sums) add(ctx context.Context, x, dense []float32, rows int) {
 			continue
 		}
 		if s.cross != nil {
-			s.pendingDense = append(s.pendingDense, partDense...)
+			s.pendingDense = appended(s.pendingDense, partDense)
 		}
-		if s.pending = append(s.pending, part...); len(s.pending) == size {
+		if s.pending = appended(s.pending, part); len(s.pending) == size {
 			s.flush()
 		}
 	}
+}
+
+// appended is append on all threads: the inputs of a wide layer are megabytes.
+func appended(x, more []float32) []float32 {
+	n := len(x)
+	x = slices.Grow(x, len(more))[:n+len(more)]
+	parallel.Range(len(more), 1<<16, func(lo, hi int) { copy(x[n+lo:n+hi], more[lo:hi]) })
+	return x
 }
 
 // flush ends a block, whole or not.
