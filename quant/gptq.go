@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"slimlab/kernels/matrix"
+	"slimlab/kernels/memory"
 	"slimlab/kernels/parallel"
 	"slimlab/model/weight"
 )
@@ -45,7 +46,30 @@ func (q GPTQ) Round(ctx context.Context, w *weight.Dense, g Grid, m *Moments) (R
 	}
 	r := Rounding{Damping: f.damping, Note: f.note}
 	r.Codes, r.DampedLoss = f.round(ctx, w, g, cmp.Or(q.Block, 128))
+	loss := max(0, r.DampedLoss-f.added(w, g, r.Codes))
+	r.loss = &loss
 	return r, ctx.Err()
+}
+
+// added is what the damped diagonal adds to the loss of codes: Σ (damped H − H)_ii·Δ_i².
+func (f *factor) added(w *weight.Dense, g Grid, codes []byte) (sum float64) {
+	shift := make([]float64, w.In)
+	for i := range shift {
+		shift[i] = f.diagonal(i) + f.shift - f.gram.Row(i)[i]
+	}
+	parts := make([]float64, w.Out)
+	parallel.Range(w.Out, rowsOfTask, func(lo, hi int) {
+		for o := lo; o < hi; o++ {
+			for i, v := range w.Data[o*w.In : (o+1)*w.In] {
+				e := float64(v) - g.Decode(codes[o*w.In+i], o, i)
+				parts[o] += shift[i] * e * e
+			}
+		}
+	})
+	for _, v := range parts {
+		sum += v
+	}
+	return sum
 }
 
 // factorKey is what a factor depends on beside the statistics.
@@ -75,7 +99,7 @@ func (m *Moments) factor(ctx context.Context, key factorKey) (*factor, error) {
 	if f := m.factors[key]; f != nil {
 		return f, nil
 	}
-	f, err := newFactor(ctx, m.Gram, key)
+	f, err := newFactor(ctx, m.Gram, m.memoryOfFactor(), key)
 	if err != nil {
 		return nil, err
 	}
@@ -86,12 +110,23 @@ func (m *Moments) factor(ctx context.Context, key factorKey) (*factor, error) {
 	return f, nil
 }
 
-// newFactor factorises the mean Gram matrix of an input. A channel that was never active has a one
-// put on its diagonal: its weights, which nothing depends on, are then rounded to nearest. When the
-// factorisation fails the damping is multiplied by ten (from 0: set to 0.001) and a note is left.
-func newFactor(ctx context.Context, gram matrix.Dense, key factorKey) (*factor, error) {
+// memoryOfFactor is new memory, or for the first factor that of the moments before, of any content.
+func (m *Moments) memoryOfFactor() matrix.Dense {
+	n := m.Gram.Rows
+	if m.room == nil || len(m.factors) > 0 {
+		return matrix.NewDense(n, n, nil)
+	}
+	*m.room = memory.Grown(*m.room, n*n)
+	return matrix.NewDense(n, n, *m.room)
+}
+
+// newFactor factorises the mean Gram matrix of an input, to the memory of upper. A channel that was
+// never active has a one put on its diagonal: its weights, which nothing depends on, are then
+// rounded to nearest. When the factorisation fails the damping is multiplied by ten (from 0: set to
+// 0.001) and a note is left.
+func newFactor(ctx context.Context, gram, upper matrix.Dense, key factorKey) (*factor, error) {
 	n := gram.Rows
-	f := &factor{gram: gram, order: make([]int, n), upper: matrix.NewDense(n, n, nil), damping: key.damping}
+	f := &factor{gram: gram, order: make([]int, n), upper: upper, damping: key.damping}
 	mean := 0.0
 	for i := range n {
 		f.order[i] = i

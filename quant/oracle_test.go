@@ -126,7 +126,7 @@ func (f *factor) damped() matrix.Dense {
 
 func factorise(t testing.TB, h mat.Symmetric, damping float64, actOrder bool) *factor {
 	t.Helper()
-	f, err := newFactor(context.Background(), matrixOf(h), factorKey{damping, actOrder})
+	f, err := momentsOf(h).factor(context.Background(), factorKey{damping, actOrder})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -425,29 +425,98 @@ func TestScaleThatVanishes(t *testing.T) {
 	}
 }
 
-// The errors of a layer with more outputs than are multiplied at once are those of all of them.
-func TestErrorsOfManyOutputs(t *testing.T) {
+// The errors of a layer with more outputs and inputs than are multiplied at once are those of all
+// of them.
+func TestErrorsOfManyOutputsAndInputs(t *testing.T) {
 	rng := rand.New(rand.NewPCG(11, 11))
-	const out, in = 1300, 8
-	w := weights(rng, out, in)
-	g := fit(t, w, 8, 4)
-	codes := toNearest(t, w, g)
-	h := matrixOf(correlated(rng, in, 40))
-	quadratic := func(at func(o, i int) float64) (sum float64) { // tr(A·h·Aᵀ)
-		for o := range out {
-			for i := range in {
-				for j := range in {
-					sum += at(o, i) * h.Row(i)[j] * at(o, j)
+	for _, size := range [][2]int{{1300, 8}, {3, 1304}, {514, 512}} {
+		out, in := size[0], size[1]
+		w := weights(rng, out, in)
+		g := fit(t, w, 8, 4)
+		codes := toNearest(t, w, g)
+		symmetric := correlated(rng, in, 40)
+		h := matrixOf(symmetric)
+		quadratic := func(at func(o, i int) float64) (sum float64) { // tr(A·h·Aᵀ)
+			for o := range out {
+				for i := range in {
+					row := 0.0
+					for j := range in {
+						row += h.Row(i)[j] * at(o, j)
+					}
+					sum += at(o, i) * row
 				}
 			}
+			return sum
 		}
-		return sum
+		want := quadratic(func(o, i int) float64 { return float64(w.Data[o*in+i]) - g.Decode(codes[o*in+i], o, i) }) /
+			quadratic(func(o, i int) float64 { return float64(w.Data[o*in+i]) })
+		if got := momentsOf(symmetric).outputError(context.Background(), w, g, Rounding{Codes: codes}); math.Abs(got-want) > 1e-10*want {
+			t.Errorf("the error of %d outputs of %d inputs is %g, want %g", out, in, got, want)
+		}
 	}
-	want := quadratic(func(o, i int) float64 { return float64(w.Data[o*in+i]) - g.Decode(codes[o*in+i], o, i) }) /
-		quadratic(func(o, i int) float64 { return float64(w.Data[o*in+i]) })
-	m := &Moments{Stats: &calibrate.Stats{Gram: h}}
-	if got := m.outputError(context.Background(), w, g, codes); math.Abs(got-want) > 1e-10*want {
-		t.Errorf("the error of %d outputs is %g, want %g", out, got, want)
+}
+
+// The loss that GPTQ reports without a product is that of its codes with the matrix as measured:
+// with dead channels, whose diagonal is damped as one, in any order, and where damping had to rise.
+func TestLossWithoutDamping(t *testing.T) {
+	rng := rand.New(rand.NewPCG(12, 11))
+	const out, in = 20, 16
+	for _, c := range []struct {
+		name    string
+		q       GPTQ
+		dead    []int
+		samples int
+	}{{"whole", GPTQ{}, nil, 60}, {"strong damping", GPTQ{Damping: 2}, nil, 60}, {"dead channels", GPTQ{}, []int{0, 7}, 60}, {"ordered", GPTQ{ActOrder: true}, []int{3}, 60}, {"few samples", GPTQ{}, nil, 4}} {
+		t.Run(c.name, func(t *testing.T) {
+			w := weights(rng, out, in)
+			h := correlated(rng, in, c.samples)
+			for _, i := range c.dead {
+				for j := range in {
+					h.SetSym(i, j, 0)
+				}
+			}
+			g := fit(t, w, 8, 4)
+			r, err := c.q.Round(t.Context(), w, g, momentsOf(h))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := squaredError(t.Context(), matrixOf(h), w, g, r.Codes)
+			if r.loss == nil || math.Abs(*r.loss-want) > 1e-9*r.DampedLoss {
+				t.Errorf("loss %v, expected %g", r.loss, want)
+			}
+			easier, err := (QuantEase{}).Round(t.Context(), w, g, momentsOf(h))
+			if err != nil || easier.loss != nil {
+				t.Errorf("QuantEase has the loss %v of the codes that it began with, error %v", easier.loss, err)
+			}
+		})
+	}
+}
+
+// A factor in memory that was used before is that in new memory.
+func TestAFactorInUsedMemory(t *testing.T) {
+	rng := rand.New(rand.NewPCG(13, 11))
+	var room []float64
+	for _, n := range []int{9, 5, 14} {
+		h := correlated(rng, n, 40)
+		for i := range room[:cap(room)] {
+			room[:cap(room)][i] = math.NaN()
+		}
+		m := momentsOf(h)
+		m.room = &room
+		got, err := m.factor(t.Context(), factorKey{0.01, false})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := factorise(t, h, 0.01, false)
+		for i := range n {
+			if !slices.Equal(got.upper.Row(i)[i:], want.upper.Row(i)[i:]) {
+				t.Errorf("row %d of %d differs", i, n)
+			}
+		}
+		other, err := m.factor(t.Context(), factorKey{0.1, false})
+		if err != nil || &other.upper.Data[0] == &got.upper.Data[0] {
+			t.Errorf("two factors of the same moments lie in one memory, error %v", err)
+		}
 	}
 }
 
@@ -474,7 +543,7 @@ func TestAFactorIsMadeOnce(t *testing.T) {
 // Singular statistics never pass silently: damping rises and a note says so.
 func TestDampingRises(t *testing.T) {
 	h := mat.NewSymDense(3, []float64{1, 1, 0, 1, 1, 0, 0, 0, 2})
-	s, err := newFactor(context.Background(), matrixOf(h), factorKey{0, false})
+	s, err := momentsOf(h).factor(context.Background(), factorKey{0, false})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -485,7 +554,7 @@ func TestDampingRises(t *testing.T) {
 		t.Errorf("damping %g, note %q where 0.01 suffices", s.damping, s.note)
 	}
 	h.SetSym(0, 1, math.NaN())
-	if _, err := newFactor(context.Background(), matrixOf(h), factorKey{0.01, false}); err == nil {
+	if _, err := momentsOf(h).factor(context.Background(), factorKey{0.01, false}); err == nil {
 		t.Error("statistics that are not numbers were factorised")
 	}
 }
@@ -494,7 +563,7 @@ func TestDampingRises(t *testing.T) {
 // more than c−1.
 func TestDampingRisesToItsLimit(t *testing.T) {
 	for c, damping := range map[float64]float64{1.5: 1, 5: 10, 20: 0} {
-		f, err := newFactor(t.Context(), matrixOf(mat.NewSymDense(2, []float64{1, c, c, 1})), factorKey{0.01, false})
+		f, err := momentsOf(mat.NewSymDense(2, []float64{1, c, c, 1})).factor(t.Context(), factorKey{0.01, false})
 		if (err == nil) != (damping > 0) || err == nil && math.Abs(f.damping-damping) > 1e-12 {
 			t.Errorf("c of %v: %+v, %v, expected damping %v", c, f, err, damping)
 		}

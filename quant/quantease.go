@@ -66,7 +66,7 @@ func (q QuantEase) Round(ctx context.Context, w *weight.Dense, g Grid, m *Moment
 			return start, err
 		}
 	}
-	start.DampedLoss = 0
+	start.DampedLoss, start.loss = 0, nil
 	d := newDescent(ctx, q, w, g, m.Gram, start.Codes)
 	start.Codes = d.run(ctx)
 	return start, ctx.Err()

@@ -127,6 +127,7 @@ type quantizer struct {
 	grids   map[string]refine.Grid // of the present layer, where it is to be refined
 	report  *RoundingReport
 	counts  counts
+	room    []float64 // of the factors, one after another
 }
 
 func newQuantizer(m *model.Model, plan Plan, calibration []calibrate.Sequence, o Options) (*quantizer, error) {
@@ -195,7 +196,7 @@ func (q *quantizer) Wants(l model.LinearLayer) bool { return q.schemes[l.Name].R
 
 // Compress implements calibrate.Method.
 func (q *quantizer) Compress(ctx context.Context, s *calibrate.Stats, linears []model.LinearLayer, report func(LinearReport)) error {
-	moments := &Moments{Stats: s}
+	moments := &Moments{Stats: s, room: &q.room}
 	if slices.ContainsFunc(linears, func(l model.LinearLayer) bool { return q.schemes[l.Name].Calibrated() }) {
 		if n := s.Silent(); n > 0 {
 			q.counts.silent, q.counts.inputs = q.counts.silent+n, q.counts.inputs+1
@@ -317,7 +318,7 @@ func (q *quantizer) round(ctx context.Context, s Scheme, target, fitted *weight.
 			c.Rounding, err = s.Rounder.Round(ctx, target, c.grid, m)
 		}
 		if err == nil && m.Tokens > 0 {
-			c.loss = m.outputError(ctx, target, c.grid, c.Codes)
+			c.loss = m.outputError(ctx, target, c.grid, c.Rounding)
 		}
 	} else {
 		rounder, _ := s.Rounder.(QuantEase) // which the scheme was checked for

@@ -25,6 +25,8 @@ type Rounding struct {
 	DampedLoss float64
 	Damping    float64 // as it was used in the end; 0 for others
 	Note       string  // what was not done as asked for; "" is nothing
+
+	loss *float64 // tr(ΔHΔᵀ) with H as measured, where the rounder knows it
 }
 
 // Nearest takes the nearest code for each weight on its own.
@@ -55,16 +57,20 @@ const rowsOfTask = 16
 type Moments struct {
 	*calibrate.Stats
 	factors map[factorKey]*factor
+	room    *[]float64 // memory of a factor that the next moments use again; nil is none
 }
 
 // outputError is tr(ΔHΔᵀ)/tr(wHwᵀ), Δ = w − codes, with H as measured; 0 for a layer whose output
 // is zero anyway.
-func (m *Moments) outputError(ctx context.Context, w *weight.Dense, g Grid, codes []byte) float64 {
+func (m *Moments) outputError(ctx context.Context, w *weight.Dense, g Grid, r Rounding) float64 {
 	total := m.energy(ctx, w)
-	if total <= 0 {
+	switch {
+	case total <= 0:
 		return 0
+	case r.loss != nil:
+		return *r.loss / total
 	}
-	return squaredError(ctx, m.Gram, w, g, codes) / total
+	return squaredError(ctx, m.Gram, w, g, r.Codes) / total
 }
 
 // energy is tr(wHwᵀ).
@@ -85,26 +91,33 @@ func squaredError(ctx context.Context, h matrix.Dense, w *weight.Dense, g Grid, 
 	})
 }
 
-// Energy is tr(W·h·Wᵀ) for W [out, in], whose rows it asks for.
+// Energy is tr(W·h·Wᵀ) for W [out, in], whose rows it asks for. Of h, which is symmetric, it reads
+// what is not below the diagonal, in blocks: half of the products with all of it.
 func Energy(ctx context.Context, h matrix.Dense, out int, row func(row []float64, o int)) float64 {
-	const strip = 512 // rows at a time, so that memory stays small
+	const strip = 512 // rows and columns at a time, so that memory stays small
 	in, parts := h.Rows, make([]float64, out)
+	rows := min(strip, out)
+	all, product := matrix.NewDense(rows, in, nil), matrix.NewDense(rows, min(strip, in), nil)
 	for first := 0; first < out; first += strip {
 		n := min(strip, out-first)
-		w, wh := matrix.NewDense(n, in, nil), matrix.NewDense(n, in, nil)
+		w := all.Block(0, 0, n, in)
 		parallel.Range(n, rowsOfTask, func(lo, hi int) {
 			for r := lo; r < hi; r++ {
 				row(w.Row(r), first+r)
 			}
 		})
-		matrix.AddProduct(ctx, wh, w, h, 1)
-		parallel.Range(n, rowsOfTask, func(lo, hi int) {
-			for r := lo; r < hi; r++ {
-				for i, v := range w.Row(r) {
-					parts[first+r] += v * wh.Row(r)[i]
-				}
+		for column := 0; column < in; column += strip {
+			width := min(strip, in-column)
+			part, own := product.Block(0, 0, n, width), w.Block(0, column, n, width)
+			for r := range n {
+				clear(part.Row(r))
 			}
-		})
+			matrix.AddProduct(ctx, part, w.Block(0, 0, n, column), h.Block(0, column, column, width), 2)
+			matrix.AddProduct(ctx, part, own, h.Block(column, column, width, width), 1)
+			for r := range n {
+				parts[first+r] += matrix.Dot(own.Row(r), part.Row(r))
+			}
+		}
 	}
 	sum := 0.0
 	for _, v := range parts {
