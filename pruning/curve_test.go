@@ -16,7 +16,7 @@ func TestCurveEqualsFreshSolves(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 31))
 		group, groups := 1+int(seed%3), 8+rng.IntN(12)
 		if seed%10 == 0 { // more than move at once
-			group, groups = 1, 2*pivotChannels+rng.IntN(20)
+			group, groups = 1, 2*chosenChannels+rng.IntN(20)
 		}
 		q := instance(rng, group*groups, 1+rng.IntN(6), group, 0.01)
 		curve := must2(q.curve(1))(t)

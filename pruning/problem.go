@@ -2,6 +2,7 @@ package pruning
 
 import (
 	"context"
+	"math/rand/v2"
 	"slices"
 
 	"slimlab/kernels/matrix"
@@ -32,10 +33,10 @@ type problem struct {
 	gradient []float32    // [p, d], of the loss; nil unless a method scores by it
 	shift    float64      // damping·mean(diagonal)
 	w        matrix.Dense // [d, p]
-	g        matrix.Dense // [d, p], where groups have one channel; else empty
 	m        matrix.Dense // [d, d], the upper triangle of w·wᵀ, where they have more; else empty
 	total    float64      // tr(wᵀHw)
 	constant float64      // ‖wᵀ·mean‖² where H is centred, which belongs to the layer's output
+	room     *[]float64   // memory of a tableau that the next problem uses again; nil is none
 }
 
 // units says which channels are kept or removed together.
@@ -98,11 +99,7 @@ func newProblemFloat64(ctx context.Context, x inputs, w matrix.Dense, of units, 
 		h.Row(i)[i] += q.shift
 	}
 	if q.group == 1 {
-		q.g = matrix.NewDense(q.d, q.p, nil)
-		matrix.AddProduct(q.ctx, q.g, h, w, 1)
-		for i := range q.d {
-			q.total += matrix.Dot(w.Row(i), q.g.Row(i))
-		}
+		q.total = q.energyOfAll()
 		return q
 	}
 	q.m = matrix.NewDense(q.d, q.d, nil)
@@ -113,6 +110,27 @@ func newProblemFloat64(ctx context.Context, x inputs, w matrix.Dense, of units, 
 	}
 	return q
 }
+
+// energyOfAll is tr(wᵀHw), by what is right of H's diagonal alone.
+func (q *problem) energyOfAll() float64 {
+	product := matrix.NewDense(min(stripRows, q.d), q.p, nil)
+	sum := 0.0
+	for lo := 0; lo < q.d; lo += stripRows {
+		n := min(stripRows, q.d-lo)
+		right, some := q.d-lo-n, product.Block(0, 0, n, q.p)
+		clear(some.Data)
+		matrix.AddProduct(q.ctx, some, q.h.Block(lo, lo, n, n), q.w.Block(lo, 0, n, q.p), 1)
+		matrix.AddProduct(q.ctx, some, q.h.Block(lo, lo+n, n, right), q.w.Block(lo+n, 0, right, q.p), 2)
+		for a := range n {
+			sum += matrix.Dot(some.Row(a), q.w.Row(lo+a))
+		}
+	}
+	return sum
+}
+
+// stripRows is the number of rows of a product with H that are there at once: the whole is as large
+// as H itself.
+const stripRows = 512
 
 // centre takes mean·meanᵀ from H. What rounding leaves of a channel that is nearly constant is no
 // less than a part of its power, so that it is not taken for one that was never active.
@@ -193,33 +211,34 @@ func (q *problem) channels(groups []int) []int {
 // ErrSingular is the error of statistics that nothing can be solved with.
 var ErrSingular = calibrate.ErrSingular
 
-// solve returns the optimal weight on a support of groups, W_S = H_SS⁻¹·G_S, [d, p] with zeros
-// elsewhere, by a fresh Cholesky factorisation.
+// solve returns the optimal weight on a support S of groups, [d, p] with zeros elsewhere, by a
+// fresh Cholesky factorisation: W_S = w_S + H_SS⁻¹·H_S·w of the channels outside.
 func (q *problem) solve(support []int) (matrix.Dense, error) {
-	c := q.channels(support)
+	c, outside := q.channels(support), q.channels(complement(support, q.groups()))
 	w := matrix.NewDense(q.d, q.p, nil)
 	if len(c) == 0 {
 		return w, nil
 	}
 	h, x := matrix.NewDense(len(c), len(c), nil), matrix.NewDense(len(c), q.p, nil)
+	across, lost := matrix.NewDense(len(c), len(outside), nil), matrix.NewDense(len(outside), q.p, nil)
 	parallel.Range(len(c), rowsOfTask, func(lo, hi int) {
 		for a := lo; a < hi; a++ {
 			row, all := h.Row(a), q.h.Row(c[a])
 			for b, j := range c[a:] {
 				row[a+b] = all[j]
 			}
-			if q.group == 1 {
-				copy(x.Row(a), q.g.Row(c[a]))
+			row = across.Row(a)
+			for b, j := range outside {
+				row[b] = all[j]
 			}
 		}
 	})
-	if q.group > 1 {
-		rows := matrix.NewDense(len(c), q.d, nil)
-		for a, i := range c {
-			copy(rows.Row(a), q.h.Row(i))
+	parallel.Range(len(outside), rowsOfTask, func(lo, hi int) {
+		for a := lo; a < hi; a++ {
+			copy(lost.Row(a), q.w.Row(outside[a]))
 		}
-		matrix.AddProduct(q.ctx, x, rows, q.w, 1)
-	}
+	})
+	matrix.AddProduct(q.ctx, x, across, lost, 1)
 	if !matrix.Cholesky(q.ctx, h) {
 		return w, q.singular()
 	}
@@ -227,10 +246,57 @@ func (q *problem) solve(support []int) (matrix.Dense, error) {
 	matrix.SolveUpper(q.ctx, h, x)
 	parallel.Range(len(c), rowsOfTask, func(lo, hi int) {
 		for a := lo; a < hi; a++ {
-			copy(w.Row(c[a]), x.Row(a))
+			row, before := w.Row(c[a]), q.w.Row(c[a])
+			for o, v := range x.Row(a) {
+				row[o] = before[o] + v
+			}
 		}
 	})
 	return w, q.ctx.Err()
+}
+
+// solves reports whether w, of a support, solves the problem as well as a factorisation does. Its
+// gradient H·(W − w) is zero on the support then: products of it with a few random vectors show, at
+// the cost of these alone, whether it is.
+func (q *problem) solves(w matrix.Dense, support []int) bool {
+	const (
+		vectors   = 2
+		tolerance = 1e-10 // of the gradient's terms; a factorisation leaves about 1e-14
+	)
+	rng := rand.New(rand.NewPCG(uint64(q.d), uint64(len(support))))
+	signs := matrix.NewDense(q.p, vectors, nil)
+	for i := range signs.Data[:q.p*vectors] {
+		signs.Data[i] = float64(2*rng.IntN(2) - 1)
+	}
+	in := make([]bool, q.d)
+	for _, i := range q.channels(support) {
+		in[i] = true
+	}
+	delta, _ := q.change(w)
+	// the changes of channels inside, which have an optimum for those outside, beside the latter
+	change, sides := matrix.NewDense(q.d, vectors, nil), matrix.NewDense(q.d, 2*vectors, nil)
+	matrix.AddProduct(q.ctx, change, delta, signs, 1)
+	for i := range q.d {
+		first := vectors
+		if in[i] {
+			first = 0
+		}
+		copy(sides.Row(i)[first:], change.Row(i))
+	}
+	gradient := matrix.NewDense(q.d, 2*vectors, nil)
+	matrix.AddProduct(q.ctx, gradient, q.h, sides, 1)
+	terms, left := 0.0, 0.0
+	for i := range q.d {
+		if !in[i] {
+			continue
+		}
+		for a := range vectors {
+			x, y := gradient.Row(i)[a], gradient.Row(i)[vectors+a]
+			terms += x*x + y*y
+			left += (x + y) * (x + y)
+		}
+	}
+	return left <= tolerance*tolerance*terms
 }
 
 // singular is the error of a factorisation that failed.
@@ -330,14 +396,12 @@ func (q *problem) energy(w matrix.Dense, in []bool) (energy, squares float64) {
 	if len(wanted) == 0 {
 		return 0, squares
 	}
-	// rows at a time: the product is as large as w otherwise, and H's rows are as many as all
-	const strip = 512
 	part := matrix.NewDense(n, w.Cols, nil)
 	for a, i := range rows {
 		copy(part.Row(a), w.Row(i))
 	}
-	for first := 0; first < len(wanted); first += strip {
-		some := wanted[first:min(first+strip, len(wanted))]
+	for first := 0; first < len(wanted); first += stripRows {
+		some := wanted[first:min(first+stripRows, len(wanted))]
 		of, product := matrix.NewDense(len(some), n, nil), matrix.NewDense(len(some), w.Cols, nil)
 		parallel.Range(len(some), rowsOfTask, func(lo, hi int) {
 			for a := lo; a < hi; a++ {

@@ -141,9 +141,10 @@ type pruner struct {
 	before, after []model.LayerConfig
 	gradients     map[place][]float32 // of the linear layers whose inputs are pruned
 	report        *CutReport
-	stayed        []int // channels of the input that was compressed last
-	silent        int   // channels that were zero in all tokens
-	silentInputs  int   // that have such channels
+	room          []float64 // of the searches, one after another
+	stayed        []int     // channels of the input that was compressed last
+	silent        int       // channels that were zero in all tokens
+	silentInputs  int       // that have such channels
 }
 
 func newPruner(m *model.Model, calibration []calibrate.Sequence, o Options) (*pruner, error) {
@@ -318,6 +319,7 @@ func (p *pruner) prune(ctx context.Context, h half, s *calibrate.Stats, linear m
 	}
 	x := inputs{gram: s.Gram, mean: s.Mean, centred: p.biased(h) && !s.Targeted()}
 	q := newProblem(ctx, x, w.Data, h.units, p.Damping)
+	q.room = &p.room
 	c, err := p.choose(q, h, s)
 	if err != nil {
 		return LayerReport{}, err

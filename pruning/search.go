@@ -36,8 +36,9 @@ type choice struct {
 }
 
 // osscar keeps `keep` groups: greedy removal, then local search; a second local search from the
-// support that magnitude picks; the better of both with weights re-solved by a fresh factorisation.
-// So its objective is never above that of magnitude with repair.
+// support that magnitude picks; the better of both with the tableau's weights, or, where rounding
+// has left them less exact than a fresh factorisation leaves them, with those. So its objective is
+// never above that of magnitude with repair.
 func (q *problem) osscar(keep int, s search) (choice, error) {
 	t, err := q.fullTableau()
 	if err != nil {
@@ -53,21 +54,21 @@ func (q *problem) osscar(keep int, s search) (choice, error) {
 	if err := q.ctx.Err(); err != nil {
 		return choice{}, err
 	}
-	if s.single {
+	best.weight = t.weight()
+	if !s.single {
+		f := t.f
+		t.moveTo(q.magnitude(keep))
+		swaps := t.localSearch(s)
+		if t.f < f {
+			best.start, best.swaps, best.kept, best.weight = "magnitude", swaps, t.support(), t.weight()
+		}
+		if err := q.ctx.Err(); err != nil {
+			return choice{}, err
+		}
+	}
+	if t.products() || !q.solves(best.weight, best.kept) {
 		best.weight, err = q.solve(best.kept)
-		return best, err
 	}
-	f := t.f
-
-	t.moveTo(q.magnitude(keep))
-	swaps := t.localSearch(s)
-	if t.f < f {
-		best.start, best.swaps, best.kept = "magnitude", swaps, t.support()
-	}
-	if err := q.ctx.Err(); err != nil {
-		return choice{}, err
-	}
-	best.weight, err = q.solve(best.kept)
 	return best, err
 }
 
@@ -99,7 +100,7 @@ func (t *tableau) removeLowest(n, batch int) {
 		var lowest []int
 		if t.group == 1 && t.class == 0 {
 			var rises []float64
-			lowest, rises = t.lowestInOrder(min(n, pivotChannels), n, batch)
+			lowest, rises = t.lowestInOrder(min(n, chosenChannels), n, batch)
 			f := t.f
 			for _, rise := range rises[:len(rises)-1] {
 				f += rise

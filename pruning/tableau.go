@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"slimlab/kernels/matrix"
+	"slimlab/kernels/memory"
 	"slimlab/kernels/parallel"
 )
 
@@ -14,15 +15,15 @@ import (
 //	S        −A              A·H_S·                            W_S = A·G_S
 //	not S    (transposed)    C = H − H_·S·A·H_S·  (Schur)      r = G − H_·S·W_S
 //
-// A pivot moves channels P in or out of S and is exact. With B the rows P of the tableau, and D =
-// |B_PP| (A_PP of channels that leave, C_PP of channels that come), all but these rows lose
-// ±BᵀD⁻¹B, which become D⁻¹B themselves, and their own block ∓D⁻¹: for channels that leave it is
-// OSSCAR's update A ← A − A_·P·A_PP⁻¹·A_P·, W ← W − A_·P·A_PP⁻¹·W_P. Many channels at once cost
+// A pivot moves channels P in and out of S and is exact. With B the rows P of the tableau and X =
+// B_PP⁻¹·B all but these rows lose BᵀX. They become s·X themselves, and their own block
+// −s·B_PP⁻¹·s, where s is 1 for channels that come and −1 for those that leave: for the latter it
+// is OSSCAR's update A ← A − A_·P·A_PP⁻¹·A_P·, W ← W − A_·P·A_PP⁻¹·W_P. Many channels at once cost
 // little more than one, since the tableau passes through memory once.
 //
 // No score asks for more of R than products of its rows. Where groups have more than one channel,
-// M = R·Rᵀ stands for it: its scores are as small as a group, and G = H·w is not needed. With X =
-// D⁻¹B and Y = ±M_P· − ½·M_PP·X a pivot subtracts XᵀY + YᵀX from it.
+// M = R·Rᵀ stands for it: its scores are as small as a group, and R itself is not needed. With
+// Y = M_P· − ½·M_PP·X a pivot subtracts XᵀY + YᵀX from it.
 type tableau struct {
 	*problem
 	t  []float64    // [d, d+p], or [d, d] beside m; of the symmetric part the upper triangle counts
@@ -33,18 +34,28 @@ type tableau struct {
 	path []float64
 }
 
-// pivotChannels is the number of channels that are moved together, if a group has no more.
-const pivotChannels = 64
+const (
+	// chosenChannels is the number of channels that are chosen before they are moved.
+	chosenChannels = 64
+	// movedChannels is the number of channels that are moved together, if a group has no more.
+	movedChannels = 128
+)
 
 // rowsOfTask is the number of rows that a thread copies at once.
 const rowsOfTask = 32
 
+// emptyTableau has room for a tableau, of any content.
 func (q *problem) emptyTableau() *tableau {
 	t := &tableau{problem: q, in: make([]bool, q.groups())}
 	if q.group > 1 {
 		t.m = matrix.NewDense(q.d, q.d, nil)
 	}
-	t.t = matrix.NewDense(q.d, t.width(), nil).Data
+	if n := q.d * t.width(); q.room == nil {
+		t.t = memory.Aligned[float64](n)
+	} else {
+		*q.room = memory.Grown(*q.room, n)
+		t.t = *q.room
+	}
 	return t
 }
 
@@ -142,79 +153,147 @@ func mirror(m matrix.Dense) {
 
 // toggle moves groups into the support, or out of it: each to its other side.
 func (t *tableau) toggle(groups ...int) {
-	for _, in := range []bool{true, false} {
+	most := max(1, movedChannels/t.group)
+	for first := 0; first < len(groups); first += most {
+		some := groups[first:min(first+most, len(groups))]
 		var channels []int
-		for _, g := range groups {
-			if t.in[g] != in {
-				continue
+		leaving := 0
+		for _, in := range []bool{true, false} {
+			for _, g := range some {
+				if t.in[g] == in {
+					channels = append(channels, t.channels([]int{g})...)
+				}
 			}
-			if len(channels)+t.group > max(pivotChannels, t.group) {
-				t.pivot(channels, in)
-				channels = channels[:0]
-			}
-			for i := range t.group {
-				channels = append(channels, g*t.group+i)
+			if in {
+				leaving = len(channels)
 			}
 		}
-		if len(channels) > 0 {
-			t.pivot(channels, in)
-		}
+		t.pivot(channels, leaving)
 	}
 	for _, g := range groups {
 		t.in[g] = !t.in[g]
 	}
 }
 
-// pivot moves channels that are all on one side to the other. Channels whose block D rounding has
-// made indefinite are moved one after another.
-func (t *tableau) pivot(channels []int, in bool) {
+// pivot moves channels to their other sides: the first of them, so many as leave, out of the
+// support, and the rest in. Channels whose block rounding has made neither negative nor positive
+// are moved one after another.
+func (t *tableau) pivot(channels []int, leaving int) {
 	if t.ctx.Err() != nil {
 		return
 	}
 	k, d := len(channels), t.d
-	sign := 1.0 // of the channels' block
-	if in {
-		sign = -1
-	}
-	b, block := matrix.NewDense(k, t.width(), nil), matrix.NewDense(k, k, nil)
+	b, inverse := matrix.NewDense(k, t.width(), nil), matrix.NewDense(k, k, nil)
 	parallel.For(k, func(a int) { symmetricRow(b.Row(a), t.matrix(), channels[a]) })
+	sides := make([]float64, k)
 	for a := range k {
 		for c := range k {
-			block.Row(a)[c] = sign * b.Row(a)[channels[c]]
+			inverse.Row(a)[c] = b.Row(a)[channels[c]]
+		}
+		sides[a] = 1
+		if a < leaving {
+			sides[a] = -1
 		}
 	}
-	if k == 1 { // the sign of a single one is seen
-		v := b.Row(0)[channels[0]]
-		sign = math.Copysign(1, v)
-		block.Row(0)[0] = math.Abs(v)
-	}
-	if !matrix.Cholesky(t.ctx, block) && k > 1 {
-		t.pivot(channels[:k/2], in)
-		t.pivot(channels[k/2:], in)
+	switch {
+	case k == 1: // the sign of a single one is seen
+		sides[0] = math.Copysign(1, inverse.Row(0)[0])
+		inverse.Row(0)[0] = 1 / inverse.Row(0)[0]
+	case !t.invert(inverse, leaving):
+		t.pivot(channels[:k/2], min(leaving, k/2))
+		t.pivot(channels[k/2:], max(leaving-k/2, 0))
 		return
 	}
-	matrix.InvertCholesky(t.ctx, block)
-	mirror(block)
-	x := matrix.NewDense(k, t.width(), nil) // D⁻¹·B
-	matrix.AddProduct(t.ctx, x, block, b, 1)
-	matrix.AddSymmetric(t.ctx, t.matrix(), b.Block(0, 0, k, d).T(), x, -sign)
+	x := matrix.NewDense(k, t.width(), nil)
+	matrix.AddProduct(t.ctx, x, inverse, b, 1)
+	matrix.AddSymmetric(t.ctx, t.matrix(), b.Block(0, 0, k, d).T(), x, -1)
 	if t.products() {
-		t.pivotProducts(channels, block, x, sign)
+		t.pivotProducts(channels, sides, inverse, x)
 	} else {
 		for a := range k {
-			t.f -= 0.5 * sign * matrix.Dot(b.Row(a)[d:], x.Row(a)[d:])
+			t.f -= 0.5 * matrix.Dot(b.Row(a)[d:], x.Row(a)[d:])
 		}
 	}
 	for a := range k {
 		for c, j := range channels {
-			x.Row(a)[j] = -sign * block.Row(a)[c]
+			x.Row(a)[j] = -inverse.Row(a)[c] * sides[c]
 		}
 	}
+	scaleRows(x, sides)
 	setSymmetricRows(t.matrix(), channels, x)
 }
 
-// pivotProducts is what a pivot does to M and f, with D⁻¹ and x = D⁻¹B.
-func (t *tableau) pivotProducts(channels []int, inverse, x matrix.Dense, sign float64) {
+// invert replaces the block of channels of which the first leave, which is [−A, B; Bᵀ, C], by its
+// inverse. With D = A⁻¹·B and S = C + Bᵀ·D it is
+//
+//	[−A⁻¹ + D·S⁻¹·Dᵀ, D·S⁻¹; S⁻¹·Dᵀ, S⁻¹]
+//
+// It is not ok where A or S is not positive definite; the block is lost then.
+func (t *tableau) invert(block matrix.Dense, leaving int) (ok bool) {
+	n := block.Rows - leaving
+	a, b, s := block.Block(0, 0, leaving, leaving), block.Block(0, leaving, leaving, n), block.Block(leaving, leaving, n, n)
+	negate(a)
+	if !t.invertDefinite(a) {
+		return false
+	}
+	if n == 0 {
+		negate(a)
+		return true
+	}
+	d := matrix.NewDense(leaving, n, nil)
+	matrix.AddProduct(t.ctx, d, a, b, 1)
+	matrix.AddProduct(t.ctx, s, b.T(), d, 1)
+	if !t.invertDefinite(s) {
+		return false
+	}
+	right := matrix.NewDense(leaving, n, nil)
+	matrix.AddProduct(t.ctx, right, d, s, 1)
+	negate(a)
+	for i := range leaving {
+		copy(b.Row(i), right.Row(i))
+	}
+	matrix.AddProduct(t.ctx, a, right, d.T(), 1)
+	mirror(block)
+	return true
+}
+
+// invertDefinite replaces a matrix by its inverse, if it is positive definite.
+func (t *tableau) invertDefinite(m matrix.Dense) (ok bool) {
+	if m.Rows == 0 {
+		return true
+	}
+	if !matrix.Cholesky(t.ctx, m) {
+		return false
+	}
+	matrix.InvertCholesky(t.ctx, m)
+	mirror(m)
+	return true
+}
+
+func negate(m matrix.Dense) {
+	for i := range m.Rows {
+		row := m.Row(i)
+		for j, v := range row {
+			row[j] = -v
+		}
+	}
+}
+
+// scaleRows multiplies each row by its side, 1 or −1.
+func scaleRows(rows matrix.Dense, sides []float64) {
+	parallel.For(rows.Rows, func(a int) {
+		if sides[a] == 1 {
+			return
+		}
+		row := rows.Row(a)
+		for j, v := range row {
+			row[j] = -v
+		}
+	})
+}
+
+// pivotProducts is what a pivot does to M and f, with B_PP⁻¹ and x = B_PP⁻¹·B.
+func (t *tableau) pivotProducts(channels []int, sides []float64, inverse, x matrix.Dense) {
 	k, d := len(channels), t.d
 	// Y above X, X above Y, and of M the rows P
 	yx, xy, rows := matrix.NewDense(2*k, d, nil), matrix.NewDense(2*k, d, nil), matrix.NewDense(k, d, nil)
@@ -230,7 +309,7 @@ func (t *tableau) pivotProducts(channels []int, inverse, x matrix.Dense, sign fl
 		y, m := y.Row(a), rows.Row(a)
 		for j, v := range m {
 			c := y[j]
-			y[j], m[j] = sign*v-0.5*c, v-sign*c
+			y[j], m[j] = v-0.5*c, v-c
 		}
 		copy(xy.Row(a), x.Row(a))
 		copy(xy.Row(k+a), y)
@@ -243,11 +322,12 @@ func (t *tableau) pivotProducts(channels []int, inverse, x matrix.Dense, sign fl
 	clear(y.Data[:k*d])
 	matrix.AddProduct(t.ctx, y, inverse, rows, 1)
 	for a := range k {
-		t.f -= 0.5 * sign * left.Row(a)[a]
+		t.f -= 0.5 * left.Row(a)[a]
 		for c, j := range channels {
-			y.Row(a)[j] = both.Row(a)[c]
+			y.Row(a)[j] = both.Row(a)[c] * sides[c]
 		}
 	}
+	scaleRows(y, sides)
 	setSymmetricRows(t.m, channels, y)
 }
 
@@ -294,6 +374,22 @@ func (t *tableau) energyOf(c, m matrix.Dense) float64 {
 		above += matrix.Dot(inverse[a+1:], products[a+1:])
 	}
 	return 0.5*diagonal + above
+}
+
+// weight is W on the support, [d, p] with zeros elsewhere; empty where M stands for it.
+func (t *tableau) weight() matrix.Dense {
+	if t.products() {
+		return matrix.Dense{}
+	}
+	w := matrix.NewDense(t.d, t.p, nil)
+	parallel.Range(t.d, rowsOfTask, func(lo, hi int) {
+		for i := lo; i < hi; i++ {
+			if t.in[i] {
+				copy(w.Row(i), t.row(i)[t.d:])
+			}
+		}
+	})
+	return w
 }
 
 // support lists the groups in S in ascending order.

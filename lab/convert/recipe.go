@@ -21,8 +21,8 @@ import (
 // Versions of the verbs' code. A verb that writes something else from the same inputs gets a higher
 // version, so that it does not continue the work of the old code.
 const (
-	pruneVersion    = 5
-	quantizeVersion = 4
+	pruneVersion    = 6
+	quantizeVersion = 5
 	transferVersion = 1
 )
 

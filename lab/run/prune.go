@@ -55,7 +55,7 @@ const defaultLocalSearch = 30
 
 // pruneVersion is that of the code below and of package pruning: raise it when they compute other
 // weights.
-const pruneVersion = 9
+const pruneVersion = 10
 
 // aboutMethods describes the methods.
 func aboutMethods() map[string]string {
