@@ -440,3 +440,17 @@ func TestSingularStatisticsAreAnError(t *testing.T) {
 		t.Errorf("with damping: %v", err)
 	}
 }
+
+// The energy of the dense weight is that of all of H, for more rows than are multiplied at once.
+func TestEnergyOfManyChannels(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 14))
+	for _, d := range []int{stripRows, stripRows + 1, 2*stripRows + 70} {
+		w := normal(rng, d, 2)
+		q := newTestProblem(gram(normal(rng, 30, d)), w, 1, 0.01)
+		var of mat.Dense
+		of.Mul(view(q.h), w)
+		if of.MulElem(&of, w); !near(q.total, mat.Sum(&of), 1e-12) {
+			t.Errorf("%d channels: the energy is %g, expected %g", d, q.total, mat.Sum(&of))
+		}
+	}
+}

@@ -488,3 +488,79 @@ func TestPivotOfASingleChannelOfTheOtherSign(t *testing.T) {
 		}
 	}
 }
+
+// A tableau's weights are those of a fresh factorisation, and solves tells them from weights of
+// which one element is a little off, from those of another support and from the dense ones.
+func TestSolves(t *testing.T) {
+	for seed := range uint64(20) {
+		rng := rand.New(rand.NewPCG(seed, 21))
+		d := 4 + rng.IntN(60)
+		q := instance(rng, d, 1+rng.IntN(9), 1, 0.01)
+		x := must2(q.fullTableau())(t)
+		x.toggle(rng.Perm(d)[:1+rng.IntN(d-2)]...)
+		w, kept := x.weight(), x.support()
+		if !q.solves(w, kept) {
+			t.Fatalf("seed %d: the weights of a tableau with %d of %d channels do not solve the problem", seed, len(kept), d)
+		}
+		fresh := must2(q.solve(kept))(t)
+		if !q.solves(fresh, kept) || !mat.EqualApprox(view(w), view(fresh), 1e-9) {
+			t.Errorf("seed %d: the weights of the tableau are not those of a factorisation", seed)
+		}
+		i, o := kept[rng.IntN(len(kept))], rng.IntN(q.p)
+		w.Row(i)[o] *= 1 + 1e-6
+		if q.solves(w, kept) {
+			t.Errorf("seed %d: weights of which one is off by a millionth solve the problem", seed)
+		}
+		if q.solves(q.restrict(kept), kept) {
+			t.Errorf("seed %d: the dense weights solve the problem", seed)
+		}
+		if all := x.side(false); q.solves(fresh, append(slices.Clone(kept), all...)) {
+			t.Errorf("seed %d: the weights of a support solve the problem of all channels", seed)
+		}
+	}
+	q := instance(rand.New(rand.NewPCG(1, 22)), 6, 2, 1, 0.1)
+	if !q.solves(q.w, []int{0, 1, 2, 3, 4, 5}) {
+		t.Error("the dense weights do not solve the problem of all channels")
+	}
+}
+
+// Channels that leave and come at once are moved as those that leave, and then those that come, in
+// memory that another tableau has used.
+func TestPivotOfBothSides(t *testing.T) {
+	room := slices.Repeat([]float64{math.NaN()}, 10_000)
+	for seed := range uint64(30) {
+		rng := rand.New(rand.NewPCG(seed, 23))
+		d, group := 24, 1+int(seed%2)*2
+		q := instance(rng, d, 5, group, 0.01)
+		y := must2(q.fullTableau())(t)
+		q.room = &room
+		x := must2(q.fullTableau())(t)
+		order := rng.Perm(q.groups())
+		out := order[:2+rng.IntN(q.groups()-3)]
+		x.toggle(out...)
+		y.toggle(out...)
+		back := out[:1+rng.IntN(len(out))]
+		leave := order[len(out) : len(out)+rng.IntN(q.groups()-len(out))]
+		both := slices.Concat(back, leave)
+		rng.Shuffle(len(both), func(i, j int) { both[i], both[j] = both[j], both[i] })
+		x.toggle(both...)
+		for _, g := range slices.Concat(leave, back) {
+			y.toggle(g)
+		}
+		if math.Abs(x.f-y.f) > 1e-9*math.Abs(y.f) {
+			t.Errorf("seed %d: f is %g, expected %g", seed, x.f, y.f)
+		}
+		for i := range d {
+			for j := i; j < x.width(); j++ {
+				if a, b := x.row(i)[j], y.row(i)[j]; math.Abs(a-b) > 1e-9*max(1, math.Abs(b)) {
+					t.Fatalf("seed %d: (%d, %d) is %g, expected %g", seed, i, j, a, b)
+				}
+			}
+			for j := i; j < d && x.products(); j++ {
+				if a, b := x.m.Row(i)[j], y.m.Row(i)[j]; math.Abs(a-b) > 1e-9*max(1, math.Abs(b)) {
+					t.Fatalf("seed %d: M(%d, %d) is %g, expected %g", seed, i, j, a, b)
+				}
+			}
+		}
+	}
+}
