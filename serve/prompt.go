@@ -31,6 +31,9 @@ type PromptRow struct {
 // float64 subtracts.
 func (r *PromptRow) LogP(token int32) float64 { return float64(r.Logits[token]) - r.sum }
 
+// LogSum is log Σ e^logit.
+func (r *PromptRow) LogSum() float64 { return r.sum }
+
 // Top lists the k likeliest tokens in this place, the likeliest first, of equals the lower id.
 func (r *PromptRow) Top(k int) []Alternative { return sample.Likeliest(r.Logits, k, r.sum) }
 

@@ -23,7 +23,8 @@ type ask struct {
 	// What is expected in the places of the prompt, where that is asked. The engine has told it
 	// when the answer's first event comes.
 	places []place
-	enough bool // its reader wants no more of it
+	rows   []wholeRow // of the places whose whole rows are asked for
+	enough bool       // its reader wants no more of it
 }
 
 // piece is what an answer says next.

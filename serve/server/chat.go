@@ -26,6 +26,7 @@ var chatKeys = settingsKeys.With(
 	jsonread.Table{
 		"prompt_logprobs":          {Use: jsonread.Refused, Reason: "a list of the prompt's log-probabilities, which /v1/completions gives"},
 		"prompt_logprob_token_ids": {Use: jsonread.Refused, Reason: "a list of the prompt's log-probabilities, which /v1/completions gives"},
+		"prompt_logits":            {Use: jsonread.Refused, Reason: "a list of the prompt's logits, which /v1/completions gives"},
 		"functions":                {Use: jsonread.Refused, Reason: "a list of functions, which tools replaces"},
 		"function_call":            {Use: jsonread.Refused, Reason: "a choice of functions, which tool_choice replaces", Neutral: []string{`"none"`}},
 		"audio":                    {Use: jsonread.Refused, Reason: "an answer in sound"},

@@ -21,7 +21,7 @@ type completionRequest struct {
 }
 
 var completionKeys = settingsKeys.With(
-	jsonread.Keys(jsonread.Read, "prompt", "max_tokens", "echo", "logprobs", "prompt_logprobs", "prompt_logprob_token_ids"),
+	jsonread.Keys(jsonread.Read, "prompt", "max_tokens", "echo", "logprobs", "prompt_logprobs", "prompt_logprob_token_ids", "prompt_logits"),
 	jsonread.Table{"suffix": {Use: jsonread.Refused, Reason: "a text to follow the answer", Neutral: []string{`""`}}},
 )
 
@@ -40,6 +40,7 @@ type completionChoice struct {
 	Logprobs     *completionLogprobs `json:"logprobs"`
 	FinishReason *string             `json:"finish_reason"`
 	Prompt       []placeLogprobs     `json:"prompt_logprobs,omitempty"`
+	Rows         []wholeRow          `json:"prompt_logits,omitempty"`
 }
 
 func (s *Server) completions(x *exchange) error {
@@ -60,7 +61,7 @@ func (s *Server) completions(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	if err := q.checkPrompts(s, prompts); err != nil {
+	if err := q.checkPrompts(s, prompts, q.choices()); err != nil {
 		return err
 	}
 	asks, err := s.asks(x.r.Context(), &q.settings, prompts, "max_tokens", q.MaxTokens, usualCompletion)
@@ -70,7 +71,7 @@ func (s *Server) completions(x *exchange) error {
 	for _, a := range asks {
 		if q.promptRequest.any() {
 			a.places = make([]place, len(a.request.Prompt))
-			a.request.PromptLogP = q.promptRequest.of(a.places)
+			a.request.PromptLogP = q.promptRequest.of(a)
 		}
 		if q.Echo {
 			a.characters = characters(s.echo(&q, a))
@@ -105,6 +106,7 @@ func (s *Server) completions(x *exchange) error {
 	for i := range body.Choices {
 		c := &body.Choices[i]
 		c.Index, c.Text, c.Prompt = i, texts[i].String(), s.promptLogprobs(&q.promptRequest, asks[i])
+		c.Rows = asks[i].rows
 	}
 	body.Usage = &total
 	return x.write(http.StatusOK, body)

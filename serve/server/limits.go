@@ -12,6 +12,7 @@ type Limits struct {
 	StopBytes int           // bytes of a stop string; 512
 	Items     int           // items of a scoring request, inputs of an embedding request; 4096
 	Labels    int           // label tokens of a scoring request; 1024
+	RowBytes  int           // logits of a prompt's places, at 4 bytes each; 64 MiB
 	Arrival   time.Duration // until a body has come; 1 minute
 	Departure time.Duration // until a client has taken a piece of an answer; 1 minute
 }
@@ -30,6 +31,7 @@ func (l Limits) complete() Limits {
 	set(&l.StopBytes, 512)
 	set(&l.Items, 4096)
 	set(&l.Labels, 1024)
+	set(&l.RowBytes, 64<<20)
 	if l.Arrival == 0 {
 		l.Arrival = time.Minute
 	}

@@ -14,21 +14,30 @@ import (
 type promptRequest struct {
 	Likeliest *int      `json:"prompt_logprobs"`
 	TokenIDs  [][]int32 `json:"prompt_logprob_token_ids"`
+	Rows      []int     `json:"prompt_logits"` // places whose whole rows are asked for
 
 	echoed int // alternatives beside the tokens of an echo; -1 asks for no log-probabilities
 }
 
 // any reports whether anything is asked.
-func (p *promptRequest) any() bool { return p.Likeliest != nil || p.TokenIDs != nil || p.echoed >= 0 }
+func (p *promptRequest) any() bool {
+	return p.Likeliest != nil || p.TokenIDs != nil || p.Rows != nil || p.echoed >= 0
+}
 
 // check refuses what the request cannot ask.
 func (p *promptRequest) check(stream bool) error {
-	const likeliest, listed = "prompt_logprobs", "prompt_logprob_token_ids"
+	const likeliest, listed, rows = "prompt_logprobs", "prompt_logprob_token_ids", "prompt_logits"
 	switch {
 	case p.Likeliest != nil && p.TokenIDs != nil:
 		return refuse(listed, "found them beside %s, expected one of both", likeliest)
 	case p.TokenIDs != nil && p.echoed >= 0:
 		return refuse(listed, "found them beside logprobs of an echo, expected one of both")
+	case p.Rows != nil && p.Likeliest != nil:
+		return refuse(rows, "found them beside %s, expected one of both", likeliest)
+	case p.Rows != nil && p.echoed >= 0:
+		return refuse(rows, "found them beside logprobs of an echo, expected one of both")
+	case stream && p.Rows != nil:
+		return refuse(rows, "found them in a stream, expected them only where stream is false")
 	case stream && p.Likeliest != nil:
 		return refuse(likeliest, "found it in a stream, expected it only where stream is false")
 	case stream && p.TokenIDs != nil:
@@ -40,7 +49,10 @@ func (p *promptRequest) check(stream bool) error {
 }
 
 // checkPrompts refuses lists that are not those of the prompt's tokens, and brings each into order.
-func (p *promptRequest) checkPrompts(s *Server, prompts [][]int32) error {
+func (p *promptRequest) checkPrompts(s *Server, prompts [][]int32, choices int) error {
+	if err := p.checkRows(s, prompts, choices); err != nil {
+		return err
+	}
 	const param = "prompt_logprob_token_ids"
 	switch {
 	case p.TokenIDs == nil:
@@ -62,16 +74,64 @@ func (p *promptRequest) checkPrompts(s *Server, prompts [][]int32) error {
 	return nil
 }
 
-// of is what the engine is asked about a prompt. It tells the answers to places [tokens].
-func (p *promptRequest) of(places []place) *serve.PromptLogP {
-	if p.TokenIDs != nil {
-		asked := make([]bool, len(p.TokenIDs))
+// checkRows refuses places that the prompt does not have, or too many.
+func (p *promptRequest) checkRows(s *Server, prompts [][]int32, choices int) error {
+	const param = "prompt_logits"
+	if p.Rows == nil {
+		return nil
+	}
+	if len(prompts) != 1 {
+		return refuse(param, "found them for %d prompts, expected one prompt", len(prompts))
+	}
+	seen := map[int]bool{}
+	for _, at := range p.Rows {
+		if at < 1 || at >= len(prompts[0]) || seen[at] {
+			return refuse(param, "found %d, expected each of 1 to %d once at most: the places of the prompt's tokens after the first", at, len(prompts[0])-1)
+		}
+		seen[at] = true
+	}
+	if found, limit := 4*s.model.Shape.Vocabulary*len(p.Rows)*choices, s.options.Limits.RowBytes; found > limit {
+		return overLimit(param, "bytes of logits", found, limit)
+	}
+	return nil
+}
+
+// wholeRow is what an answer says of a place whose whole row is asked for.
+type wholeRow struct {
+	place  int
+	logSum float64
+	logits []float32
+}
+
+// MarshalJSON writes the logits as float32 in little endian and base64.
+func (r wholeRow) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Place  int     `json:"place"`
+		LogSum float64 `json:"log_sum"`
+		Logits any     `json:"logits"`
+	}{r.place, r.logSum, inBase64(r.logits)})
+}
+
+// of is what the engine is asked about an answer's prompt. It tells the answers to its places and
+// rows.
+func (p *promptRequest) of(a *ask) *serve.PromptLogP {
+	places := a.places
+	if p.TokenIDs != nil || p.Rows != nil {
+		asked := make([]bool, len(places))
 		for i, ids := range p.TokenIDs {
 			asked[i] = len(ids) > 0
 		}
+		for _, at := range p.Rows {
+			asked[at] = true
+		}
 		return &serve.PromptLogP{Asked: asked, Each: func(row serve.PromptRow) {
-			for _, id := range p.TokenIDs[row.Place] {
-				places[row.Place] = append(places[row.Place], expected{id: id, logP: row.LogP(id)})
+			if p.TokenIDs != nil {
+				for _, id := range p.TokenIDs[row.Place] {
+					places[row.Place] = append(places[row.Place], expected{id: id, logP: row.LogP(id)})
+				}
+			}
+			if slices.Contains(p.Rows, row.Place) {
+				a.rows = append(a.rows, wholeRow{row.Place, row.LogSum(), slices.Clone(row.Logits)})
 			}
 		}}
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
@@ -102,6 +103,66 @@ func TestPromptLogprobs(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+	x.idle(t)
+}
+
+// Whole rows are the logits themselves, beside given tokens too, whatever the cache has.
+func TestPromptLogits(t *testing.T) {
+	x := start(t, script, Options{Limits: Limits{RowBytes: 4 * 4 * vocabulary}})
+	prompt := append(x.tokenizer.Encode("the fox runs over it"), x.ask)
+	list := strings.ReplaceAll(fmt.Sprint(prompt), " ", ",")
+	ids := "[[],[7]" + strings.Repeat(",[]", len(prompt)-2) + "]"
+	type answer struct {
+		Choices []struct {
+			Prompt []map[string]placeLogprob `json:"prompt_logprobs"`
+			Rows   []struct {
+				Place  int
+				LogSum float64 `json:"log_sum"`
+				Logits []byte
+			} `json:"prompt_logits"`
+		}
+	}
+	for _, more := range []string{"", `,"prompt_logprob_token_ids":` + ids, `,"max_tokens":2,"n":2`} {
+		if !strings.Contains(more, "max_tokens") {
+			more += `,"max_tokens":0`
+		}
+		got := decode[answer](t, x.post(t, "/v1/completions", `{"prompt":`+list+`,"prompt_logits":[5,2]`+more+`}`))
+		for _, c := range got.Choices {
+			if len(c.Rows) != 2 || c.Rows[0].Place != 2 || c.Rows[1].Place != 5 {
+				t.Fatalf("%s: %+v", more, c.Rows)
+			}
+			for _, row := range c.Rows {
+				logits, logP := x.logits(prompt[:row.Place]), x.logP(prompt[:row.Place])
+				if len(row.Logits) != 4*len(logits) {
+					t.Fatalf("place %d: %d bytes", row.Place, len(row.Logits))
+				}
+				for id, z := range logits {
+					if bits := binary.LittleEndian.Uint32(row.Logits[4*id:]); bits != math.Float32bits(z) || math.Abs(float64(z)-row.LogSum-logP[id]) > 1e-6 {
+						t.Fatalf("place %d, token %d: %v, want %v and %v in sum", row.Place, id, math.Float32frombits(bits), z, logP[id])
+					}
+				}
+			}
+			if listed := strings.Contains(more, "ids"); listed != (c.Prompt != nil) || listed && len(c.Prompt[1]) != 1 {
+				t.Errorf("%s: %v", more, c.Prompt)
+			}
+		}
+	}
+	for _, c := range []struct{ body, says string }{
+		{`"prompt":[1,2,3],"prompt_logits":[3]`, "prompt_logits: found 3, expected each of 1 to 2 once at most"},
+		{`"prompt":[1,2,3],"prompt_logits":[0]`, "prompt_logits: found 0"},
+		{`"prompt":[1,2,3],"prompt_logits":[1,1]`, "prompt_logits: found 1"},
+		{`"prompt":["a","b"],"prompt_logits":[1]`, "prompt_logits: found them for 2 prompts"},
+		{`"prompt":[1,2,3],"prompt_logits":[1],"stream":true`, "prompt_logits: found them in a stream"},
+		{`"prompt":[1,2,3],"prompt_logits":[1],"prompt_logprobs":1`, "prompt_logits: found them beside prompt_logprobs"},
+		{`"prompt":[1,2,3],"prompt_logits":[1],"echo":true,"logprobs":1`, "prompt_logits: found them beside logprobs of an echo"},
+		{`"prompt":[1,2,3],"prompt_logits":"all"`, "prompt_logits: found a string"},
+		{`"prompt":` + list + `,"prompt_logits":[1,2,3],"n":2`, "prompt_logits: found 7920 bytes of logits, expected at most 5280"},
+	} {
+		got := x.post(t, "/v1/completions", `{`+c.body+`}`)
+		if p := refusal(t, got); got.status != 400 || !strings.Contains(p.Message, c.says) {
+			t.Errorf("%s: %d %s, want 400 with %q", c.body, got.status, p.Message, c.says)
 		}
 	}
 	x.idle(t)
