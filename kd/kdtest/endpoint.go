@@ -1,6 +1,7 @@
 package kdtest
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -16,6 +17,7 @@ import (
 type Endpoint struct {
 	Model *model.Model
 	Given bool // it takes prompt_logprob_token_ids
+	Rows  bool // it takes prompt_logits
 	// Before, if it is not nil, answers the n-th call itself, from 1, where it returns true
 	Before func(n int, w http.ResponseWriter, r *http.Request) bool
 	// Decoded, if it is not nil, is the text of a token that stands beside its log-probability
@@ -65,6 +67,7 @@ func (s *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		MaxTokens int       `json:"max_tokens"`
 		TokenIDs  [][]int32 `json:"prompt_logprob_token_ids"`
 		TopK      int       `json:"prompt_logprobs"`
+		Rows      []int     `json:"prompt_logits"`
 	}
 	if err := json.NewDecoder(r.Body).Decode(&q); err != nil || r.URL.Path != "/v1/completions" {
 		http.Error(w, "no such call", http.StatusNotFound)
@@ -79,12 +82,25 @@ func (s *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Rank    int     `json:"rank"`
 		Decoded *string `json:"decoded_token,omitempty"`
 	}
+	type row struct {
+		Place  int     `json:"place"`
+		LogSum float64 `json:"log_sum"`
+		Logits []byte  `json:"logits"`
+	}
+	var rows []row
 	answer := make([]map[string]entry, len(q.Prompt))
 	hidden := s.Model.Forward(model.Batch{Tokens: q.Prompt, Starts: []int{0, len(q.Prompt)}}, nil)
 	logits := make([]float32, s.Model.Vocab)
 	for t := 1; t < len(q.Prompt); t++ {
 		s.Model.Logits(logits, hidden[(t-1)*s.Model.Hidden:t*s.Model.Hidden], 1)
 		logP := logProbabilities(logits)
+		if s.Rows && slices.Contains(q.Rows, t) {
+			r := row{t, float64(logits[0]) - logP[0] - s.Shift, nil}
+			for _, z := range logits {
+				r.Logits = binary.LittleEndian.AppendUint32(r.Logits, math.Float32bits(z))
+			}
+			rows = append(rows, r)
+		}
 		var ids []int32
 		if q.TokenIDs != nil && s.Given {
 			ids = append(ids, q.TokenIDs[t]...)
@@ -111,7 +127,7 @@ func (s *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	json.NewEncoder(w).Encode(map[string]any{
-		"id": "cmpl-1", "choices": []any{map[string]any{"index": 0, "text": "", "logprobs": nil, "prompt_logprobs": answer}}, "usage": map[string]int{"prompt_tokens": len(q.Prompt)},
+		"id": "cmpl-1", "choices": []any{map[string]any{"index": 0, "text": "", "logprobs": nil, "prompt_logprobs": answer, "prompt_logits": rows}}, "usage": map[string]int{"prompt_tokens": len(q.Prompt)},
 	})
 }
 

@@ -1,10 +1,12 @@
 package remote
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 )
@@ -13,6 +15,18 @@ import (
 type list struct {
 	ids  []int32 // rising
 	logP []float64
+
+	// Of an endpoint of WholeRows: the logits of all tokens, and log Σ e^logit.
+	logits []float32
+	logSum float64
+}
+
+// at is the log-probability of a token of a whole row.
+func (l *list) at(id int) float64 {
+	if l.logits != nil {
+		return min(float64(l.logits[id])-l.logSum, 0)
+	}
+	return l.logP[id]
 }
 
 // errNoLogprobs is the error of an endpoint that answers without log-probabilities of the prompt.
@@ -29,11 +43,12 @@ type parser struct {
 	check     func(id int64, text string) error // may be nil
 }
 
-// parseAnswer reads choices[0].prompt_logprobs of an answer about a prompt of so many tokens.
-// Tokens beyond the vocabulary are left out.
+// parseAnswer reads choices[0].prompt_logprobs and prompt_logits of an answer about a prompt of so
+// many tokens. Tokens beyond the vocabulary are left out.
 func parseAnswer(r io.Reader, positions, vocab int, check func(id int64, text string) error) (lists []list, err error) {
 	p := parser{json.NewDecoder(r), positions, vocab, check}
 	found := false
+	var rows []list
 	err = p.object(func(name string) error {
 		if name != "choices" {
 			return p.skip()
@@ -44,11 +59,15 @@ func parseAnswer(r io.Reader, positions, vocab int, check func(id int64, text st
 				return p.skip()
 			}
 			return p.object(func(name string) error {
-				if name != "prompt_logprobs" {
-					return p.skip()
+				switch name {
+				case "prompt_logprobs":
+					lists, err = p.lists()
+					found = lists != nil
+				case "prompt_logits":
+					rows, err = p.rows()
+				default:
+					err = p.skip()
 				}
-				lists, err = p.lists()
-				found = lists != nil
 				return err
 			})
 		})
@@ -58,12 +77,52 @@ func parseAnswer(r io.Reader, positions, vocab int, check func(id int64, text st
 		return nil, errEarly
 	case err != nil:
 		return nil, err
-	case !found:
+	case !found && rows == nil:
 		return nil, errNoLogprobs
+	case !found:
+		return rows, nil
 	case len(lists) != positions:
 		return nil, fmt.Errorf("log-probabilities of %d tokens, expected those of the prompt's %d", len(lists), positions)
 	}
+	for i, row := range rows {
+		lists[i].logits, lists[i].logSum = row.logits, row.logSum
+	}
 	return lists, nil
+}
+
+// rows reads null, or whole rows by their places.
+func (p *parser) rows() (rows []list, err error) {
+	begins, err := p.begins('[')
+	if err != nil || !begins {
+		return nil, err
+	}
+	rows = make([]list, p.positions)
+	for p.d.More() {
+		var row struct {
+			Place  int     `json:"place"`
+			LogSum float64 `json:"log_sum"`
+			Logits []byte  `json:"logits"` // float32, little endian, in base64
+		}
+		if err := p.d.Decode(&row); err != nil {
+			return nil, fmt.Errorf("prompt_logits: %w", err)
+		}
+		switch {
+		case row.Place < 1 || row.Place >= p.positions || rows[row.Place].logits != nil:
+			return nil, fmt.Errorf("prompt_logits: a row of token %d of the prompt, expected one each of 1 to %d", row.Place, p.positions-1)
+		case len(row.Logits)%4 != 0 || len(row.Logits)/4 < p.vocab:
+			return nil, fmt.Errorf("prompt_logits: token %d of the prompt: %d bytes, expected 4 of each of the student's %d tokens", row.Place, len(row.Logits), p.vocab)
+		}
+		l := list{logits: make([]float32, p.vocab), logSum: row.LogSum}
+		for id := range l.logits {
+			z := math.Float32frombits(binary.LittleEndian.Uint32(row.Logits[4*id:]))
+			if l.logits[id] = z; !(float64(z)-l.logSum <= 1e-3) || math.IsInf(float64(z), 0) {
+				return nil, fmt.Errorf("prompt_logits: token %d of the prompt: token id %d: logit %v, expected a number of at most the row's log_sum %v", row.Place, id, z, l.logSum)
+			}
+		}
+		rows[row.Place] = l
+	}
+	_, err = p.d.Token()
+	return rows, err
 }
 
 // lists reads null, or the lists of all tokens.
@@ -133,7 +192,7 @@ func (l list) sorted() (list, error) {
 			order[i] = i
 		}
 		slices.SortFunc(order, func(a, b int) int { return int(l.ids[a]) - int(l.ids[b]) })
-		s := list{make([]int32, len(order)), make([]float64, len(order))}
+		s := list{ids: make([]int32, len(order)), logP: make([]float64, len(order))}
 		for i, from := range order {
 			s.ids[i], s.logP[i] = l.ids[from], l.logP[from]
 		}

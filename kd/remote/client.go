@@ -51,6 +51,8 @@ type request struct {
 	MaxTokens int     `json:"max_tokens"`
 	// of GivenTokens, as long as Prompt
 	TokenIDs [][]int32 `json:"prompt_logprob_token_ids,omitempty"`
+	// of WholeRows: tokens of the prompt
+	Rows []int `json:"prompt_logits,omitempty"`
 	// of the endpoint's own choice
 	TopK int `json:"prompt_logprobs,omitempty"`
 }

@@ -250,6 +250,7 @@ func TestBadSettings(t *testing.T) {
 // FuzzAnswer: no answer panics; what is read is within its bounds.
 func FuzzAnswer(f *testing.F) {
 	f.Add([]byte(`{"choices": [{"prompt_logprobs": [null, {"0": {"logprob": -1, "rank": 1, "decoded_token": "a"}, "1": -2}, {}]}, {}], "usage": {"a": [1]}}`))
+	f.Add([]byte(`{"choices": [{"prompt_logits": [{"place": 1, "log_sum": 1e9, "logits": "` + strings.Repeat("AAAA", kdtest.Vocab) + `"}]}]}`))
 	f.Add([]byte(`{"choices": null, "error": {"message": "no"}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		lists, err := parseAnswer(strings.NewReader(string(data)), 3, kdtest.Vocab, nil)
@@ -263,6 +264,11 @@ func FuzzAnswer(f *testing.F) {
 			for i, id := range l.ids {
 				if id < 0 || id >= kdtest.Vocab || !(l.logP[i] <= 0) || i > 0 && id <= l.ids[i-1] {
 					t.Fatalf("ids %v, log-probabilities %v", l.ids, l.logP)
+				}
+			}
+			for id := range l.logits {
+				if logP := l.at(id); !(logP <= 0) {
+					t.Fatalf("token %d: log-probability %v", id, logP)
 				}
 			}
 			var lists kd.Lists

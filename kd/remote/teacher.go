@@ -19,6 +19,7 @@ type Form int
 const (
 	GivenTokens Form = iota // log-probabilities of tokens that the request lists
 	OwnTokens               // those of its own most likely tokens
+	WholeRows               // logits of the whole vocabulary, and of given tokens too
 )
 
 // Teacher is a kd.Teacher at a URL.
@@ -46,8 +47,15 @@ func Dial(ctx context.Context, c Config) (*Teacher, error) {
 // probe asks about a prompt of two tokens.
 func (t *Teacher) probe(ctx context.Context) error {
 	ids := []int32{0, 1}
-	lists, err := t.client.ask(ctx, request{Model: t.config.Model, Prompt: ids, TokenIDs: [][]int32{{}, ids}})
+	ask := request{Model: t.config.Model, Prompt: ids, TokenIDs: [][]int32{{}, ids}}
+	if t.config.Tokens == nil && t.config.TopK == 0 {
+		ask.Rows = []int{1} // which one that does not know them passes over
+	}
+	lists, err := t.client.ask(ctx, ask)
 	switch {
+	case err == nil && ask.Rows != nil && lists[1].logits != nil:
+		t.form = WholeRows
+		return t.checkAll()
 	case err == nil && lists[1].hasAll(ids):
 		t.form = GivenTokens
 		return nil
@@ -68,6 +76,19 @@ func (t *Teacher) probe(ctx context.Context) error {
 		return second
 	case len(lists[1].ids) == 0:
 		return t.client.named(fmt.Errorf("%w: prompt_logprobs %d got none for the second token", errNoLogprobs, t.config.TopK))
+	}
+	return nil
+}
+
+// checkAll tells the ids of a whole row, whose texts are not given.
+func (t *Teacher) checkAll() error {
+	for id := range t.config.Vocab {
+		if t.config.Check == nil {
+			break
+		}
+		if err := t.config.Check(int64(id), ""); err != nil {
+			return t.client.named(fmt.Errorf("token id %d: %w", id, err))
+		}
 	}
 	return nil
 }
@@ -102,6 +123,8 @@ func (t *Teacher) Form() Form { return t.form }
 func (t *Teacher) String() string {
 	at := "teacher " + t.client.url.Redacted()
 	switch {
+	case t.form == WholeRows:
+		return fmt.Sprintf("%s answers with the logits of all %d tokens", at, t.config.Vocab)
 	case t.whole():
 		return fmt.Sprintf("%s answers for given tokens: asked for all %d", at, t.config.Vocab)
 	case t.form == GivenTokens:
@@ -111,7 +134,9 @@ func (t *Teacher) String() string {
 }
 
 // whole reports whether rows are whole.
-func (t *Teacher) whole() bool { return t.form == GivenTokens && t.config.Tokens == nil }
+func (t *Teacher) whole() bool {
+	return t.form == WholeRows || t.form == GivenTokens && t.config.Tokens == nil
+}
 
 // Vocab is the vocabulary that the teacher shares.
 func (t *Teacher) Vocab() int { return t.config.Vocab }
@@ -203,12 +228,18 @@ func (t *Teacher) ask(ctx context.Context, e *kd.Example, chosen [][]int32) ([]l
 		return nil, nil
 	}
 	r := request{Model: t.config.Model, Prompt: prompt, TopK: t.config.TopK}
-	if t.form == OwnTokens {
+	var lists []list
+	var err error
+	switch t.form {
+	case WholeRows:
+		lists, err = t.askRows(ctx, e, prompt)
+	case OwnTokens:
 		r.MaxTokens = 1
-	} else {
+		lists, err = t.client.ask(ctx, r)
+	default:
 		r.TokenIDs = t.tokens(e, prompt, chosen)
+		lists, err = t.client.ask(ctx, r)
 	}
-	lists, err := t.client.ask(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -218,14 +249,37 @@ func (t *Teacher) ask(ctx context.Context, e *kd.Example, chosen [][]int32) ([]l
 			lists[i] = list{}
 		case t.form == GivenTokens && !lists[i].hasAll(r.TokenIDs[i]):
 			return nil, t.client.named(fmt.Errorf("token %d of the prompt: %d log-probabilities, which lack some of the %d that were asked for", i, len(lists[i].ids), len(r.TokenIDs[i])))
-		case len(lists[i].ids) == 0:
+		case len(lists[i].ids)+len(lists[i].logits) == 0:
 			return nil, t.client.named(fmt.Errorf("token %d of the prompt: %w", i, errNoLogprobs))
 		}
 		if sum := lists[i].mass(); t.asks(e, i) && (sum > 1+massError || t.whole() && !(sum >= leastMass)) {
-			return nil, t.client.named(fmt.Errorf("token %d of the prompt: the probabilities of %d tokens sum to %.4g, expected at most 1, and about 1 over the whole vocabulary", i, len(lists[i].ids), sum))
+			return nil, t.client.named(fmt.Errorf("token %d of the prompt: the probabilities of %d tokens sum to %.4g, expected at most 1, and about 1 over the whole vocabulary", i, len(lists[i].ids)+len(lists[i].logits), sum))
 		}
 	}
 	return lists, nil
+}
+
+// askRows asks for whole rows, in as many requests as the bound of an answer needs.
+func (t *Teacher) askRows(ctx context.Context, e *kd.Example, prompt []int32) ([]list, error) {
+	all := make([]list, len(prompt))
+	row := 4*4*int64(t.config.Vocab)/3 + 100 // bytes, in base64
+	most := int(max(1, min(t.config.MaxAnswer/2/row, int64(len(prompt)))))
+	var places []int
+	for i := range prompt {
+		if t.asks(e, i) {
+			places = append(places, i)
+		}
+	}
+	for part := range slices.Chunk(places, most) {
+		lists, err := t.client.ask(ctx, request{Model: t.config.Model, Prompt: prompt[:part[len(part)-1]+1], Rows: part})
+		if err != nil {
+			return nil, err
+		}
+		for _, i := range part {
+			all[i] = lists[i]
+		}
+	}
+	return all, nil
 }
 
 const (
@@ -241,6 +295,9 @@ const (
 func (l *list) mass() (sum float64) {
 	for _, x := range l.logP {
 		sum += math.Exp(x)
+	}
+	for id := range l.logits {
+		sum += math.Exp(l.at(id))
 	}
 	return sum
 }
@@ -299,11 +356,11 @@ func (t *Teacher) Rows(targets []kd.Target, vocab int) (kd.Rows, error) {
 	}
 	for i, target := range targets {
 		of := t.read[target.Example]
-		if target.Token >= len(of) || len(of[target.Token].ids) == 0 {
+		if target.Token >= len(of) || len(of[target.Token].ids)+len(of[target.Token].logits) == 0 {
 			return kd.Rows{}, fmt.Errorf("token %d of example %d of a pass was not asked about", target.Token, target.Example)
 		}
 		if t.whole() {
-			fill(t.rows[i*vocab:(i+1)*vocab], of[target.Token].logP)
+			of[target.Token].fill(t.rows[i*vocab : (i+1)*vocab])
 		} else {
 			of[target.Token].appendTo(l, vocab)
 		}
@@ -319,14 +376,15 @@ func (t *Teacher) Rows(targets []kd.Target, vocab int) (kd.Rows, error) {
 // of float32 logits, it is z − max z as float32 subtracts them: the difference is first rounded
 // to far finer steps than float32 has, and coarser ones than the errors of float64, so that what
 // lies half way between two float32 is rounded as such.
-func fill(row []float32, logP []float64) {
+func (l *list) fill(row []float32) {
 	most := math.Inf(-1)
-	for _, lp := range logP[:len(row)] {
-		most = max(most, lp)
+	for id := range row {
+		most = max(most, l.at(id))
 	}
-	for i := range row {
-		step := math.Ldexp(1, math.Ilogb(max(1, -logP[i], -most))-46)
-		row[i] = float32(math.Round((logP[i]-most)/step) * step)
+	for id := range row {
+		logP := l.at(id)
+		step := math.Ldexp(1, math.Ilogb(max(1, -logP, -most))-46)
+		row[id] = float32(math.Round((logP-most)/step) * step)
 	}
 }
 

@@ -2,8 +2,12 @@ package remote
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
 	"math"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"slimlab/kd"
@@ -48,6 +52,89 @@ func TestWholeVocabularyTrainsWithTheSameBits(t *testing.T) {
 		}
 		if most > 1e-5 {
 			t.Errorf("%s: weights differ by %v", o.Formula(), most)
+		}
+	}
+}
+
+// TestWholeRowsTrainWithTheSameBits: also where an answer has room for few of them, so that an
+// example is asked about in parts; an endpoint that answers for given tokens alone, or a teacher
+// that asks for some, is asked so.
+func TestWholeRowsTrainWithTheSameBits(t *testing.T) {
+	of, examples := kdtest.Model(t, kdtest.Vocab, 24, 2), kdtest.Examples(12, kdtest.Vocab, 3)
+	o := kd.Objective{Divergence: kd.JSD, Parameter: 0.5, Temperature: 2, TimesT2: true}
+	want, _, err := trained(kd.NewModelTeacher(of, kernels.Float32), kdtest.Model(t, kdtest.Vocab, 16, 1), o, examples)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var calls []int
+	for _, bytes := range []int64{0, 2000} {
+		server := &kdtest.Endpoint{Model: of, Given: true, Rows: true}
+		c, _ := configOf(t, server)
+		c.MaxAnswer = bytes
+		var checked atomic.Int64
+		c.Check = func(int64, string) error { checked.Add(1); return nil }
+		teacher := dial(t, c)
+		if teacher.Form() != WholeRows || !strings.Contains(teacher.String(), "the logits of all 61 tokens") || checked.Load() != kdtest.Vocab+2 {
+			t.Fatalf("%v, %d tokens checked", teacher, checked.Load())
+		}
+		got, _, err := trained(teacher, kdtest.Model(t, kdtest.Vocab, 16, 1), o, examples)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !sameBits(got, want) {
+			t.Errorf("answers of %d bytes: other bits than with the model", bytes)
+		}
+		n, _ := server.Calls()
+		calls = append(calls, n)
+	}
+	if calls[1] < 2*calls[0]-2 {
+		t.Errorf("%d calls where answers are large, %d where they are small: expected more", calls[0], calls[1])
+	}
+	for _, change := range []func(*Config, *kdtest.Endpoint){
+		func(_ *Config, e *kdtest.Endpoint) { e.Rows = false },
+		func(c *Config, _ *kdtest.Endpoint) { c.TopK = 3 },
+		func(c *Config, _ *kdtest.Endpoint) {
+			c.Tokens = MostLikely(kdtest.Model(t, kdtest.Vocab, 16, 1), 3, false)
+		},
+	} {
+		server := &kdtest.Endpoint{Model: of, Given: true, Rows: true}
+		c, _ := configOf(t, server)
+		change(&c, server)
+		if teacher := dial(t, c); teacher.Form() != GivenTokens {
+			t.Errorf("%v", teacher)
+		}
+	}
+}
+
+// TestRowsAreChecked: what no row can be is an error that names the place.
+func TestRowsAreChecked(t *testing.T) {
+	row := func(place int, logSum string, logits ...float32) string {
+		var data []byte
+		for _, z := range logits {
+			data = binary.LittleEndian.AppendUint32(data, math.Float32bits(z))
+		}
+		return fmt.Sprintf(`{"place":%d,"log_sum":%s,"logits":"%s"}`, place, logSum, base64.StdEncoding.EncodeToString(data))
+	}
+	for _, c := range []struct{ rows, want string }{
+		{row(1, "1.5", 1, 0.5), ""},
+		{row(1, "1.5", 1, 0.5, 9), ""}, // a token that the student does not have
+		{row(2, "1.5", 1, 0.5), "a row of token 2 of the prompt, expected one each of 1 to 1"},
+		{row(0, "1.5", 1, 0.5), "a row of token 0"},
+		{row(1, "1.5", 1, 0.5) + "," + row(1, "1.5", 1, 0.5), "a row of token 1"},
+		{row(1, "1.5", 1), "4 bytes, expected 4 of each of the student's 2 tokens"},
+		{row(1, "1.5", 2, 0), "token id 0: logit 2, expected a number of at most the row's log_sum 1.5"},
+		{row(1, "1.5", float32(math.NaN()), 0), "token id 0: logit NaN"},
+		{row(1, "1.5", 1, float32(math.Inf(-1))), "token id 1: logit -Inf"},
+		{`{"place":"one"}`, "prompt_logits: "},
+		{`{"place":1,"logits":"?"}`, "prompt_logits: "},
+		{`7`, "prompt_logits: "},
+	} {
+		lists, err := parseAnswer(strings.NewReader(`{"choices":[{"prompt_logits":[`+c.rows+`]}]}`), 2, 2, nil)
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.rows, err, c.want)
+		}
+		if err == nil && (len(lists) != 2 || lists[1].at(1) != -1 || len(lists[1].logits) != 2) {
+			t.Errorf("%s: %+v", c.rows, lists)
 		}
 	}
 }

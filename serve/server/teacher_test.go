@@ -1,6 +1,9 @@
 package server
 
 import (
+	"bytes"
+	"encoding/json"
+	"io"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -43,7 +46,7 @@ func TestTeacherByServer(t *testing.T) {
 		}
 		for _, o := range []kd.Objective{{Divergence: kd.ForwardKL, CE: 0.1}, {Divergence: kd.ReverseKL}, {Divergence: kd.JSD, Parameter: 0.5, Temperature: 2, TimesT2: true}} {
 			want := trained(kd.NewModelTeacher(local, kernels.Float32), o)
-			for name, engine := range map[string]serve.Options{"cache": serve.Defaults(), "no cache": {}, "chunks": {PrefixCache: true, Chunk: 3}} {
+			for name, engine := range map[string]serve.Options{"cache": serve.Defaults(), "no cache": {}, "chunks": {PrefixCache: true, Chunk: 3}, "lists": serve.Defaults()} {
 				executor, err := host.New(local, host.Options{PageSize: 2, Pages: 300})
 				if err != nil {
 					t.Fatal(err)
@@ -56,12 +59,17 @@ func TestTeacherByServer(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				server := httptest.NewServer(s.Handler())
+				form := remote.WholeRows
+				handler := s.Handler()
+				if name == "lists" { // as one that does not know whole rows
+					form, handler = remote.GivenTokens, without("prompt_logits", handler)
+				}
+				server := httptest.NewServer(handler)
 				teacher, err := remote.Dial(t.Context(), remote.Config{URL: server.URL + "/v1", Vocab: kdtest.Vocab, Positions: 64})
 				if err != nil {
 					t.Fatal(err)
 				}
-				if teacher.Form() != remote.GivenTokens {
+				if teacher.Form() != form {
 					t.Errorf("%v", teacher)
 				}
 				if got := trained(teacher, o); !slices.Equal(got, want) {
@@ -74,4 +82,23 @@ func TestTeacherByServer(t *testing.T) {
 		}
 	}
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+}
+
+// without is a handler of JSON bodies without one of their keys.
+func without(key string, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var members map[string]json.RawMessage
+		if err := json.NewDecoder(r.Body).Decode(&members); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		delete(members, key)
+		body, err := json.Marshal(members)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+		h.ServeHTTP(w, r)
+	})
 }
