@@ -127,6 +127,7 @@ func (s *Server) doing(x *exchange) error {
 	if err != nil {
 		return s.cause(err)
 	}
+	s.watched(snapshot.Stats.Paused)
 	return x.write(http.StatusOK, s.debug(snapshot))
 }
 

@@ -3,8 +3,10 @@ package server
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"slimlab/serve"
@@ -54,6 +56,65 @@ func TestDebug(t *testing.T) {
 	if e := d.Ended[0]; d.Paused || len(d.Requests) != 0 || e.Finish != "stop" || e.TTFT <= 0 || e.TPOT <= 0 || e.Ago < 0 || e.Generated != d.Counts.Generated {
 		t.Errorf("%+v", d)
 	}
+}
+
+// recorder is a connection whose deadlines are never reached.
+type recorder struct{ *httptest.ResponseRecorder }
+
+func (recorder) SetReadDeadline(time.Time) error  { return nil }
+func (recorder) SetWriteDeadline(time.Time) error { return nil }
+
+// A pause lasts as long as somebody looks at the engine, and no longer than its limit after that.
+func TestAPauseEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t, script)
+		engine, err := serve.New(f, f.options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer engine.Close()
+		s, err := New(Model{Name: "tiny", Engine: engine, Shape: f.shape, Tokenizer: f.tokenizer, NoTemplate: "none"}, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask := func(method, path string) bool {
+			t.Helper()
+			w := httptest.NewRecorder()
+			s.Handler().ServeHTTP(recorder{w}, httptest.NewRequest(method, path, nil))
+			if w.Code != http.StatusOK {
+				t.Fatalf("%s: %s", path, w.Body)
+			}
+			return strings.Contains(w.Body.String(), `"paused":true`)
+		}
+		paused := func() bool {
+			stats, err := engine.Stats()
+			return err == nil && stats.Paused
+		}
+		ask("POST", "/debug/pause")
+		for range 5 {
+			time.Sleep(50 * time.Second)
+			if !ask("GET", "/debug/engine") {
+				t.Fatal("the engine goes on while somebody looks at it")
+			}
+		}
+		time.Sleep(59 * time.Second)
+		if !paused() {
+			t.Error("the pause ends before its limit")
+		}
+		time.Sleep(2 * time.Second)
+		if paused() {
+			t.Error("nobody looks at it, and the engine rests after its limit")
+		}
+		ask("POST", "/debug/pause")
+		ask("POST", "/debug/resume")
+		if err := engine.Pause(); err != nil { // by its owner, over no server
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		if !paused() {
+			t.Error("a pause that ended before ends another one")
+		}
+	})
 }
 
 func TestDebugRefuses(t *testing.T) {

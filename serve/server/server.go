@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -40,6 +41,10 @@ type Options struct {
 	Version string
 	Facts   map[string]any   // what /server_info says of the model and its memory
 	Now     func() time.Time // the date for templates; the machine's
+
+	// PauseLimit is how long an engine rests that was paused over HTTP when nobody looks at it any
+	// more; a minute.
+	PauseLimit time.Duration
 }
 
 // Server answers requests. It is safe for concurrent use. The engine is its caller's to close.
@@ -51,6 +56,7 @@ type Server struct {
 	metrics *metrics
 	mux     *http.ServeMux
 	gate    *gate
+	rest    rest
 
 	vocabulary func() *grammar.Vocabulary    // for forms of answers; made by the first
 	callForm   func() (chat.CallForm, error) // found by the first that must call
@@ -74,6 +80,7 @@ func New(m Model, o Options) (*Server, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	o.PauseLimit = cmp.Or(o.PauseLimit, time.Minute)
 	s := &Server{model: m, options: o, begun: time.Now(), gate: newGate(), mux: http.NewServeMux()}
 	s.vocabulary = sync.OnceValue(func() *grammar.Vocabulary { return newVocabulary(&s.model) })
 	s.callForm = sync.OnceValues(func() (chat.CallForm, error) { return newCallForm(&s.model) })
