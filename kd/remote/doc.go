@@ -12,7 +12,7 @@
 // vocabulary is asked for and the endpoint knows it: the request's prompt_logits is a list of
 // tokens of the prompt, and the answer's choices[0].prompt_logits has {"place": i, "log_sum": x,
 // "logits": "…"} for each: log Σ e^logit and the logits before that token, float32 in little endian
-// and base64, which is 5.3 bytes a token where listed ones take some 50.
+// and base64, which is 5.3 bytes a token where listed ones take some 40.
 //
 // Promises. Log-probabilities are read as float64: where the endpoint has the logits of a model and
 // the whole vocabulary is asked for, training has the same bits as with that model in memory, but

@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -200,14 +201,18 @@ func TestDraftAndRanks(t *testing.T) {
 	body := `{"messages":[{"role":"user","content":"likes item"}],"temperature":0,"max_tokens":20}`
 	dir := talker(t)
 	want := serveOne(t, open(t, dir, Options{DType: "float32"}), body)
-	for _, o := range []Options{{Draft: dir}, {Draft: "pretrained:recsys-fm"}, {Ranks: 2}, {Draft: dir, Ranks: 2}} {
+	for _, o := range []Options{{Draft: dir}, {Draft: "pretrained:recsys-fm", DraftTokens: 2}, {Ranks: 2}, {Draft: dir, Ranks: 2}} {
 		o.DType = "float32"
 		e := open(t, dir, o)
 		if got := serveOne(t, e, body); got != want {
 			t.Errorf("%+v: the answer is %q, want %q", o, got, want)
 		}
 		stats, err := e.engine.Stats()
-		if err != nil || (stats.Drafted > 0) != (o.Draft != "") {
+		most := 0
+		if o.Draft != "" {
+			most = cmp.Or(o.DraftTokens, 4)
+		}
+		if err != nil || (stats.Drafted > 0) != (o.Draft != "") || stats.DraftTokens != most {
 			t.Errorf("%+v: %+v, %v", o, stats, err)
 		}
 		if notes := strings.Join(e.Notes, "\n"); strings.Contains(notes, "foretells tokens; its KV cache takes ") != (o.Draft != "") {

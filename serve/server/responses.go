@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"strings"
 
 	"slimlab/internal/jsonread"
 )
@@ -79,14 +80,15 @@ func known(path string, raw json.RawMessage, keys jsonread.Table) error {
 	unknown, err := keys.Check(members)
 	switch {
 	case err != nil:
-		return refuseBody("%s.%v", path, err).coded("unsupported_parameter")
+		key, message, _ := strings.Cut(err.Error(), ": ")
+		return refuse(path+"."+key, "%s", message).coded("unsupported_parameter")
 	case len(unknown) > 0:
 		return refuse(path+"."+unknown[0], "found %s: it is not supported, expected no such key", jsonread.Clip(members[unknown[0]])).coded("unsupported_parameter")
 	}
 	return nil
 }
 
-// elements reads a list whose elements are objects of some keys.
+// elements reads a list, null for none.
 func elements(param string, raw json.RawMessage) (list []json.RawMessage, err error) {
 	if isNull(raw) {
 		return nil, nil

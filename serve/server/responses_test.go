@@ -246,6 +246,8 @@ func TestResponsesAreRefused(t *testing.T) {
 		got := x.post(t, "/v1/responses", `{`+c.body+`}`)
 		if p := refusal(t, got); got.status != http.StatusBadRequest || !strings.Contains(p.Message, c.says) {
 			t.Errorf("%s: %d %s, want 400 with %q", c.body, got.status, p.Message, c.says)
+		} else if field, _, ok := strings.Cut(c.says, ": "); ok && !strings.Contains(c.says, "(") && (p.Param == nil || *p.Param != field) {
+			t.Errorf("%s: the error is one of %v, want %s", c.body, p.Param, field)
 		}
 	}
 	if got := x.post(t, "/v1/responses", `{"input":"hello","colour":"red"}`); got.status != http.StatusOK || got.header.Get("X-Ignored-Fields") != "colour" {

@@ -168,11 +168,12 @@ func (x *stressed) watch(over <-chan struct{}) {
 	}
 }
 
-// stopped reports whether the process was stopped after a time.
+// stopped reports whether the process was stopped after a time, or little before it: connections
+// that were idle are closed then, also under a new request.
 func (x *stressed) stopped(since time.Time) bool {
 	last := make(chan time.Time, 1)
 	x.stops <- last
-	return (<-last).After(since)
+	return (<-last).After(since.Add(-10 * time.Second))
 }
 
 // capacity is how many plain requests the server answers in a second, as many at once as it takes.
