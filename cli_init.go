@@ -184,12 +184,13 @@ func (d *draft) records(ctx context.Context) (jsonl []byte, about string, notes 
 // text is the scenario's.
 func (d *draft) text(ctx context.Context, h *home.Home, about string) (text string, notes []string, err error) {
 	schema, err := writeSchema(h)
-	if err != nil {
-		return "", nil, err
+	if err != nil { // editors alone read it
+		schema = ""
+		notes = append(notes, fmt.Sprintf("the scenario names no schema for editors, since the home %s cannot be written: %v; slimlab schema prints it", h.Folder, err))
 	}
 	if d.task != "checkpoint" {
 		text, err = starter.Task(d.task, d.name(), d.file, absolute(d.data), about, schema)
-		return text, nil, err
+		return text, notes, err
 	}
 	c := starter.Compression{Name: d.name(), File: d.file, Model: absolute(d.model), Data: absolute(d.data), About: about, Ratios: starter.DefaultRatios, Schemes: starter.DefaultSchemes}
 	if len(d.ratios) > 0 {
@@ -225,7 +226,8 @@ func (d *draft) text(ctx context.Context, h *home.Home, about string) (text stri
 		c.Shape.MLP = append(c.Shape.MLP, w.MLP)
 		c.Shape.Inputs = append(c.Shape.Inputs, w.Heads*in.HeadDim)
 	}
-	return c.Text(schema)
+	text, more, err := c.Text(schema)
+	return text, append(notes, more...), err
 }
 
 // writeSchema keeps the schema of scenario files in the home, for editors, and returns its path.

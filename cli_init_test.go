@@ -101,6 +101,32 @@ func TestInitTakesFewData(t *testing.T) {
 	}
 }
 
+// TestInitWithoutHome: the schema for editors is no reason to write no scenario where the home
+// cannot be written; that it is not kept is said once, and the scenario runs.
+func TestInitWithoutHome(t *testing.T) {
+	newHome(t)
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("file", []byte("no folder"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for i, args := range [][]string{{}, {"--model", "pretrained:recsys-student"}} {
+		t.Setenv("SLIMLAB_HOME", filepath.Join("file", "home"))
+		file := fmt.Sprintf("%d.yaml", i)
+		_, stderr, code := slimlab(t, append([]string{"init", "--file", file}, args...)...)
+		if code != exitHeld || strings.Count(stderr, "the scenario names no schema for editors, since the home ") != 1 {
+			t.Fatalf("init %v: exit %d: %s", args, code, stderr)
+		}
+		text, err := os.ReadFile(file)
+		if err != nil || strings.Contains(string(text), "schema") || !strings.HasPrefix(string(text), "# ") {
+			t.Errorf("the scenario begins with %.100q: %v", text, err)
+		}
+		t.Setenv("SLIMLAB_HOME", t.TempDir())
+		if _, stderr, code := slimlab(t, "check", file); code != exitHeld {
+			t.Errorf("check %s: exit %d: %s", file, code, stderr)
+		}
+	}
+}
+
 // TestInitCompressesARealCheckpoint: a folder in, a table of 3 ratios times 4 schemes out.
 func TestInitCompressesARealCheckpoint(t *testing.T) {
 	model := shareddata.Path(t, "models/TinyStories-656K")

@@ -26,6 +26,8 @@ type Gathering struct {
 	All bool
 
 	kept *statistics.Folder
+	// why none are kept in the default folder
+	unkept error
 }
 
 // Modes lists the orders in which statistics are gathered.
@@ -64,7 +66,8 @@ func (g *Gathering) Set(mode, target, folder, byDefault string) error {
 	return nil
 }
 
-// checkFolder refuses a folder that cannot be one, before anything is measured.
+// checkFolder refuses a folder that was given and cannot be one, before anything is measured.
+// Without the default one, which nobody has asked for, nothing is kept.
 func (g *Gathering) checkFolder() error {
 	if g.Folder == "" {
 		return nil
@@ -74,7 +77,7 @@ func (g *Gathering) checkFolder() error {
 	case err != nil && g.All:
 		return fmt.Errorf("--statistics %s: %w; or give none, which keeps no statistics", g.Folder, err)
 	case err != nil:
-		return fmt.Errorf("statistics cannot be kept: %w; give --statistics with another folder, or none", err)
+		g.Folder, g.unkept = "", err
 	}
 	return nil
 }
@@ -102,8 +105,12 @@ func (g *Gathering) settings(ctx context.Context, of recipe.Recipe, sequences []
 
 // notes say what was kept and what was found.
 func (g *Gathering) notes() (notes []string) {
-	if g.kept != nil && g.kept.Problem() != nil {
-		notes = append(notes, fmt.Sprintf("statistics are not kept, and the work went on without: %v; --statistics names another folder, or none", g.kept.Problem()))
+	problem := g.unkept
+	if g.kept != nil {
+		problem = g.kept.Problem()
+	}
+	if problem != nil {
+		notes = append(notes, fmt.Sprintf("statistics are not kept, and the work went on without: %v; --statistics names another folder, or none", problem))
 	}
 	return append(notes, g.counts()...)
 }

@@ -184,12 +184,34 @@ func TestSearchIsOfOSSCAR(t *testing.T) {
 	}
 }
 
-// TestStatisticsAtAFile: what is no folder is refused before the work, by the flag or without it.
+// TestStatisticsAtNoDefaultFolder: the default folder is no reason for the work to end where it
+// cannot be one; that nothing is kept is said once, and not what would be.
+func TestStatisticsAtNoDefaultFolder(t *testing.T) {
+	from, text := source(t, checkpoint.BF16)
+	p := Pruning{Calibration: Calibration{File: text, Samples: 8, Length: 32, Seed: 3}, Gathering: Gathering{Folder: filepath.Join(text, "below")}}
+	if err := p.Set("osscar", Cuts{MLP: "25%"}); err != nil {
+		t.Fatal(err)
+	}
+	begin := func(e MemoryEstimate, _ []Compatibility) {
+		if e.Kept > 0 || e.Folder != "" {
+			t.Errorf("%d bytes would be kept in %q", e.Kept, e.Folder)
+		}
+	}
+	r, err := Prune(t.Context(), from, filepath.Join(t.TempDir(), "out"), p, Options{Open: open, Begin: begin})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all := strings.Join(r.Notes, "\n"); strings.Count(all, "statistics are not kept, and the work went on without: no folder ") != 1 {
+		t.Errorf("the notes are\n%s", all)
+	}
+}
+
+// TestStatisticsAtAFile: what is no folder is refused before the work where the flag names it.
 func TestStatisticsAtAFile(t *testing.T) {
 	from, text := source(t, checkpoint.BF16)
 	for want, g := range map[string]Gathering{
 		"--statistics " + text + ": " + text + " is a file, expected a folder, or the name of a new one; or give none":  {Folder: text, All: true},
-		"statistics cannot be kept: no folder " + filepath.Join(text, "below") + " can be made: " + text + " is a file": {Folder: filepath.Join(text, "below")},
+		"--statistics " + filepath.Join(text, "below") + ": no folder " + filepath.Join(text, "below") + " can be made: " + text + " is a file": {Folder: filepath.Join(text, "below"), All: true},
 	} {
 		p := Pruning{Calibration: Calibration{File: text, Samples: 8, Length: 32, Seed: 3}, Gathering: g}
 		if err := p.Set("osscar", Cuts{MLP: "25%"}); err != nil {

@@ -24,5 +24,13 @@ func Task(kind, name, file, data, about, schema string) (string, error) {
 	if !ok {
 		return "", nearest.Unknown("unknown task", kind, Tasks())
 	}
-	return strings.NewReplacer("{schema}", schema, "{file}", file, "{name}", quoted(name), "{data}", quoted(data), "{about data}", comment(about)).Replace(text), nil
+	return strings.NewReplacer("{schema}", schemaLine(schema), "{file}", file, "{name}", quoted(name), "{data}", quoted(data), "{about data}", comment(about)).Replace(text), nil
+}
+
+// schemaLine names the file of the schema for editors; nothing where there is none.
+func schemaLine(schema string) string {
+	if schema == "" {
+		return ""
+	}
+	return "# yaml-language-server: $schema=" + schema + "\n"
 }
