@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -92,7 +93,7 @@ func (c Compression) Text(schema string) (text string, notes []string, err error
 		positions = min(positions, c.Shape.Positions)
 	}
 	fill := strings.NewReplacer(
-		"{schema}", schema, "{file}", c.File, "{name}", quoted(c.Name), "{model}", quoted(c.Model), "{data}", quoted(c.Data), "{about data}", comment(c.About),
+		"{schema}", schemaLine(schema), "{file}", c.File, "{name}", quoted(c.Name), "{model}", quoted(c.Model), "{data}", quoted(c.Data), "{about data}", comment(c.About),
 		"{parameters}", millions(c.Shape.Parameters), "{tokens}", strconv.Itoa(positions), "{align}", strconv.Itoa(max(1, align)), "{group}", groupKey,
 		"{ratios}", strings.Join(ratios, ", "), "{schemes}", strings.Join(schemes, ", "),
 		"{points}", fmt.Sprintf("%d ratios × %d schemes", len(ratios), len(schemes)),
@@ -113,12 +114,12 @@ func groupOf(scheme string) int {
 	return n
 }
 
-// removesNothing reports whether a ratio is less than half of the multiple that widths are rounded
-// to.
+// removesNothing reports whether a ratio is less than the multiple, a divisor of the widths, that
+// the neurons which stay are rounded up to.
 func (c Compression) removesNothing(align int) bool {
 	for _, ratio := range c.Ratios {
 		for _, width := range c.Shape.MLP {
-			if ratio > 0 && ratio*float64(width) < float64(align)/2 {
+			if ratio > 0 && math.Round(ratio*float64(width)) < float64(align) {
 				return true
 			}
 		}
