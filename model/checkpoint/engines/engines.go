@@ -3,6 +3,7 @@ package engines
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"slimlab/model"
@@ -271,14 +272,42 @@ func (v *Compatibility) gguf(c model.Config, s checkpoint.Storage) {
 	if !uniform(c) {
 		v.note("as architecture deci, whose layers may have different widths")
 	}
-	var said []string
+	if s.Format.Bits > 8 {
+		return
+	}
+	var names []string
+	odd := map[string][]int{} // by the name of a linear layer, its inputs in all layers
 	for _, layer := range c.Layers {
 		for _, l := range fused(c, layer) {
-			text := fmt.Sprintf("%s has %d inputs, no multiple of a block's 32: it stays a float", l.Name, l.In)
-			if s.Format.Bits <= 8 && l.In%32 != 0 && !slices.Contains(said, text) {
-				said = append(said, text)
-				v.note("%s", text)
+			if l.In%32 == 0 || slices.Contains(odd[l.Name], l.In) {
+				continue
 			}
+			if odd[l.Name] == nil {
+				names = append(names, l.Name)
+			}
+			odd[l.Name] = append(odd[l.Name], l.In)
 		}
 	}
+	for _, name := range names {
+		if list := odd[name]; len(list) == 1 {
+			v.note("%s has %d inputs, no multiple of a block's 32: it stays a float", name, list[0])
+		} else {
+			v.note("%s has %s, no multiples of a block's 32: it stays a float in these layers", name, numbersOf(list, "inputs"))
+		}
+	}
+}
+
+// numbersOf writes numbers of things, ascending: "4100 or 5000 inputs", and of many the ends.
+func numbersOf(list []int, things string) string {
+	const most = 4
+	slices.Sort(list)
+	if last := len(list) - 1; len(list) > most {
+		return fmt.Sprintf("%d numbers of %s, from %d to %d", len(list), things, list[0], list[last])
+	}
+	var words []string
+	for _, n := range list {
+		words = append(words, strconv.Itoa(n))
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last] + " " + things
 }

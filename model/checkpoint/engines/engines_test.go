@@ -18,6 +18,12 @@ func TestCheckShape(t *testing.T) {
 	}
 	ragged := with(llama3B, 24, 8, 8192)
 	ragged.Layers[3].MLP = 4100
+	many := with(llama3B, 24, 8, 8192)
+	for i, mlp := range []int{4100, 5000, 6100, 4100, 7000, 7100, 7200} {
+		many.Layers[i].MLP = mlp
+	}
+	two := with(llama3B, 24, 8, 8192)
+	two.Layers[2].MLP, two.Layers[7].MLP, two.Layers[9].MLP = 5000, 4100, 5000
 	raggedQwen := with(qwen, 12, 2, 8960)
 	raggedQwen.Layers[3].MLP, raggedQwen.QKVBias = 4096, true
 	narrow := with(llama3B, 24, 8, 8192)
@@ -55,6 +61,10 @@ func TestCheckShape(t *testing.T) {
 			"vLLM: does not load: its layers have different widths. Instead: the same widths in all layers; a GGUF file for llama.cpp", "SGLang: does not load: its layers have different widths", gguf}},
 		"layers differ, GGUF": {ragged, checkpoint.Storage{Packing: checkpoint.GGUF, Format: weight.Format{Bits: 4}}, []string{"transformers: does not load", "vLLM: does not load", "SGLang: does not load",
 			"llama.cpp: loads: as architecture deci, whose layers may have different widths; down_proj has 4100 inputs, no multiple of a block's 32: it stays a float"}},
+		"two widths, GGUF": {two, checkpoint.Storage{Packing: checkpoint.GGUF, Format: weight.Format{Bits: 4}}, []string{"", "", "",
+			"llama.cpp: loads: as architecture deci, whose layers may have different widths; down_proj has 4100 or 5000 inputs, no multiples of a block's 32: it stays a float in these layers"}},
+		"many widths, GGUF": {many, checkpoint.Storage{Packing: checkpoint.GGUF, Format: weight.Format{Bits: 4}}, []string{"", "", "",
+			"llama.cpp: loads: as architecture deci, whose layers may have different widths; down_proj has 5 numbers of inputs, from 4100 to 7100, no multiples of a block's 32: it stays a float in these layers"}},
 		"layers of a Qwen2 differ": {raggedQwen, checkpoint.Storage{}, []string{"transformers: does not load", "vLLM: does not load: its layers have different widths. Instead: the same widths in all layers", "SGLang: does not load",
 			"llama.cpp: does not load: its layers have different widths, which are for its deci alone, a Llama without biases. Instead: the same widths in all layers"}},
 		"heads do not fit":   {with(llama3B, 21, 7, 8192), checkpoint.Storage{}, []string{"transformers: " + heads, "vLLM: " + heads, "SGLang: " + heads, gguf}},
