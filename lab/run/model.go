@@ -134,7 +134,7 @@ func packedFormat(c *checkpoint.Checkpoint) string {
 // checkFloat reports a quantized model, which cannot be what is said: trained, or pruned.
 func (m *artifactModel) checkFloat(what string) error {
 	if m.packed != "" {
-		return fmt.Errorf("model %s cannot be %s: its weights are %s, expected floats", m.name, what, m.packed)
+		return fmt.Errorf("model %s cannot be %s: its weights are %s already, expected float32: take a model from before it was quantized, or decode it by `slimlab import`", m.name, what, m.packed)
 	}
 	return nil
 }

@@ -107,9 +107,9 @@ func TestLoadedModelsThatCannotBeUsed(t *testing.T) {
 	}
 	for _, c := range []struct{ load, step, want string }{
 		{"run:" + ref.run + "/w8a8", "train: { from: given, steps: 2 }", "test.yaml:6:"},
-		{"run:" + ref.run + "/w8a8", "train: { from: given, steps: 2 }", "/w8a8 cannot be trained: its weights are w8a8, expected floats"},
+		{"run:" + ref.run + "/w8a8", "train: { from: given, steps: 2 }", "/w8a8 cannot be trained: its weights are w8a8 already, expected float32: take a model from before it was quantized, or decode it by `slimlab import`"},
 		{"run:" + ref.run + "/w8a8", "distil: { into: given, teacher: given, steps: 2 }", "cannot be trained"},
-		{"run:" + ref.run + "/w4a16", "prune: { from: given, mlp: 0.5 }", "cannot be pruned: its weights are w4a16-g8, expected floats"},
+		{"run:" + ref.run + "/w4a16", "prune: { from: given, mlp: 0.5 }", "cannot be pruned: its weights are w4a16-g8 already, expected float32"},
 		{"run:" + ref.run + "/w4a16", "quantize: { from: given, scheme: w8a8 }", "cannot be quantized: its weights are w4a16-g8"},
 		{"run:" + ref.run + "/w8a8", "distil: { into: s, teacher: given, steps: 2 }", ""},
 		{"run:" + ref.run + "/w8a8", "baseline: { name: b, model: given }", ""},

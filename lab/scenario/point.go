@@ -242,7 +242,7 @@ func (b *builder) step(p *Point, pipeline, entry *node, packed map[string]bool) 
 		}
 	}
 	if s.From != "" && packed[s.From] {
-		b.bad.add(at, "step %s starts from %s, which is quantized; expected float weights", s.Name, s.From)
+		b.bad.add(at, "step %s starts from %s, whose weights are quantized already, expected float32: take a step from before it was quantized", s.Name, s.From)
 	}
 	if w, ok := s.Work.(Packer); ok {
 		packed[s.Name] = w.Packs()

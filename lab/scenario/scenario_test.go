@@ -169,7 +169,7 @@ func TestErrors(t *testing.T) {
 		{"shape as teacher", "teacher: FM", "teacher: s", `model "s" is a shape without weights`},
 		{"unknown into", "into: s", "into: t", `x.yaml:8:31: unknown model "t": … did you mean "s"?`},
 		{"from and into", "into: s,", "into: s, from: FM,", `has both from and into`},
-		{"from quantized", "scheme: w8a8 }", "scheme: w8a8 }\n  - quantize: { scheme: w8a8 }", `starts from q, which is quantized`},
+		{"from quantized", "scheme: w8a8 }", "scheme: w8a8 }\n  - quantize: { scheme: w8a8 }", `starts from q, whose weights are quantized already, expected float32`},
 		{"twice a step", "name: q", "name: kd", `a second step "kd"`},
 		{"name of a model", "name: q", "name: s", `step "s" has the name of a model`},
 		{"odd name", "name: q", `name: "a b"`, `"a b" cannot name a step`},
