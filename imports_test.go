@@ -71,6 +71,7 @@ var allowed = map[string][]string{
 	"model/calibrate/statistics":   {"model", "model/calibrate", "kernels/matrix"},
 	"model/calibrate/refine":       {"model", "model/calibrate", "model/weight", "kernels", "kernels/parallel"},
 	"model/checkpoint/engines":     {"model", "model/checkpoint", "model/weight"},
+	"pruning/timing/timingtest":    {"model", "pruning"},
 	"kernels/machine/machinetest":  {"kernels", "kernels/machine", "kernels/parallel"},
 	"model/checkpoint/lora":        {"model/checkpoint/safetensors", "kernels/parallel"},
 	"model/checkpoint/safetensors": {"kernels/parallel"},

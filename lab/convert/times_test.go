@@ -10,44 +10,15 @@ import (
 	"testing"
 	"time"
 
-	"slimlab/model"
 	"slimlab/model/checkpoint"
 	"slimlab/pruning"
+	"slimlab/pruning/timing/timingtest"
 )
 
-// givenTimes is a Timer whose products take so many nanoseconds a unit, and twice that one layer
-// after another.
-type givenTimes struct {
-	machine string
-	unit    int64
-	tables  *int
-}
-
-func (g givenTimes) Machine() string { return g.machine }
-
-func (g givenTimes) Table(_ context.Context, of pruning.Timing) (*pruning.Times, error) {
-	*g.tables++
-	t := &pruning.Times{Machine: g.machine, Format: "float32", Rows: of.Rows}
-	for _, h := range of.Halves {
-		times := pruning.HalfTimes{Part: h.Part, Queries: h.Queries, Widths: h.Widths}
-		for _, kept := range h.Widths {
-			times.Nanoseconds = append(times.Nanoseconds, g.unit*int64(kept))
-		}
-		t.Halves = append(t.Halves, times)
-	}
-	return t, nil
-}
-
-func (g givenTimes) Pass(_ context.Context, _ pruning.Timing, models ...[]model.LayerConfig) ([]time.Duration, error) {
-	var all []time.Duration
-	for _, layers := range models {
-		sum := 0
-		for _, l := range layers {
-			sum += l.MLP
-		}
-		all = append(all, time.Duration(2*g.unit*int64(sum)))
-	}
-	return all, nil
+// givenTimes are products that take so many nanoseconds a unit, and twice that one layer after
+// another.
+func givenTimes(machine string, unit int64) timingtest.Timer {
+	return timingtest.Timer{Name: machine, Unit: unit, Whole: func(neurons int) time.Duration { return time.Duration(2 * unit * int64(neurons)) }}
 }
 
 // Widths by a budget of time are those of the times that were measured as the work began, on
@@ -56,8 +27,8 @@ func TestWidthsByTimes(t *testing.T) {
 	from, text := source(t, checkpoint.F32) // 3 layers of 96 neurons
 	dir := t.TempDir()
 	tables := 0
-	run := func(ctx context.Context, to, budget string, g givenTimes, progress func(int, int, string)) (*Result, error) {
-		g.tables = &tables
+	run := func(ctx context.Context, to, budget string, g timingtest.Timer, progress func(int, int, string)) (*Result, error) {
+		g.Tables = &tables
 		p := Pruning{Calibration: Calibration{File: text, Samples: 6, Length: 32, Seed: 1}}
 		if err := errors.Join(p.Set("osscar", Cuts{Budget: budget, Rows: 7}), p.SetAlign("auto")); err != nil {
 			t.Fatal(err)
@@ -65,7 +36,7 @@ func TestWidthsByTimes(t *testing.T) {
 		return Prune(ctx, from, to, p, Options{Open: open, Timer: g, Progress: progress})
 	}
 	const budget = "0.2ms" // of 0.288: 200 neurons of 288
-	here, there := givenTimes{machine: "here", unit: 1000}, givenTimes{machine: "there", unit: 1500}
+	here, there := givenTimes("here", 1000), givenTimes("there", 1500)
 	whole, parts := filepath.Join(dir, "whole"), filepath.Join(dir, "parts")
 	r, err := run(t.Context(), whole, budget, here, nil)
 	if err != nil {

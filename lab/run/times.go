@@ -49,8 +49,51 @@ func (w *worker) budgetTimes(s scenario.Step, shape model.Config, o *pruning.Opt
 // timesFacts is the artifact.
 type timesFacts struct {
 	Times pruning.Times `json:"times"`
-	Run   string        `json:"run"`
+	clocked
+}
+
+// clocked is what is kept with times: the run that measured them, and how the machine was.
+type clocked struct {
+	Run string `json:"run"`
 	observed
+}
+
+// clock reads the facts of an artifact of times, of which on is a part; where there is none,
+// measure fills them while nothing else of the run computes. before, nil for nothing, comes first.
+func (w *worker) clock(ctx context.Context, of recipe.Recipe, title, progress string, facts any, on *clocked, before, measure func() error) error {
+	a, err := w.run.artifact(ctx, of, title, func(dir string) error {
+		w.progress(0, 0, progress)
+		if before != nil {
+			if err := before(); err != nil {
+				return err
+			}
+		}
+		on.Run = w.run.ID
+		err := w.run.alone(func() error {
+			end := w.run.observe(ctx)
+			err := measure()
+			if err == nil {
+				on.add(end())
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		return writeFacts(dir, facts)
+	})
+	if err != nil {
+		return err
+	}
+	defer a.release()
+	return readFacts(a.dir, facts)
+}
+
+// doubt says once what is to be thought of times.
+func (w *worker) doubt(what string, on *clocked) {
+	if warning := on.timing(timesStage, on.Run).Warning(w.run.ID); warning != "" {
+		w.run.noteOnce(lab.Warning, fmt.Sprintf("%s: %s", what, warning))
+	}
 }
 
 // timesRecipe is that of a measurement on this machine.
@@ -82,37 +125,18 @@ func (t *widthTimes) early(ctx context.Context, of recipe.Recipe) error {
 func (t *widthTimes) measure(ctx context.Context) error {
 	w, b := t.worker, t.options.Budget
 	question := b.Timing(t.shape, t.options.Align)
-	a, err := w.run.artifact(ctx, w.timesRecipe(question), "times of widths", func(dir string) error {
-		w.progress(0, 0, "times of widths")
-		if err := t.noteOthers(); err != nil {
-			return err
+	var facts timesFacts
+	err := w.clock(ctx, w.timesRecipe(question), "times of widths", "times of widths", &facts, &facts.clocked, t.noteOthers, func() error {
+		times, err := w.run.timer().Table(ctx, question)
+		if err == nil {
+			facts.Times = *times
 		}
-		facts := timesFacts{Run: w.run.ID}
-		err := w.run.alone(func() error {
-			end := w.run.observe(ctx)
-			times, err := w.run.timer().Table(ctx, question)
-			if err == nil {
-				facts.Times = *times
-				facts.add(end())
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		return writeFacts(dir, facts)
+		return err
 	})
 	if err != nil {
 		return err
 	}
-	defer a.release()
-	var facts timesFacts
-	if err := readFacts(a.dir, &facts); err != nil {
-		return err
-	}
-	if warning := facts.timing(timesStage, facts.Run).Warning(w.run.ID); warning != "" {
-		w.run.noteOnce(lab.Warning, fmt.Sprintf("%s: the times of widths: %s", t.step.Name, warning))
-	}
+	w.doubt(t.step.Name+": the times of widths", &facts.clocked)
 	b.Time.Times = &facts.Times
 	if err := errors.Join(b.Fits(t.shape, t.options.Align, b.Time.Times), b.CheckTimes(t.shape, t.options.Align)); err != nil {
 		return keyError{"budget", fmt.Errorf("is %s: %w", t.step.Work.(*Prune).Budget, err)}
@@ -170,8 +194,7 @@ func (t *widthTimes) noteEarlier(ctx context.Context, r *pruning.TimeReport) err
 // passesFacts is the artifact of the products of a model before and after its widths were chosen.
 type passesFacts struct {
 	Passes pruning.PassTimes `json:"passes"`
-	Run    string            `json:"run"`
-	observed
+	clocked
 }
 
 // reportTimes states what a budget of time came to, and measures the products of both models.
@@ -186,27 +209,12 @@ func (w *worker) reportTimes(ctx context.Context, name string, before model.Conf
 	}
 	of := w.timesRecipe(question)
 	of.Parameters["passes"] = fmt.Sprintf("%+v, %+v", before.Layers, after)
-	a, err := w.run.artifact(ctx, of, "times of "+name, func(dir string) error {
-		w.progress(0, 0, "times of products")
-		facts := passesFacts{Run: w.run.ID}
-		err := w.run.alone(func() (err error) {
-			end := w.run.observe(ctx)
-			if facts.Passes, err = pruning.PassesOf(ctx, w.run.timer(), question, before.Layers, after); err == nil {
-				facts.add(end())
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		return writeFacts(dir, facts)
+	var facts passesFacts
+	err := w.clock(ctx, of, "times of "+name, "times of products", &facts, &facts.clocked, nil, func() (err error) {
+		facts.Passes, err = pruning.PassesOf(ctx, w.run.timer(), question, before.Layers, after)
+		return err
 	})
 	if err != nil {
-		return err
-	}
-	defer a.release()
-	var facts passesFacts
-	if err := readFacts(a.dir, &facts); err != nil {
 		return err
 	}
 	r.Time.Passes = &facts.Passes
@@ -214,8 +222,6 @@ func (w *worker) reportTimes(ctx context.Context, name string, before model.Conf
 	for _, line := range r.Time.Lines() {
 		w.run.note(w.cell.ID, lab.Info, name+": "+line)
 	}
-	if warning := facts.timing(timesStage, facts.Run).Warning(w.run.ID); warning != "" {
-		w.run.noteOnce(lab.Warning, fmt.Sprintf("%s: its products: %s", name, warning))
-	}
+	w.doubt(name+": its products", &facts.clocked)
 	return nil
 }

@@ -3,42 +3,19 @@ package run
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"slimlab/lab/doctor"
 	"slimlab/lab/scenario"
-	"slimlab/model"
 	"slimlab/model/checkpoint"
-	"slimlab/pruning"
+	"slimlab/pruning/timing/timingtest"
 )
 
-// givenTimes is a Timer of a thousand nanoseconds a neuron.
-type givenTimes struct {
-	machine string
-	tables  *int
-	slower  int64 // by this many times
-}
-
-func (g givenTimes) Machine() string { return g.machine }
-
-func (g givenTimes) Table(_ context.Context, of pruning.Timing) (*pruning.Times, error) {
-	*g.tables++
-	t := &pruning.Times{Machine: g.machine, Format: "float32", Rows: of.Rows}
-	for _, h := range of.Halves {
-		times := pruning.HalfTimes{Part: h.Part, Queries: h.Queries, Widths: h.Widths}
-		for _, kept := range h.Widths {
-			times.Nanoseconds = append(times.Nanoseconds, 1000*(1+g.slower)*int64(kept))
-		}
-		t.Halves = append(t.Halves, times)
-	}
-	return t, nil
-}
-
-func (g givenTimes) Pass(_ context.Context, _ pruning.Timing, models ...[]model.LayerConfig) ([]time.Duration, error) {
-	return slices.Repeat([]time.Duration{time.Millisecond}, len(models)), nil
+// givenTimes are products of a thousand nanoseconds a neuron, slower by this many times.
+func givenTimes(machine string, tables *int, slower int64) timingtest.Timer {
+	return timingtest.Timer{Name: machine, Unit: 1000 * (1 + slower), Tables: tables, Whole: func(int) time.Duration { return time.Millisecond }}
 }
 
 // timed prunes a model by a budget of time.
@@ -65,7 +42,7 @@ func TestBudgetOfTime(t *testing.T) {
 	notes := func(budget, machine string) (string, error) {
 		tables = 0
 		plan := parse(t, fmt.Sprintf(timed, from, budget), scenario.Options{})
-		out, err := work(t, h, plan, Options{Jobs: 1, Now: clock(), Observe: observe, Timer: givenTimes{machine, &tables, slower}})
+		out, err := work(t, h, plan, Options{Jobs: 1, Now: clock(), Observe: observe, Timer: givenTimes(machine, &tables, slower)})
 		text := ""
 		for _, e := range out.Board.Snapshot().Notes {
 			text += e.Text + "\n"
