@@ -162,7 +162,7 @@ func addCalibration(cmd *cobra.Command, c *convert.Calibration) {
 	flags := cmd.Flags()
 	flags.StringVar(&c.File, "calibration", "", "calibration text: a file of text or records; - is standard input")
 	flags.BoolVar(&c.Random, "random-calibration", false, "uniformly random tokens as calibration text: for models without a tokenizer")
-	flags.IntVar(&c.Samples, "samples", 128, "number of calibration sequences")
+	flags.IntVar(&c.Samples, "samples", convert.DefaultSamples, "number of calibration sequences, windows of the text; a scenario's steps take 512 examples of the task, which are shorter")
 	flags.Var((*lengthFlag)(&c.Length), "length", "tokens per calibration sequence (default: 512, or the model's positions where they are fewer)")
 	flags.Uint64Var(&c.Seed, "seed", 1, "random seed for choosing text windows")
 	cmd.MarkFlagsMutuallyExclusive("calibration", "random-calibration")

@@ -31,6 +31,11 @@ type Calibration struct {
 	fitted  bool // the length is the model's positions, which are fewer than the default
 }
 
+// DefaultSamples is the sequences where no number is given: as many as GPTQ takes. They are windows
+// of a text; the steps of a scenario have another default, of examples, of which the paper's 350 to
+// 700 of its own tasks are enough.
+const DefaultSamples = 128
+
 // defaultLength is the tokens of a calibration sequence where none are given.
 const defaultLength = 512
 

@@ -23,7 +23,7 @@ func (d *dataset) checkSource(source string) error {
 // Calibration says which text a step calibrates on.
 type Calibration struct {
 	Source  string `key:"source" default:"in-domain" names:"sources" doc:"where the text is from"`
-	Samples int    `key:"samples" default:"512" min:"1" max:"1000000" doc:"number of sequences"`
+	Samples int    `key:"samples" default:"512" min:"1" max:"1000000" doc:"number of sequences, each an example of the task; prune and quantize as commands take 128 windows of a text, which are longer"`
 	Mode    string `key:"mode" default:"sequential" omit:"default" names:"modes" doc:"whose inputs a layer is calibrated on"`
 	Target  string `key:"target" default:"own" omit:"default" doc:"what a linear layer is to reproduce: own, its outputs for its new inputs; dense, those of the dense model; or a share of the latter, 0 to 1"`
 	BySeed  bool   `key:"by_seed" default:"false" omit:"default" doc:"draw other sequences for each seed; false: the same ones for all"`
