@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"slimlab/internal/plural"
 	"slimlab/lab/endpoint"
 	"slimlab/lab/report"
 )
@@ -173,7 +174,7 @@ func (p *program) say(c *endpoint.Conversation, line string, signals <-chan os.S
 	case reply.Full:
 		fmt.Fprintln(p.stderr, "the answer was cut off: there is no room for more")
 	}
-	text := fmt.Sprintf("%d tokens", reply.Tokens)
+	text := plural.Of(reply.Tokens, "token")
 	if reply.Rate > 0 {
 		text += fmt.Sprintf(" · %.1f tokens/s", reply.Rate)
 	}

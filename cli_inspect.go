@@ -42,7 +42,7 @@ func inspectionText(in *convert.Inspection) string {
 		t.Add("shape", fmt.Sprintf("hidden %d, %s, head dim %d, vocabulary %d, %s", in.Hidden, plural.Of(in.Layers, "layer"), in.HeadDim, in.Vocabulary, plural.Of(in.Positions, "position")))
 	}
 	for _, w := range in.Widths {
-		t.Add(w.Name(in.Layers), fmt.Sprintf("%d query heads, %d KV heads, %d MLP neurons", w.Heads, w.KVHeads, w.MLP))
+		t.Add(w.Name(in.Layers), strings.Join([]string{plural.Of(w.Heads, "query head"), plural.Of(w.KVHeads, "KV head"), plural.Of(w.MLP, "MLP neuron")}, ", "))
 	}
 	if len(in.Widths) > 0 {
 		head := "its own"

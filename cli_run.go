@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"slimlab/internal/filelock"
+	"slimlab/internal/plural"
 	"slimlab/lab"
 	"slimlab/lab/home"
 	"slimlab/lab/report"
@@ -199,10 +200,10 @@ func judged(o run.Outcome, b *lab.Board) string { return judgedOf(o, len(b.Snaps
 func judgedOf(o run.Outcome, all int) string {
 	text := ""
 	if n := len(o.Failed); n > 0 {
-		text += fmt.Sprintf("\n%d of %d expectations do not hold: %s", n, all, strings.Join(o.Failed, "; "))
+		text += fmt.Sprintf("\n%d of %s %s not hold: %s", n, plural.Of(all, "expectation"), plural.Words(n, "does", "do"), strings.Join(o.Failed, "; "))
 	}
 	if o.Unjudged > 0 {
-		text += fmt.Sprintf("\n%d of %d expectations are not judged, since cells failed", o.Unjudged, all)
+		text += fmt.Sprintf("\n%d of %s %s not judged, since cells failed", o.Unjudged, plural.Of(all, "expectation"), plural.Verb(o.Unjudged))
 	}
 	return text
 }

@@ -5,6 +5,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
+	"slimlab/internal/plural"
 	"slimlab/lab"
 	"slimlab/lab/report"
 	"slimlab/tui/text"
@@ -97,7 +98,7 @@ func notes(p *page, v *lab.View) {
 		p.list(func(int) string { return fmt.Sprintf("%8s ", report.Duration(note.Time)) + glyph }, []string{line})
 	}
 	if v.Dropped > 0 {
-		p.say(fmt.Sprintf("%d more notes are only in the log", v.Dropped))
+		p.say(fmt.Sprintf("%s %s only in the log", plural.Of(v.Dropped, "more note"), plural.Verb(v.Dropped)))
 	}
 	if len(p.lines) == n {
 		p.say("no notes")

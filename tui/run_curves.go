@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"slimlab/internal/plural"
 	"slimlab/lab"
 	"slimlab/lab/report"
 	"slimlab/lab/sweep"
@@ -425,7 +426,7 @@ func (r *runScreen) groupLegend(curves []curve, hidden int) string {
 		parts = append(parts, r.theme.line(styles[group]).On(chart.Sample(styles[group], r.theme.ascii))+fmt.Sprintf(" %s (%d)", name, counts[group]))
 	}
 	if broken > 0 {
-		parts = append(parts, fmt.Sprintf("%d points not finite", broken))
+		parts = append(parts, plural.Of(broken, "point")+" not finite")
 	}
 	if hidden > 0 {
 		parts = append(parts, fmt.Sprintf("%d more hidden: mark rows or filter", hidden))

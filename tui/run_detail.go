@@ -179,7 +179,7 @@ func (r *runScreen) stageLines(v *lab.View, row *lab.TableRow) []string {
 			continue
 		}
 		if len(lines) == 4 {
-			lines = append(lines, r.theme.dim.On(fmt.Sprintf("  … and %d more cells", len(row.Cells)-n)))
+			lines = append(lines, r.theme.dim.On("  … and "+plural.Of(len(row.Cells)-n, "more cell")))
 			break
 		}
 		for _, s := range c.Stages {

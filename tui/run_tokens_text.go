@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 
+	"slimlab/internal/plural"
 	"slimlab/lab/tokenview"
 	"slimlab/tui/text"
 )
@@ -97,7 +98,7 @@ func (p *tokensPane) flow(e *tokenview.Example, width int) flow {
 		answer++
 	}
 	if e.Cut > 0 {
-		put(fmt.Sprintf(" … %d more tokens are not compared", e.Cut), p.theme.dim)
+		put(fmt.Sprintf(" … %s %s not compared", plural.Of(e.Cut, "more token"), plural.Verb(e.Cut)), p.theme.dim)
 	}
 	if line.Len() > 0 {
 		f.lines = append(f.lines, line.String())

@@ -25,3 +25,11 @@ func Verb[N int | int64](n N) string {
 	}
 	return "are"
 }
+
+// Words is what stands beside a number of things: one of one, else many.
+func Words[N int | int64](n N, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
+}

@@ -210,7 +210,7 @@ func TestStatisticsAtNoDefaultFolder(t *testing.T) {
 func TestStatisticsAtAFile(t *testing.T) {
 	from, text := source(t, checkpoint.BF16)
 	for want, g := range map[string]Gathering{
-		"--statistics " + text + ": " + text + " is a file, expected a folder, or the name of a new one; or give none":  {Folder: text, All: true},
+		"--statistics " + text + ": " + text + " is a file, expected a folder, or the name of a new one; or give none":                          {Folder: text, All: true},
 		"--statistics " + filepath.Join(text, "below") + ": no folder " + filepath.Join(text, "below") + " can be made: " + text + " is a file": {Folder: filepath.Join(text, "below"), All: true},
 	} {
 		p := Pruning{Calibration: Calibration{File: text, Samples: 8, Length: 32, Seed: 3}, Gathering: g}

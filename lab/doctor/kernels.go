@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"slimlab/internal/plural"
 	"slimlab/kernels"
 	"slimlab/kernels/parallel"
 )
@@ -222,7 +223,7 @@ func regionCase(threads int) kernelCase {
 			}
 		}
 	}
-	return kernelCase{name: "parallel region", shape: fmt.Sprintf("%d threads meet", threads), run: func() {
+	return kernelCase{name: "parallel region", shape: fmt.Sprintf("%s %s", plural.Of(threads, "thread"), plural.Words(threads, "alone", "meet")), run: func() {
 		begun.Store(0)
 		parallel.For(threads, meet)
 	}}

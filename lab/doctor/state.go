@@ -3,6 +3,7 @@ package doctor
 import (
 	"fmt"
 
+	"slimlab/internal/plural"
 	"slimlab/kernels/machine"
 )
 
@@ -83,7 +84,7 @@ func (p *pulse) assess(threads int) MachineState {
 		all := newSample(p.all)
 		s.Delivered = all.Median / one.Median
 		if s.Delivered < fullDelivery*float64(threads) {
-			find(Shared, "%d threads deliver the work of %.1f (at best %.1f)", threads, s.Delivered, all.Max/one.Median)
+			find(Shared, "%s %s the work of %.1f (at best %.1f)", plural.Of(threads, "thread"), plural.Words(threads, "delivers", "deliver"), s.Delivered, all.Max/one.Median)
 		}
 	}
 	if s.Verdict != Throttled && one.Median < steadyPeak*one.Max {

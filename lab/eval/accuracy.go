@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"slimlab/internal/plural"
 	"slimlab/lab/stat"
 	"slimlab/lab/task"
 )
@@ -31,7 +32,7 @@ func (r *run) addChoice(out *Evaluation, index int) {
 	}
 	guess /= float64(n)
 	for _, metric := range choiceMetrics {
-		figure := Figure{File: c.Path, Size: fmt.Sprintf("%d questions", n), Metric: metric.name, Definition: metric.definition, Method: method, Better: "higher", Guess: guess}
+		figure := Figure{File: c.Path, Size: plural.Of(n, "question"), Metric: metric.name, Definition: metric.definition, Method: method, Better: "higher", Guess: guess}
 		hits := make([][]bool, len(r.measured))
 		for i, m := range r.measured {
 			hits[i] = metric.hits(c, m.choices[index].Answers)
@@ -55,7 +56,7 @@ func (r *run) addChoice(out *Evaluation, index int) {
 	}
 	for _, m := range r.measured {
 		if cut := m.choices[index].Cut; cut > 0 {
-			out.Notes = append(out.Notes, fmt.Sprintf("%s: %d of %d questions are longer than the positions of %s and lost their beginning", c.Path, cut, n, m.info.Name))
+			out.Notes = append(out.Notes, fmt.Sprintf("%s: %d of %s %s longer than the positions of %s and lost the beginning", c.Path, cut, plural.Of(n, "question"), plural.Verb(cut), m.info.Name))
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"slimlab/internal/plural"
 	"slimlab/lab/stat"
 	"slimlab/lab/task"
 )
@@ -52,13 +53,13 @@ func (r *run) addText(ctx context.Context, out *Evaluation, index int) error {
 	t := r.texts[index]
 	first, last := r.measured[0].texts[index], r.measured[len(r.measured)-1].texts[index]
 	paired := slices.Equal(first.Tokens, last.Tokens)
-	size := fmt.Sprintf("%d bytes, %d words, %d tokens", t.Bytes, t.Words, len(first.Rolling))
+	size := fmt.Sprintf("%s, %s, %s", plural.Of(t.Bytes, "byte"), plural.Of(t.Words, "word"), plural.Of(len(first.Rolling), "token"))
 	if !paired {
 		size += fmt.Sprintf(" (%d of the other model)", len(last.Rolling))
 		out.Notes = append(out.Notes, fmt.Sprintf("%s: the models' tokens differ: token perplexities are not comparable, and differences by word and byte have no interval", t.Path))
 	}
 	if predicted, all := len(first.Token), len(first.Rolling); predicted != all {
-		out.Notes = append(out.Notes, fmt.Sprintf("%s: its token perplexity is of %d predictions, the other figures are of all %d tokens", short(t.Path), predicted, all))
+		out.Notes = append(out.Notes, fmt.Sprintf("%s: its token perplexity is of %s, the other figures are of all %d tokens", short(t.Path), plural.Of(predicted, "prediction"), all))
 	}
 	for _, metric := range r.textMetrics(index) {
 		if err := ctx.Err(); err != nil {
@@ -106,7 +107,7 @@ func (r *run) textFigure(metric textMetric, paired bool) (Figure, error) {
 	intervals := metric.intervals(samples, paired)
 	for i := range intervals {
 		if intervals[i].Warning != "" {
-			intervals[i].Warning = fmt.Sprintf("the interval is from only %d runs of %d tokens", intervals[i].N, blockTokens)
+			intervals[i].Warning = fmt.Sprintf("the interval is from only %s of %d tokens", plural.Of(intervals[i].N, "run"), blockTokens)
 		}
 	}
 	for i, one := range intervals[:len(samples)] {

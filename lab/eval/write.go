@@ -10,6 +10,7 @@ import (
 
 	"slimlab/internal/jsondoc"
 	"slimlab/internal/nearest"
+	"slimlab/internal/plural"
 	"slimlab/internal/texttable"
 	"slimlab/internal/visible"
 	"slimlab/lab"
@@ -220,7 +221,7 @@ func (e *Evaluation) notes() []string {
 	}
 	for _, c := range e.Changes {
 		if c.Metric == "acc_norm" {
-			add(fmt.Sprintf("%s: by acc_norm %d of %d answers changed, %d from right to wrong and %d from wrong to right; p is McNemar's, exact", short(c.File), c.Changed, c.Questions, c.Lost, c.Gained))
+			add(fmt.Sprintf("%s: by acc_norm %d of %s changed, %d from right to wrong and %d from wrong to right; p is McNemar's, exact", short(c.File), c.Changed, plural.Of(c.Questions, "answer"), c.Lost, c.Gained))
 		}
 	}
 	for _, group := range e.groups() {
@@ -246,7 +247,7 @@ func (e *Evaluation) notes() []string {
 		add(definition)
 	}
 	if e.Settings.Limit > 0 {
-		add(fmt.Sprintf("only the first %d questions of each file and lines of each text%s", e.Settings.Limit, e.margin()))
+		add(fmt.Sprintf("only the first %s of each file and %s of each text%s", plural.Of(e.Settings.Limit, "question"), plural.Words(e.Settings.Limit, "line", "lines"), e.margin()))
 	}
 	return notes
 }
@@ -306,10 +307,10 @@ func (e *Evaluation) table(w io.Writer) error {
 		if len(e.Models) == 2 {
 			role = e.roles()[i] + ", "
 			if i == 1 {
-				role += fmt.Sprintf("the same for %d tokens, ", text.Same)
+				role += fmt.Sprintf("the same for %s, ", plural.Of(text.Same, "token"))
 			}
 		}
-		fmt.Fprintf(&b, "\ngeneration · %s%d tokens after %d of prompt, greedy\n  %s\n", role, len(text.Tokens)-text.Prompt, text.Prompt, strings.ReplaceAll(text.Text, "\n", "\n  "))
+		fmt.Fprintf(&b, "\ngeneration · %s%s after %d of prompt, greedy\n  %s\n", role, plural.Of(len(text.Tokens)-text.Prompt, "token"), text.Prompt, strings.ReplaceAll(text.Text, "\n", "\n  "))
 	}
 	if notes := e.notes(); len(notes) > 0 {
 		b.WriteString("\n")

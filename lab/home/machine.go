@@ -3,6 +3,7 @@ package home
 import (
 	"fmt"
 
+	"slimlab/internal/plural"
 	"slimlab/kernels"
 	"slimlab/kernels/machine"
 )
@@ -17,7 +18,7 @@ func Machine() string {
 		// distinguishes them.
 		name += fmt.Sprintf(" model %d", cpu.Model)
 	}
-	return fmt.Sprintf("%s · %d cores · %s", name, cpu.Threads, kernels.Implementation())
+	return fmt.Sprintf("%s · %s · %s", name, plural.Of(cpu.Threads, "core"), kernels.Implementation())
 }
 
 // Kernels names the kernels' implementation in use.

@@ -242,7 +242,7 @@ func (x *search) letGo() {
 func (x *search) whole(ctx context.Context) error {
 	for i, t := range x.trials {
 		if i > 0 && x.late() {
-			x.cut = fmt.Sprintf("%d of %d trials were not begun: %s", len(x.trials)-i, len(x.trials), namesOf(x.trials[i:]))
+			x.cut = fmt.Sprintf("%d of %s %s not begun: %s", len(x.trials)-i, plural.Of(len(x.trials), "trial"), plural.Words(len(x.trials)-i, "was", "were"), namesOf(x.trials[i:]))
 			break
 		}
 		if err := t.train(ctx, 0); err != nil {
@@ -266,7 +266,7 @@ func (x *search) halve(ctx context.Context) error {
 		var reached []*trial
 		for i, t := range alive {
 			if x.late() && (before > 0 || len(reached) > 0) {
-				x.cut = fmt.Sprintf("%d of %d trials were not trained to step %d: %s", len(alive)-i, len(alive), until, namesOf(alive[i:]))
+				x.cut = fmt.Sprintf("%d of %s %s not trained to step %d: %s", len(alive)-i, plural.Of(len(alive), "trial"), plural.Words(len(alive)-i, "was", "were"), until, namesOf(alive[i:]))
 				break
 			}
 			if err := t.advance(ctx, before, until); err != nil {

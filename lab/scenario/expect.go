@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"slimlab/internal/plural"
 	"slimlab/lab"
 	"slimlab/lab/stat"
 )
@@ -307,7 +308,7 @@ func (o operand) value(v *lab.View, axes []Axis, free map[string]string) (lab.Su
 		case !ok:
 			what = o.text + " was not measured"
 		case len(s.Seeds) < s.Of:
-			what = fmt.Sprintf("%s was measured by %d of %d seeds", o.text, len(s.Seeds), s.Of)
+			what = fmt.Sprintf("%s was measured by %d of %s", o.text, len(s.Seeds), plural.Of(s.Of, "seed"))
 		default:
 			return s, nil
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"slimlab/internal/nearest"
+	"slimlab/internal/plural"
 	"slimlab/lab"
 	"slimlab/lab/stat"
 )
@@ -223,7 +224,7 @@ func (o *operand) tell(s lab.Summary) string {
 	}
 	n := len(s.Seeds)
 	if o.ranks.statistic == bestKept {
-		fmt.Fprintf(&text, "best %s kept in %.0f of %d seeds, %.2f%s", o.metric, s.Value*float64(n), n, s.Value, interval)
+		fmt.Fprintf(&text, "best %s kept in %.0f of %s, %.2f%s", o.metric, s.Value*float64(n), plural.Of(n, "seed"), s.Value, interval)
 		for _, seed := range s.Seeds {
 			if seed.Warning != "" {
 				text.WriteString("; " + seed.Warning)
@@ -234,7 +235,7 @@ func (o *operand) tell(s lab.Summary) string {
 	fmt.Fprintf(&text, "tau of %s %.2f%s", o.metric, s.Value, interval)
 	switch {
 	case n == 1:
-		fmt.Fprintf(&text, " over %d rows of one seed", len(o.ranks.lists[0]))
+		fmt.Fprintf(&text, " over %s of one seed", plural.Of(len(o.ranks.lists[0]), "row"))
 	case s.Interval:
 		fmt.Fprintf(&text, " over %d seeds", n)
 	default:

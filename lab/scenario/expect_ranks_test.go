@@ -96,7 +96,7 @@ func TestRankVerdicts(t *testing.T) {
 			"best kl kept in 2 of 3 seeds, 0.67 [0.21, 0.94]; seed 3: a1 is the best of the first list, b3 of the second, which 0.9 lies in"},
 		{strings.ReplaceAll(best, "kl", "auc") + " > 0.5", [][6]float64{swapped, swapped}, true, "best auc kept in 2 of 2 seeds, 1.00 [0.34, 1.00], which 0.5 lies in"},
 		// of two that are equally good, one has the best counterpart
-		{best + " > 0", [][6]float64{{1, 1, 3, 5, 4, 6}}, true, "best kl kept in 1 of 1 seeds, 1.00 [0.21, 1.00]"},
+		{best + " > 0", [][6]float64{{1, 1, 3, 5, 4, 6}}, true, "best kl kept in 1 of 1 seed, 1.00 [0.21, 1.00]"},
 	} {
 		got := rankVerdict(t, c.expectation, c.seeds, false)
 		if got.Held != c.held || got.Text != c.text || got.Unjudged {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"slimlab/internal/plural"
 )
 
 //go:embed compress.yaml
@@ -96,7 +98,7 @@ func (c Compression) Text(schema string) (text string, notes []string, err error
 		"{schema}", schemaLine(schema), "{file}", c.File, "{name}", quoted(c.Name), "{model}", quoted(c.Model), "{data}", quoted(c.Data), "{about data}", comment(c.About),
 		"{parameters}", millions(c.Shape.Parameters), "{tokens}", strconv.Itoa(positions), "{align}", strconv.Itoa(max(1, align)), "{group}", groupKey,
 		"{ratios}", strings.Join(ratios, ", "), "{schemes}", strings.Join(schemes, ", "),
-		"{points}", fmt.Sprintf("%d ratios × %d schemes", len(ratios), len(schemes)),
+		"{points}", plural.Of(len(ratios), "ratio")+" × "+plural.Of(len(schemes), "scheme"),
 	)
 	return fill.Replace(compression), notes, nil
 }

@@ -56,9 +56,9 @@ func TestCompressionFitsTheModel(t *testing.T) {
 		{Shape{Inputs: []int{128, 128}, MLP: []int{384}, Positions: 512}, []string{"align: 64", "group: 64", "scheme: [none, w8a8, w4a16, fp8]", "ratio: [0, 0.2, 0.4]", "max_tokens: 256"}, 0},
 		{Shape{Inputs: []int{4096}, MLP: []int{14336}, Positions: 128}, []string{"align: 64", "group: 64", "max_tokens: 128"}, 0},
 		{Shape{Inputs: []int{64}, MLP: []int{172}}, []string{"align: 4", "scheme: [none, w8a8, fp8]"}, 1},
-		{Shape{Inputs: []int{96}, MLP: []int{256}}, []string{"group: 32"}, 0},
-		{Shape{Inputs: []int{64}, MLP: []int{64}}, []string{"align: 16", "group: 16"}, 1},
-		{Shape{Inputs: []int{64}, MLP: []int{128, 256}}, []string{"align: 32", "group: 32"}, 1},
+		{Shape{Inputs: []int{96}, MLP: []int{256}}, []string{"align: 32", "group: 32"}, 1},
+		{Shape{Inputs: []int{64}, MLP: []int{64}}, []string{"align: 8", "group: 8"}, 1},
+		{Shape{Inputs: []int{64}, MLP: []int{128, 256}}, []string{"align: 16", "group: 16"}, 1},
 		{Shape{Inputs: []int{64}, MLP: []int{72}}, []string{"align: 8", "group: 8", "scheme: [none, w8a8, w4a16, fp8]"}, 0},
 		{Shape{Inputs: []int{64}, MLP: []int{171}}, []string{"align: 1", "scheme: [none, w8a8, fp8]"}, 1},
 	} {

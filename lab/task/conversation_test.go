@@ -64,7 +64,7 @@ func TestAnswersOfConversationsAreLearned(t *testing.T) {
 			tagged{forgets: true}, "<user>a</><assistant>…</><user>c</><assistant>[d</>]", "only the last answer is learned"},
 		{"a question at the end", `{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"user","content":"c"}]}`, tagged{}, "<user>a</><assistant>[b</>]", "which are left out"},
 		{"a list of texts", `{"messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"c"}]},{"role":"assistant","content":[{"type":"text","text":"b"}]}]}`, tagged{}, "<user>a\nc</><assistant>[b</>]", "the content of 2 messages is a list of texts, which are joined with line ends"},
-		{"an answer of weight 0", `{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"x","weight":0},{"role":"user","content":"c"},{"role":"assistant","content":"d","weight":1}]}`, tagged{}, "<user>a</><assistant>x</><user>c</><assistant>[d</>]", "1 of 1 examples have weights other than 1; 4 of 8 answer tokens have weight 0"},
+		{"an answer of weight 0", `{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"x","weight":0},{"role":"user","content":"c"},{"role":"assistant","content":"d","weight":1}]}`, tagged{}, "<user>a</><assistant>x</><user>c</><assistant>[d</>]", "1 of 1 example has weights other than 1; 4 of 8 answer tokens have weight 0"},
 		{"a call", `{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":null,"tool_calls":[{"id":"1"}]},{"role":"tool","content":"x"},{"role":"assistant","content":"b"}]}`, tagged{}, "<user>a</><assistant>[</>]<tool>x</><assistant>[b</>]", ""},
 		{"no picture", `{"images":[],"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}`, tagged{}, "<user>a</><assistant>[b</>]", `"images"`},
 		{"capitals", `{"Messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}`, tagged{}, "<user>a</><assistant>[b</>]", `conversations in "Messages"`},
@@ -125,7 +125,7 @@ func TestConversationErrors(t *testing.T) {
 
 func TestFormsOfRecords(t *testing.T) {
 	for _, c := range []struct{ record, want, note string }{
-		{`{"instruction":"do","input":null,"output":"ok"}`, "do\n[ok<eos>]", `"input" is null in 1 of 1 records, read as an empty text`},
+		{`{"instruction":"do","input":null,"output":"ok"}`, "do\n[ok<eos>]", `"input" is null in 1 of 1 record, read as an empty text`},
 		{`{"instruction":"do","input":"this","output":"ok"}`, "do\nthis\n[ok<eos>]", `(and "input" where present) → "output"`},
 		{`{"text":"a text"}`, "a[ text<eos>]", `texts in "text", of which every token is learned`},
 		{`{"text":"a text","label":"x","prompt":"p"}`, "a[ text<eos>]", `other fields are not read: "label", "prompt"`},

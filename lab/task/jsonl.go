@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"slimlab/internal/plural"
 	"slimlab/lab/datafile"
 )
 
@@ -149,8 +150,8 @@ func NewRecords(cfg JSONLConfig, file *datafile.File) (*Records, error) {
 	if len(d.test) > 0 {
 		test = fmt.Sprintf(", %d test", len(d.test))
 	}
-	d.notes = append(d.notes, fmt.Sprintf("%s: %s; %d records: %d training, %d validation, %d calibration%s",
-		d.name, reader.use, len(all), len(d.train), len(d.validation), len(d.calibration), test))
+	d.notes = append(d.notes, fmt.Sprintf("%s: %s; %s: %d training, %d validation, %d calibration%s",
+		d.name, reader.use, plural.Of(len(all), "record"), len(d.train), len(d.validation), len(d.calibration), test))
 	d.nameTasks(all)
 	d.notes = append(d.notes, reader.notes(d.name, read)...)
 	return d, nil
@@ -449,25 +450,26 @@ func (n *tokenizeCounts) count(e *Example) {
 func (n *tokenizeCounts) notes(name string, cfg JSONLConfig) (notes []string) {
 	knob := cfg.Knobs.MaxTokens
 	if n.cut > 0 {
-		notes = append(notes, fmt.Sprintf("%s: %d of %d examples were cut to %s %d", name, n.cut, n.all, knob, cfg.MaxTokens))
+		notes = append(notes, fmt.Sprintf("%s: %d of %s %s cut to %s %d", name, n.cut, plural.Of(n.all, "example"), plural.Words(n.cut, "was", "were"), knob, cfg.MaxTokens))
 	}
 	if n.dropped > 0 {
-		notes = append(notes, fmt.Sprintf("%s: %d of %d examples were dropped: their prompts alone have %s %d or more", name, n.dropped, n.all, knob, cfg.MaxTokens))
+		notes = append(notes, fmt.Sprintf("%s: %d of %s %s dropped: %s %s %d or more", name, n.dropped, plural.Of(n.all, "example"), plural.Words(n.dropped, "was", "were"), plural.Words(n.dropped, "its prompt alone has", "their prompts alone have"), knob, cfg.MaxTokens))
 	}
 	if n.cut+n.dropped > 0 {
 		notes = append(notes, fmt.Sprintf("%s: %s", name, cfg.keepAll(n.longest)))
 	}
 	if n.weighted > 0 {
-		notes = append(notes, fmt.Sprintf("%s: %d of %d examples have weights other than 1; %d of %d answer tokens have weight 0", name, n.weighted, n.all-n.dropped-n.unlearned, n.masked, n.answers))
+		notes = append(notes, fmt.Sprintf("%s: %d of %s %s weights other than 1; %d of %s %s weight 0", name, n.weighted, plural.Of(n.all-n.dropped-n.unlearned, "example"), plural.Words(n.weighted, "has", "have"),
+			n.masked, plural.Of(n.answers, "answer token"), plural.Words(n.masked, "has", "have")))
 	}
 	if n.unlearned > 0 {
-		notes = append(notes, fmt.Sprintf("%s: %d of %d examples were dropped: all their answer tokens have weight 0", name, n.unlearned, n.all))
+		notes = append(notes, fmt.Sprintf("%s: %d of %s %s dropped: all %s answer tokens have weight 0", name, n.unlearned, plural.Of(n.all, "example"), plural.Words(n.unlearned, "was", "were"), plural.Words(n.unlearned, "its", "their")))
 	}
 	if n.lastOnly > 0 {
-		notes = append(notes, fmt.Sprintf("%s: of %d conversations only the last answer is learned: the chat template writes earlier answers otherwise as the conversation goes on", name, n.lastOnly))
+		notes = append(notes, fmt.Sprintf("%s: of %s only the last answer is learned: the chat template writes earlier answers otherwise as the conversation goes on", name, plural.Of(n.lastOnly, "conversation")))
 	}
 	if n.open > 0 {
-		notes = append(notes, fmt.Sprintf("%s: %d conversations end with messages that the assistant does not answer, which are left out", name, n.open))
+		notes = append(notes, fmt.Sprintf("%s: %s %s with messages that the assistant does not answer, which are left out", name, plural.Of(n.open, "conversation"), plural.Words(n.open, "ends", "end")))
 	}
 	return notes
 }
@@ -477,11 +479,11 @@ func (n *tokenizeCounts) notes(name string, cfg JSONLConfig) (notes []string) {
 func (c JSONLConfig) keepAll(longest int) string {
 	switch {
 	case c.MostTokens == 0 || longest <= c.MostTokens:
-		return fmt.Sprintf("the longest example has %d tokens; %s %d keeps all", longest, c.Knobs.MaxTokens, longest)
+		return fmt.Sprintf("the longest example has %s; %s %d keeps all", plural.Of(longest, "token"), c.Knobs.MaxTokens, longest)
 	case c.MaxTokens < c.MostTokens:
-		return fmt.Sprintf("the longest example has %d tokens; %s %d, the positions of the models, keeps the most", longest, c.Knobs.MaxTokens, c.MostTokens)
+		return fmt.Sprintf("the longest example has %s; %s %d, the positions of the models, keeps the most", plural.Of(longest, "token"), c.Knobs.MaxTokens, c.MostTokens)
 	}
-	return fmt.Sprintf("the longest example has %d tokens, and the models have %d positions", longest, c.MostTokens)
+	return fmt.Sprintf("the longest example has %s, and the models have %s", plural.Of(longest, "token"), plural.Of(c.MostTokens, "position"))
 }
 
 // Train returns the i-th example of an endless pass over the training records, each epoch in

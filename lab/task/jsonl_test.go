@@ -364,8 +364,8 @@ func TestJSONLTruncates(t *testing.T) {
 	notes := strings.Join(j.Notes(), "\n")
 	for _, want := range []string{
 		`fields "prompt" → "response"; 102 records:`,
-		"1 of 102 examples were cut to max_tokens 30",
-		"1 of 102 examples were dropped: their prompts alone have max_tokens 30 or more",
+		"1 of 102 examples was cut to max_tokens 30",
+		"1 of 102 examples was dropped: its prompt alone has max_tokens 30 or more",
 	} {
 		if !strings.Contains(notes, want) {
 			t.Errorf("notes %q\nexpected %q", notes, want)

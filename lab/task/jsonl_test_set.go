@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"slimlab/internal/jsonread"
+	"slimlab/internal/plural"
 	"slimlab/lab/datafile"
 )
 
@@ -62,10 +63,10 @@ func (d *Records) readTest(ctx context.Context) error {
 		}
 	}
 	d.notes = append(d.notes, file.Notes()...)
-	d.notes = append(d.notes, fmt.Sprintf("%s: %d test records", file.Name(), len(d.test)))
+	d.notes = append(d.notes, fmt.Sprintf("%s: %s", file.Name(), plural.Of(len(d.test), "test record")))
 	d.notes = append(d.notes, reader.weightNotes(file.Name(), len(all))...)
 	if seen > 0 {
-		d.notes = append(d.notes, fmt.Sprintf("%s: the prompts of %d test records are among those of training too, so that a model may know their answers", file.Name(), seen))
+		d.notes = append(d.notes, fmt.Sprintf("%s: %s %s among those of training too, so that a model may know their answers", file.Name(), plural.Words(seen, "the prompt of 1 test record", fmt.Sprintf("the prompts of %d test records", seen)), plural.Verb(seen)))
 	}
 	return nil
 }
@@ -190,7 +191,7 @@ func (j *JSONL) findAnswers(enc Encoder, before []int32, eos int32) error {
 	}
 	note := fmt.Sprintf("%s: the responses are %.40q or %.40q: AUC is of %d %s records", j.name, texts[0], texts[1], len(a.Yes), what)
 	if a.Grouped {
-		note += fmt.Sprintf(" in %d groups by %s", a.Groups, j.cfg.GroupField)
+		note += fmt.Sprintf(" in %s by %s", plural.Of(a.Groups, "group"), j.cfg.GroupField)
 	}
 	if long > 0 {
 		note += fmt.Sprintf("; %d more do not fit and are left out", long)

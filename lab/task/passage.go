@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"slimlab/internal/plural"
 	"slimlab/lab/datafile"
 )
 
@@ -151,9 +152,9 @@ func (w *Windows) note(name, missing string, tokens, before []int32, own int) {
 	if n := len(w.splits[2]); n > 0 {
 		test = fmt.Sprintf(", %d test", n)
 	}
-	add("%d tokens in windows of %d: %d training, %d validation%s, by their place in the text", len(tokens), w.cfg.Length, len(w.splits[0]), len(w.splits[1]), test)
+	add("%s in windows of %d: %d training, %d validation%s, by their place in the text", plural.Of(len(tokens), "token"), w.cfg.Length, len(w.splits[0]), len(w.splits[1]), test)
 	if rest := len(tokens) % own; rest > 0 {
-		add("the last %d tokens do not fill a window and are left out", rest)
+		add("%s at the end %s no window and %s left out", plural.Of(rest, "token"), plural.Words(rest, "fills", "fill"), plural.Verb(rest))
 	}
 	if len(before) > 0 {
 		add("token %s comes before each window, as the tokenizer has it", strings.Trim(fmt.Sprint(before), "[]"))

@@ -75,7 +75,7 @@ func TestWindowsAreTheText(t *testing.T) {
 		t.Error("fewer validation windows are others")
 	}
 	notes := strings.Join(w.Notes(), "\n")
-	for _, want := range []string{"1013 tokens in windows of 20: 35 training, 10 validation, 5 test, by their place in the text", "the last 13 tokens do not fill a window and are left out"} {
+	for _, want := range []string{"1013 tokens in windows of 20: 35 training, 10 validation, 5 test, by their place in the text", "13 tokens at the end fill no window and are left out"} {
 		if !strings.Contains(notes, want) {
 			t.Errorf("notes are %q, expected %q", notes, want)
 		}

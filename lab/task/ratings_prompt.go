@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+
+	"slimlab/internal/plural"
 )
 
 // Ratings is the task of users' ratings: to answer whether a user likes a title, after the user's
@@ -92,10 +94,10 @@ func (r *Ratings) measure() {
 	}
 	r.notes = slices.Clone(r.RatingTable.notes)
 	if short > 0 {
-		r.notes = append(r.notes, fmt.Sprintf("ratings: %d of %d prompts have fewer than %d earlier ratings, %d at least, to fit max_tokens %d", short, prompts, ratingsBefore, least, r.cfg.MaxTokens))
+		r.notes = append(r.notes, fmt.Sprintf("ratings: %d of %s %s fewer than %d earlier ratings, %d at least, to fit max_tokens %d", short, plural.Of(prompts, "prompt"), plural.Words(short, "has", "have"), ratingsBefore, least, r.cfg.MaxTokens))
 	}
 	if r.cutTitles > 0 {
-		r.notes = append(r.notes, fmt.Sprintf("ratings: %d titles were cut to fit max_tokens %d", r.cutTitles, r.cfg.MaxTokens))
+		r.notes = append(r.notes, fmt.Sprintf("ratings: %s %s cut to fit max_tokens %d", plural.Of(r.cutTitles, "title"), plural.Words(r.cutTitles, "was", "were"), r.cfg.MaxTokens))
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"slimlab/internal/plural"
 	"slimlab/lab/datafile"
 )
 
@@ -192,7 +193,7 @@ func (t *RatingTable) sort() {
 		}
 	}
 	if again > 0 {
-		t.notes = append(t.notes, fmt.Sprintf("ratings: %d ratings are of a title that the same user rated before: all are kept, and a prompt may show the answer to its own candidate", again))
+		t.notes = append(t.notes, fmt.Sprintf("ratings: %s %s of a title that the same user rated before: all are kept, and a prompt may show the answer to its own candidate", plural.Of(again, "rating"), plural.Verb(again)))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"slimlab/internal/jsonread"
 	"slimlab/internal/nearest"
+	"slimlab/internal/plural"
 	"slimlab/lab/datafile"
 )
 
@@ -113,10 +114,10 @@ func (r *recordReader) readRecords(file *datafile.File) (records []Record, err e
 // notes say what was read as something else, or not at all.
 func (r *recordReader) notes(name string, records int) (notes []string) {
 	if r.nulls > 0 {
-		notes = append(notes, fmt.Sprintf("%s: %q is null in %d of %d records, read as an empty text", name, r.use.input, r.nulls, records))
+		notes = append(notes, fmt.Sprintf("%s: %q is null in %d of %s, read as an empty text", name, r.use.input, r.nulls, plural.Of(records, "record")))
 	}
 	if r.parts > 0 {
-		notes = append(notes, fmt.Sprintf("%s: the content of %d messages is a list of texts, which are joined with line ends", name, r.parts))
+		notes = append(notes, fmt.Sprintf("%s: the content of %s is a list of texts, which are joined with line ends", name, plural.Of(r.parts, "message")))
 	}
 	notes = append(notes, r.weightNotes(name, records)...)
 	if len(r.ignored) > 0 {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"slimlab/internal/plural"
 )
 
 // readTask reads the field that says of which task a record is: a text or a number.
@@ -41,7 +43,7 @@ func (d *Records) nameTasks(all []Record) {
 		counts = append(counts, fmt.Sprintf("%d of %s", records[name], nameTask(name)))
 	}
 	if more := len(d.tasks) - len(counts); more > 0 {
-		counts = append(counts, fmt.Sprintf("others of %d more tasks", more))
+		counts = append(counts, fmt.Sprintf("others of %s", plural.Of(more, "more task")))
 	}
 	d.notes = append(d.notes, fmt.Sprintf("%s: tasks by %q: %s", d.name, d.cfg.TaskField, strings.Join(counts, ", ")))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"slimlab/internal/plural"
 	"slimlab/lab/datafile"
 )
 
@@ -94,7 +95,7 @@ func (p *Plain) readRecords(ctx context.Context, file *datafile.File, limit int,
 		b.WriteString(c.text())
 	}
 	p.Text = b.String()
-	p.Notes = append([]string{fmt.Sprintf("%s: a file of %d records (%s): their texts are joined, with a blank line between them", d.name, len(all), reader.use)}, reader.notes(d.name, len(all))...)
+	p.Notes = append([]string{fmt.Sprintf("%s: a file of %s (%s): their texts are joined, with a blank line between them", d.name, plural.Of(len(all), "record"), reader.use)}, reader.notes(d.name, len(all))...)
 	return nil
 }
 

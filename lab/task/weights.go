@@ -9,6 +9,7 @@ import (
 
 	"slimlab/internal/jsonread"
 	"slimlab/internal/nearest"
+	"slimlab/internal/plural"
 )
 
 // Bounds of a weight above 0. Smaller ones are no float32 once they are multiplied.
@@ -211,13 +212,13 @@ func (r *recordReader) checkWeights(name string, records int) error {
 func (r *recordReader) weightNotes(name string, records int) (notes []string) {
 	note := func(format string, args ...any) { notes = append(notes, name+": "+fmt.Sprintf(format, args...)) }
 	if r.unlearned > 0 {
-		note("%d of %d records are left out, the first in line %d: the weights of their answers are all 0", r.unlearned, records, r.firstUnlearned)
+		note("%d of %s %s left out, the first in line %d: the weights of their answers are all 0", r.unlearned, plural.Of(records, "record"), plural.Verb(r.unlearned), r.firstUnlearned)
 	}
 	if n := records - r.weighed; r.cfg.WeightField != "" && n > 0 {
-		note("%d of %d records have no %q: their weight is 1", n, records, r.cfg.WeightField)
+		note("%d of %s %s no %q: their weight is 1", n, plural.Of(records, "record"), plural.Words(n, "has", "have"), r.cfg.WeightField)
 	}
 	if r.otherRoles > 0 {
-		note("%d messages of other roles than the assistant's have weight 1, the first in line %d: they are read, and not learned", r.otherRoles, r.firstOtherRole)
+		note("%s of other roles than the assistant's %s weight 1, the first in line %d: they are read, and not learned", plural.Of(r.otherRoles, "message"), plural.Words(r.otherRoles, "has", "have"), r.firstOtherRole)
 	}
 	return notes
 }

@@ -48,11 +48,11 @@ func TestWeightsOfRecords(t *testing.T) {
 		name, record, want, note string
 		prompt                   float32 // weight of the first token, which is of the prompt
 	}{
-		{"a weight", `{"prompt":"p","response":"ab","w":2.5}`, "2.5:ab<eos>", "1 of 2 examples have weights other than 1; 0 of 5 answer tokens have weight 0", 2.5},
+		{"a weight", `{"prompt":"p","response":"ab","w":2.5}`, "2.5:ab<eos>", "1 of 2 examples has weights other than 1; 0 of 5 answer tokens have weight 0", 2.5},
 		{"a weight of 1", `{"prompt":"p","response":"ab","w":1}`, "1:ab<eos>", "", 1},
-		{"no weight", `{"prompt":"p","response":"ab"}`, "1:ab<eos>", `1 of 2 records have no "w": their weight is 1`, 1},
-		{"null", `{"prompt":"p","response":"ab","w":null,"m":null}`, "1:ab<eos>", `1 of 2 records have no "w"`, 1},
-		{"a mask", `{"prompt":"p","response":"abc","m":[[0,1]]}`, "0:a 1:bc<eos>", "1 of 2 examples have weights other than 1; 1 of 6 answer tokens have weight 0", 1},
+		{"no weight", `{"prompt":"p","response":"ab"}`, "1:ab<eos>", `1 of 2 records has no "w": their weight is 1`, 1},
+		{"null", `{"prompt":"p","response":"ab","w":null,"m":null}`, "1:ab<eos>", `1 of 2 records has no "w"`, 1},
+		{"a mask", `{"prompt":"p","response":"abc","m":[[0,1]]}`, "0:a 1:bc<eos>", "1 of 2 examples has weights other than 1; 1 of 6 answer tokens has weight 0", 1},
 		{"a mask and a weight", `{"prompt":"p","response":"abcd","w":3,"m":[[0,1],[2,3]]}`, "0:a 3:b 0:c 3:d<eos>", "2 of 7 answer tokens have weight 0", 3},
 		{"spans that touch", `{"prompt":"p","response":"abcd","m":[[1,2],[2,3]]}`, "1:a 0:bc 1:d<eos>", "", 1},
 		{"an empty span", `{"prompt":"p","response":"abcd","m":[[1,1],[2,3]]}`, "1:ab 0:c 1:d<eos>", "", 1},
@@ -131,9 +131,9 @@ func TestWeightsOfOneAreNone(t *testing.T) {
 func TestRecordsWithoutLoss(t *testing.T) {
 	const good = `{"prompt":"p","response":"ok","w":1,"m":[]}` + "\n"
 	for _, c := range []struct{ name, record, note string }{
-		{"a weight of 0", `{"prompt":"q","response":"x","w":0}`, "1 of 2 records are left out, the first in line 2: the weights of their answers are all 0"},
-		{"a whole mask", `{"prompt":"q","response":"xyz","m":[[0,2],[2,3]]}`, "1 of 2 records are left out"},
-		{"what is cut off alone counts", `{"prompt":"q","response":"0123456789012345","m":[[0,14]]}`, "1 of 2 examples were dropped: all their answer tokens have weight 0"},
+		{"a weight of 0", `{"prompt":"q","response":"x","w":0}`, "1 of 2 records is left out, the first in line 2: the weights of their answers are all 0"},
+		{"a whole mask", `{"prompt":"q","response":"xyz","m":[[0,2],[2,3]]}`, "1 of 2 records is left out"},
+		{"what is cut off alone counts", `{"prompt":"q","response":"0123456789012345","m":[[0,14]]}`, "1 of 2 examples was dropped: all its answer tokens have weight 0"},
 	} {
 		j := newJSONL(t, good+c.record, func(cfg *JSONLConfig) { onlyTraining(cfg); weightFields(cfg); cfg.MaxTokens = 12 })
 		if notes := strings.Join(j.Notes(), "\n"); j.TrainSize() != 1 || !strings.Contains(notes, c.note) {
@@ -142,7 +142,7 @@ func TestRecordsWithoutLoss(t *testing.T) {
 	}
 	test := writeFile(t, good+`{"prompt":"q","response":"x","w":0}`, "test.jsonl")
 	j := newJSONL(t, good, func(cfg *JSONLConfig) { onlyTraining(cfg); cfg.WeightField = "w"; cfg.TestPath = test })
-	if notes := strings.Join(j.Notes(), "\n"); len(j.Test()) != 1 || !strings.Contains(notes, "test.jsonl: 1 of 2 records are left out, the first in line 2") {
+	if notes := strings.Join(j.Notes(), "\n"); len(j.Test()) != 1 || !strings.Contains(notes, "test.jsonl: 1 of 2 records is left out, the first in line 2") {
 		t.Errorf("%d test records, notes %s", len(j.Test()), notes)
 	}
 }
@@ -207,7 +207,7 @@ func TestWeightErrors(t *testing.T) {
 // TestWeightsOfOtherRoles: weight 0 says of a message that is not the assistant's what is so, and
 // weight 1 is noted.
 func TestWeightsOfOtherRoles(t *testing.T) {
-	for weight, want := range map[string]string{"0": "", "1": "1 messages of other roles than the assistant's have weight 1, the first in line 2: they are read, and not learned"} {
+	for weight, want := range map[string]string{"0": "", "1": "1 message of other roles than the assistant's has weight 1, the first in line 2: they are read, and not learned"} {
 		cfg := DefaultJSONL(writeFile(t, `{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}`+"\n"+`{"messages":[{"role":"user","content":"c","weight":`+weight+`},{"role":"assistant","content":"d"}]}`))
 		onlyTraining(&cfg)
 		j, err := NewJSONL(t.Context(), cfg, byteEncoder{}, endOfText, tagged{})

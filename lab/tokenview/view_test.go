@@ -54,7 +54,7 @@ func TestTablesOfTokensAreHarmless(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		"seed 1 (of 2", "p: teacher FM   q: student small", "(600 of 2000 characters, 1 tokens) …", `yes\tyes`, "(no end within 1 tokens)", "7 more are not",
+		"seed 1 (of 2", "p: teacher FM   q: student small", "(600 of 2000 characters, 1 token) …", `yes\tyes`, "(no end within 1 token)", "7 more are not",
 		"yes 0.600, \\x1b[31m 0.300, \\xe4 1e-5", `\x1b[31m 0.650, yes 0.300`, "0.250", "1e-6", "after", "yes …", " then ",
 	} {
 		if !strings.Contains(b.String(), want) {

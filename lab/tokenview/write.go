@@ -11,6 +11,7 @@ import (
 
 	"slimlab/internal/jsondoc"
 	"slimlab/internal/nearest"
+	"slimlab/internal/plural"
 	"slimlab/internal/texttable"
 	"slimlab/internal/visible"
 )
@@ -110,7 +111,7 @@ func (e *Example) write(b *strings.Builder) {
 		}
 	}
 	if e.Cut > 0 {
-		fmt.Fprintf(b, "  the first %d tokens are compared; %d more are not\n", len(e.Tokens), e.Cut)
+		fmt.Fprintf(b, "  the first %s %s compared; %d more %s not\n", plural.Of(len(e.Tokens), "token"), plural.Verb(len(e.Tokens)), e.Cut, plural.Verb(e.Cut))
 	}
 	heads := []string{"token", "teacher's likeliest", "student's likeliest", "KL", "p", "q", "rank p", "rank q"}
 	apart := e.Apart()
@@ -168,7 +169,7 @@ func promptEnd(text string, tokens int) string {
 	if len(r) <= promptShown {
 		return visible.Line(text)
 	}
-	return fmt.Sprintf("(%d of %d characters, %d tokens) … %s", promptShown, len(r), tokens, visible.Line(string(r[len(r)-promptShown:])))
+	return fmt.Sprintf("(%d of %d characters, %s) … %s", promptShown, len(r), plural.Of(tokens, "token"), visible.Line(string(r[len(r)-promptShown:])))
 }
 
 // Line is the sample on one line.
@@ -181,7 +182,7 @@ func (s *Sample) Line() string {
 	case len(s.Tokens) == 0:
 		return "(nothing: it ends at once)"
 	case !s.Ended:
-		return line + fmt.Sprintf(" … (no end within %d tokens)", len(s.Tokens))
+		return line + fmt.Sprintf(" … (no end within %s)", plural.Of(len(s.Tokens), "token"))
 	}
 	return line
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"slimlab/internal/plural"
 )
 
 const (
@@ -153,7 +155,7 @@ func (c *Checkpoint) check() error {
 		}
 	}
 	if len(scales) > 0 {
-		c.notes.add("%d scales of a quantized cache of keys and values were left out: %s; keys and values are kept as the verb says", len(scales), some(scales))
+		c.notes.add("%s of a quantized cache of keys and values %s left out: %s; keys and values are kept as the verb says", plural.Of(len(scales), "scale"), plural.Words(len(scales), "was", "were"), some(scales))
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"slimlab/internal/plural"
 	"slimlab/kernels/parallel"
 	"slimlab/model/checkpoint/safetensors"
 )
@@ -64,7 +65,7 @@ func (c *Checkpoint) AllNotFinite(ctx context.Context) (string, error) {
 		}
 	}
 	if tensors > most {
-		places = append(places, fmt.Sprintf("the others in %d more tensors", tensors-most))
+		places = append(places, fmt.Sprintf("the others in %s", plural.Of(tensors-most, "more tensor")))
 	}
 	if all == 0 {
 		return "", nil

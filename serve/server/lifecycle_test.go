@@ -385,7 +385,7 @@ func TestPrefixesAreSharedAsAsked(t *testing.T) {
 		}
 	}
 	text := x.send(t, "GET", "/debug/tree", "").body
-	for _, want := range []string{"128 pages: ", `namespace "a"`, "0 locks, 1 hits", "The quick"[4:]} {
+	for _, want := range []string{"128 pages: ", `namespace "a"`, "0 locks, 1 hit", "The quick"[4:]} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in the tree: %s", want, text)
 		}

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"slimlab/internal/plural"
 	"slimlab/serve"
 )
 
@@ -22,25 +23,25 @@ func (s *Server) tree(x *exchange) error {
 
 func (s *Server) treeText(v *serve.Snapshot) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d pages: %d free, %d in the tree, %d of requests\n", s.model.Shape.Pages, v.Stats.FreePages, v.Stats.TreePages, v.Stats.PrivatePages)
+	fmt.Fprintf(&b, "%s: %d free, %d in the tree, %d of requests\n", plural.Of(s.model.Shape.Pages, "page"), v.Stats.FreePages, v.Stats.TreePages, v.Stats.PrivatePages)
 	namespace := ""
 	for _, n := range v.Tree.Nodes {
 		if n.Depth == 0 && n.Namespace != namespace {
 			namespace = n.Namespace
 			fmt.Fprintf(&b, "namespace %q\n", namespace)
 		}
-		fmt.Fprintf(&b, "%s%d tokens, %d pages, %d locks, %d hits, last used %d ago: %q\n",
-			strings.Repeat("  ", n.Depth), len(n.Tokens), n.Pages, n.Locks, n.Hits, v.Tree.Clock-n.Used, clip(s.model.Tokenizer.Decode(n.Tokens)))
+		fmt.Fprintf(&b, "%s%s, %s, %s, %s, last used %d ago: %q\n",
+			strings.Repeat("  ", n.Depth), plural.Of(len(n.Tokens), "token"), plural.Of(n.Pages, "page"), plural.Of(n.Locks, "lock"), plural.Of(n.Hits, "hit"), v.Tree.Clock-n.Used, clip(s.model.Tokenizer.Decode(n.Tokens)))
 	}
 	if v.Tree.LeftOut > 0 {
-		fmt.Fprintf(&b, "and %d more nodes\n", v.Tree.LeftOut)
+		fmt.Fprintf(&b, "and %s\n", plural.Of(v.Tree.LeftOut, "more node"))
 	}
 	for _, r := range v.Requests {
-		fmt.Fprintf(&b, "request %d: %s, prompt %d (%d cached), computed %d, generated %d of %d, %d pages (%d shared)\n",
-			r.Number, r.State, r.Prompt, r.Cached, r.Computed, r.Generated, r.MaxTokens, r.Pages, r.SharedPages)
+		fmt.Fprintf(&b, "request %d: %s, prompt %d (%d cached), computed %d, generated %d of %d, %s (%d shared)\n",
+			r.Number, r.State, r.Prompt, r.Cached, r.Computed, r.Generated, r.MaxTokens, plural.Of(r.Pages, "page"), r.SharedPages)
 	}
 	if v.LeftOut > 0 {
-		fmt.Fprintf(&b, "and %d more requests\n", v.LeftOut)
+		fmt.Fprintf(&b, "and %s\n", plural.Of(v.LeftOut, "more request"))
 	}
 	return b.String()
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"slimlab/internal/jsonread"
+	"slimlab/internal/plural"
 	"slimlab/internal/wrongfile"
 	"slimlab/model/checkpoint/safetensors"
 )
@@ -153,7 +154,7 @@ func (a *Adapter) place() error {
 		}
 	}
 	if dropped > 0 {
-		a.note("dropped %d tensors that repeat the base model's", dropped)
+		a.note("dropped %s that %s the base model's", plural.Of(dropped, "tensor"), plural.Words(dropped, "repeats", "repeat"))
 	}
 	if len(a.changes) == 0 {
 		return fmt.Errorf("%s holds no tensors", weightsFile)
