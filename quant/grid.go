@@ -28,7 +28,8 @@ type Grid interface {
 // then clamped by half a step, and the smallest rounds to −8 or −4. With zero points codes
 // reach from the least weight to the largest, zero included, in 15 or 7 steps (compressed-tensors,
 // GPTQ). The scales of 3 bits are float16 numbers too. Floats have grids of their own, see
-// newFloatGrid. Zeros alone get scale 1.
+// newFloatGrid. Zeros alone get scale 1, and weights whose scale would be zero as a float16 the
+// smallest one.
 func NewGrid(f weight.Format, w *weight.Dense, scales kernels.Precision) (Grid, error) {
 	if err := checkFormat(f); err != nil {
 		return nil, err
@@ -80,6 +81,9 @@ type scaled struct {
 	format         weight.Format
 	out, in, group int
 	scale          []float32 // [out, in/group]
+	// groups whose scale would be zero as it is stored: those that have the least float16 instead,
+	// and those that nothing but zeros is left of
+	tiny, lost int
 }
 
 // fit sets each scale to the largest magnitude of its group divided by steps.
@@ -107,12 +111,24 @@ func (s *scaled) fitScales(w []float32, precision kernels.Precision, scale func(
 			group := w[i*s.group : (i+1)*s.group]
 			return s.tooLarge(max(slices.Max(group), -slices.Min(group)))
 		}
-		if v == 0 {
-			s.scale[i] = 1
+		if v > 0 {
+			continue
+		}
+		s.scale[i] = 1
+		switch zero := !slices.ContainsFunc(w[i*s.group:(i+1)*s.group], func(v float32) bool { return v != 0 }); {
+		case zero:
+		case s.format.Bits == 3: // a code of zero is still there: no weight is further from its own
+			s.scale[i] = leastFloat16
+			s.tiny++
+		default:
+			s.lost++
 		}
 	}
 	return nil
 }
+
+// leastFloat16 is the smallest number above zero.
+const leastFloat16 = 0x1p-24
 
 // tooLarge is the error of a group whose scale is not finite as it is stored.
 func (s *scaled) tooLarge(largest float32) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"slimlab/internal/plural"
 	"slimlab/kernels"
@@ -87,9 +88,33 @@ type counts struct {
 	silent, inputs   int // channels that were zero in all tokens, and inputs that have some
 	zeros            int // groups of weights that are all zero
 	narrower, groups int // groups of a range that clamps weights, of all
+	tiny, lost       tooSmall
 	// numbers beside codes, of all weights, and what they take
 	outliers, weights int
 	outlierBytes      int64
+}
+
+// tooSmall are groups of weights that are too small for their scale, and the linear layers that
+// have them.
+type tooSmall struct {
+	groups int
+	names  []string
+}
+
+func (t *tooSmall) add(name string, groups int) {
+	if groups > 0 {
+		t.groups += groups
+		t.names = append(t.names, fmt.Sprintf("%s (%d)", name, groups))
+	}
+}
+
+func (t tooSmall) String() string {
+	const most = 4
+	of := strings.Join(t.names[:min(len(t.names), most)], ", ")
+	if more := len(t.names) - most; more > 0 {
+		of += " and " + plural.Of(more, "more tensor")
+	}
+	return fmt.Sprintf("%s of weights of %s %s too small", plural.Of(t.groups, "group"), of, plural.Verb(t.groups))
 }
 
 func (c counts) notes() (notes []string) {
@@ -98,6 +123,12 @@ func (c counts) notes() (notes []string) {
 	}
 	if c.zeros > 0 {
 		notes = append(notes, fmt.Sprintf("%s of weights %s all zero: the scale of such is 1", plural.Of(c.zeros, "group"), plural.Verb(c.zeros)))
+	}
+	if c.tiny.groups > 0 {
+		notes = append(notes, fmt.Sprintf("%s for a scale of float16, as files of 3 bits have it: the scale is the smallest, %.3g", c.tiny, leastFloat16))
+	}
+	if c.lost.groups > 0 {
+		notes = append(notes, fmt.Sprintf("%s for any scale: they become zeros", c.lost))
 	}
 	if c.groups > 0 {
 		notes = append(notes, fmt.Sprintf("range %s is narrower than the weights in %d of %s, whose largest are clamped", MSE, c.narrower, plural.Of(c.groups, "group")))
@@ -249,6 +280,8 @@ func (q *quantizer) quantize(ctx context.Context, l model.LinearLayer, m *Moment
 	}
 	if g, ok := c.grid.(*intGrid); ok {
 		q.counts.zeros += zeroGroups(w.Data, g.group)
+		q.counts.tiny.add(l.Name, g.tiny)
+		q.counts.lost.add(l.Name, g.lost)
 	}
 	if c.Note != "" {
 		q.warn(m.Stats, c.Note)
