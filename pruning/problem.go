@@ -255,6 +255,15 @@ func (q *problem) solve(support []int) (matrix.Dense, error) {
 	return w, q.ctx.Err()
 }
 
+// solved is w where it solves the problem on a support, and else the weight of a fresh
+// factorisation: a tableau whose rounding errors have grown is not trusted.
+func (q *problem) solved(w matrix.Dense, support []int) (matrix.Dense, error) {
+	if q.solves(w, support) {
+		return w, q.ctx.Err()
+	}
+	return q.solve(support)
+}
+
 // solves reports whether w, of a support, solves the problem as well as a factorisation does. Its
 // gradient H·(W − w) is zero on the support then: products of it with a few random vectors show, at
 // the cost of these alone, whether it is.

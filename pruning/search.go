@@ -66,8 +66,10 @@ func (q *problem) osscar(keep int, s search) (choice, error) {
 			return choice{}, err
 		}
 	}
-	if t.products() || !q.solves(best.weight, best.kept) {
+	if t.products() {
 		best.weight, err = q.solve(best.kept)
+	} else {
+		best.weight, err = q.solved(best.weight, best.kept)
 	}
 	return best, err
 }

@@ -166,6 +166,65 @@ func TestPivotOfAnIndefiniteBlock(t *testing.T) {
 	}
 }
 
+// Of an indefinite block of both sides each half is moved as what it is.
+func TestPivotOfAnIndefiniteBlockOfBothSides(t *testing.T) {
+	q := instance(rand.New(rand.NewPCG(6, 9)), 8, 2, 1, 0.1)
+	x := must2(q.fullTableau())(t)
+	x.toggle(0)
+	for _, c := range []struct {
+		row, column int
+		value       float64
+	}{{1, 1, -1}, {1, 3, -2}, {3, 3, -1}} {
+		x.row(c.row)[c.column] = c.value
+	}
+	y := x.clone()
+	x.pivot([]int{1, 3, 5, 0}, 3)
+	for _, c := range []int{1, 3, 5} {
+		y.pivot([]int{c}, 1)
+	}
+	y.pivot([]int{0}, 0)
+	for i := range q.d {
+		for j := i; j < x.width(); j++ {
+			if a, b := x.row(i)[j], y.row(i)[j]; math.Abs(a-b) > 1e-9*max(1, math.Abs(b)) {
+				t.Errorf("(%d, %d) is %g moved together, %g one after another", i, j, a, b)
+			}
+		}
+	}
+}
+
+// damping, the weights are those of a fresh factorisation.
+func TestWeightsOfASpoiltTableau(t *testing.T) {
+	spoilt := 0
+	for seed := range uint64(10) {
+		rng := rand.New(rand.NewPCG(seed, 24))
+		const d = 24
+		x := normal(rng, 100, d)
+		for r := range 100 {
+			for c := d / 2; c < d; c++ {
+				x.Set(r, c, x.At(r, c-d/2)+1e-6*x.At(r, c))
+			}
+		}
+		q := newTestProblem(gram(x), normal(rng, d, 3), 1, 0)
+		s := search{batch: 1, swaps: 2, rounds: 5, single: true}
+		own, err := q.fullTableau()
+		if err != nil {
+			continue
+		}
+		own.removeLowest(d-d/2-3, 1)
+		own.localSearch(s)
+		if !q.solves(own.weight(), own.support()) {
+			spoilt++
+		}
+		c := must2(q.osscar(d/2+3, s))(t)
+		if !slices.Equal(c.kept, own.support()) || !q.solves(c.weight, c.kept) {
+			t.Errorf("seed %d: the weights of %d channels do not solve the problem", seed, len(c.kept))
+		}
+	}
+	if spoilt == 0 {
+		t.Error("no tableau was spoilt")
+	}
+}
+
 // Permuted channels permute the answer; rotated outputs and rescaled channels leave it.
 func TestEquivariance(t *testing.T) {
 	how := search{batch: 1, swaps: 3, rounds: 30}
@@ -510,6 +569,13 @@ func TestSolves(t *testing.T) {
 		w.Row(i)[o] *= 1 + 1e-6
 		if q.solves(w, kept) {
 			t.Errorf("seed %d: weights of which one is off by a millionth solve the problem", seed)
+		}
+		again := must2(q.solved(w, kept))(t)
+		if &again.Data[0] == &w.Data[0] || !mat.EqualApprox(view(again), view(fresh), 1e-9) {
+			t.Errorf("seed %d: spoilt weights are not solved anew", seed)
+		}
+		if same := must2(q.solved(fresh, kept))(t); &same.Data[0] != &fresh.Data[0] {
+			t.Errorf("seed %d: weights that solve the problem are solved anew", seed)
 		}
 		if q.solves(q.restrict(kept), kept) {
 			t.Errorf("seed %d: the dense weights solve the problem", seed)
