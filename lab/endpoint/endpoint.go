@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -83,6 +84,7 @@ func Open(ctx context.Context, models eval.Models, name string, o Options) (*End
 		}
 		options.Draft = serve.Draft{Executor: draft, Tokens: o.DraftTokens}
 	}
+	debug.FreeOSMemory() // the collector would keep as much again of what loading has left
 	engine, err := serve.New(executor, options)
 	if err != nil {
 		return nil, err
