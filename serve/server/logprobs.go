@@ -1,6 +1,8 @@
 package server
 
 import (
+	"encoding/json"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -29,17 +31,57 @@ func (s *Server) tokenText(id int32) string {
 
 // completionLogprobs is the form of /v1/completions.
 type completionLogprobs struct {
-	Tokens        []string             `json:"tokens"`
-	TokenLogprobs []*float32           `json:"token_logprobs"`
-	TopLogprobs   []map[string]float32 `json:"top_logprobs"`
-	TextOffset    []int                `json:"text_offset"`
+	Tokens        []string      `json:"tokens"`
+	TokenLogprobs []*float32    `json:"token_logprobs"`
+	TopLogprobs   []topLogprobs `json:"top_logprobs"`
+	TextOffset    []int         `json:"text_offset"`
+}
+
+// topLogprobs is null, or an object of log-probabilities by the texts of tokens, the likeliest
+// first.
+type topLogprobs []topLogprob
+
+type topLogprob struct {
+	text string
+	logP float32
+}
+
+// add appends a token that is not likelier than those before it. Of those with one text the
+// likeliest stays.
+func (l *topLogprobs) add(text string, logP float32) {
+	if !slices.ContainsFunc(*l, func(p topLogprob) bool { return p.text == text }) {
+		*l = append(*l, topLogprob{text, logP})
+	}
+}
+
+// MarshalJSON keeps the order, which a map would not.
+func (l topLogprobs) MarshalJSON() ([]byte, error) {
+	if l == nil {
+		return []byte("null"), nil
+	}
+	out := []byte{'{'}
+	for i, one := range l {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		name, err := json.Marshal(one.text)
+		if err != nil {
+			return nil, err
+		}
+		value, err := json.Marshal(one.logP)
+		if err != nil {
+			return nil, err
+		}
+		out = append(append(append(out, name...), ':'), value...)
+	}
+	return append(out, '}'), nil
 }
 
 func newCompletionLogprobs() *completionLogprobs {
-	return &completionLogprobs{Tokens: []string{}, TokenLogprobs: []*float32{}, TopLogprobs: []map[string]float32{}, TextOffset: []int{}}
+	return &completionLogprobs{Tokens: []string{}, TokenLogprobs: []*float32{}, TopLogprobs: []topLogprobs{}, TextOffset: []int{}}
 }
 
-func (l *completionLogprobs) add(token string, logP *float32, top map[string]float32, offset int) {
+func (l *completionLogprobs) add(token string, logP *float32, top topLogprobs, offset int) {
 	l.Tokens, l.TokenLogprobs = append(l.Tokens, token), append(l.TokenLogprobs, logP)
 	l.TopLogprobs, l.TextOffset = append(l.TopLogprobs, top), append(l.TextOffset, offset)
 }
@@ -50,12 +92,9 @@ func (s *Server) completionLogprobs(list *completionLogprobs, tokens []heard) *c
 		list = newCompletionLogprobs()
 	}
 	for _, t := range tokens {
-		top := map[string]float32{}
+		top := topLogprobs{}
 		for _, a := range t.Top {
-			text := s.tokenText(a.ID)
-			if _, ok := top[text]; !ok { // the likeliest of those with one text
-				top[text] = finite(a.LogP)
-			}
+			top.add(s.tokenText(a.ID), finite(a.LogP))
 		}
 		logP := finite(t.LogP)
 		list.add(s.tokenText(t.ID), &logP, top, t.offset)

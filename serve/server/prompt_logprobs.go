@@ -230,19 +230,17 @@ func (s *Server) echoLogprobs(p *promptRequest, a *ask) *completionLogprobs {
 	list, decoder, offset := newCompletionLogprobs(), s.model.Tokenizer.NewTextDecoder(), 0
 	for i, id := range a.request.Prompt {
 		var own *float32
-		var top map[string]float32 // null for the first token, before which there is nothing
+		var top topLogprobs // null for the first token, before which there is nothing
 		if i > 0 {
-			top = map[string]float32{}
+			top = topLogprobs{}
 		}
 		for _, e := range a.places[i] {
 			logP := finite(float32(e.logP))
 			if e.id == id {
 				own = &logP
 			}
-			if text := s.tokenText(e.id); e.rank <= p.echoed {
-				if _, ok := top[text]; !ok {
-					top[text] = logP
-				}
+			if e.rank <= p.echoed {
+				top.add(s.tokenText(e.id), logP)
 			}
 		}
 		list.add(s.tokenText(id), own, top, offset)
