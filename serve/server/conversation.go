@@ -44,6 +44,9 @@ var roles = []string{"system", "developer", "user", "assistant", "tool"}
 // render writes a conversation with the model's template and returns its tokens. The model's answer
 // is to follow.
 func (s *Server) render(raw []json.RawMessage, tools json.RawMessage, variables map[string]json.RawMessage) ([]int32, error) {
+	if raw != nil && len(raw) == 0 {
+		return nil, refuse("messages", "found an empty list, expected at least one")
+	}
 	messages := make([]written, len(raw))
 	for i, m := range raw {
 		var err error

@@ -117,8 +117,11 @@ func (s *Server) scores(x *exchange, softmax bool) (scores [][]float64, labels [
 // once; or, where the items come first, one for each.
 func (s *Server) scoreRequests(q *scoreRequest, softmax bool) ([]serve.Request, error) {
 	limits := s.options.Limits
-	if len(q.Labels) == 0 {
+	switch {
+	case q.Labels == nil:
 		return nil, refuse("label_token_ids", "found none, expected at least one")
+	case len(q.Labels) == 0:
+		return nil, refuse("label_token_ids", "found an empty list, expected at least one")
 	}
 	if len(q.Labels) > limits.Labels {
 		return nil, overLimit("label_token_ids", "tokens", len(q.Labels), limits.Labels)
@@ -137,7 +140,11 @@ func (s *Server) scoreRequests(q *scoreRequest, softmax bool) ([]serve.Request, 
 	if err != nil {
 		return nil, err
 	}
-	if len(queries) != 1 {
+	switch len(queries) {
+	case 1:
+	case 0:
+		return nil, refuse("query", "found an empty list, expected one text or list of tokens")
+	default:
 		return nil, refuse("query", "found %d, expected one text or list of tokens", len(queries))
 	}
 	query, longest := queries[0], 0
