@@ -97,6 +97,9 @@ func resultText(to string, r *convert.Result) string {
 	for _, line := range r.Lines() {
 		t.Add("result", line)
 	}
+	for _, line := range r.Notes {
+		t.Add("note", line)
+	}
 	for _, line := range r.Warnings {
 		t.Add("warning", line)
 	}

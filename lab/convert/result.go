@@ -37,7 +37,8 @@ type Bytes struct {
 	After  int64 `json:"after"`
 }
 
-// Lines says in words what the method did, a line each.
+// Lines says in words what the method did, a line each. What is not as one might expect is in Notes
+// and Warnings.
 func (r *Result) Lines() []string {
 	var lines []string
 	if r.Pruning != nil {
@@ -58,7 +59,7 @@ func (r *Result) Lines() []string {
 	if r.Quantization != nil && len(r.Quantization.Refined) > 0 {
 		lines = append(lines, refinedLine(r.Quantization.Refined))
 	}
-	return append(lines, r.Notes...)
+	return lines
 }
 
 func pruningLines(r *pruning.CutReport) []string {
