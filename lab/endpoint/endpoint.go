@@ -194,8 +194,7 @@ func (e *Endpoint) describe(source eval.Source, m *eval.Model, executor *host.Ex
 	} else if ratio < 0.9 {
 		e.Notes = append(e.Notes, fmt.Sprintf("the weights were rounded to bfloat16: they take %.1f× what they take in the files; --dtype float32 keeps their bits", ratio))
 	}
-	e.Notes = append(e.Notes, source.Notes...)
-	e.Notes = append(e.Notes, m.Tokenizer.Notes()...)
+	e.Notes = append(e.Notes, source.Notes...) // the tokenizer's are among them
 	if len(source.Settings) > 0 {
 		e.Notes = append(e.Notes, "not applied of generation_config.json: "+strings.Join(source.Settings, ", ")+"; requests say how tokens are chosen")
 	}
