@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -152,7 +153,22 @@ func inspectsGGUF(t *testing.T, from, file string) {
 			}
 		}
 	}
-	inspect("architecture llama", "read by", "distil, tokenize, run")
+	inspect("architecture llama", "read by", ", distil, optimize, init, run")
+	stdout, _, _ := slimlab(t, "inspect", file)
+	_, readers, _ := strings.Cut(stdout, "read by")
+	readers, _, _ = strings.Cut(readers, "\n")
+	verbs := 0
+	for _, cmd := range (&program{}).rootCommand().Commands() {
+		if !strings.Contains(cmd.Use, "MODEL") {
+			continue
+		}
+		if verbs++; !slices.Contains(strings.Split(strings.TrimSpace(readers), ", "), cmd.Name()) {
+			t.Errorf("inspect: %s takes a MODEL, and is not among those that read the file:%s", cmd.Name(), readers)
+		}
+	}
+	if verbs < 5 {
+		t.Errorf("%d verbs take a MODEL, expected those of eval, serve and others", verbs)
+	}
 	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)

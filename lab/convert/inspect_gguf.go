@@ -52,8 +52,9 @@ type GGUFTensor struct {
 	SizeKnown bool   `json:"size_known"`
 }
 
-// ggufReaders are the verbs that read a GGUF file whose tensors can be decoded.
-var ggufReaders = []string{"inspect", "eval", "import", "export", "prune", "quantize", "distil", "tokenize", "run"}
+// ggufReaders are the verbs that read a GGUF file whose tensors can be decoded: all that take a
+// MODEL, and those that a scenario or a flag names one for.
+var ggufReaders = []string{"inspect", "tokenize", "eval", "chat", "serve", "import", "export", "prune", "quantize", "distil", "optimize", "init", "run"}
 
 // inspectGGUF describes a GGUF file that is no model that can be read, for the given reason.
 func inspectGGUF(name string, reason error) (*Inspection, error) {
