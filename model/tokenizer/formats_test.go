@@ -105,7 +105,7 @@ func TestTiktokenFiles(t *testing.T) {
 		if !isTiktoken([]byte(c.file)) {
 			t.Errorf("%q is not taken for a tiktoken file", c.file)
 		}
-		if _, err := built(readTiktoken([]byte(c.file))); err == nil || err.Error() != c.want {
+		if _, err := built(readTiktoken([]byte(c.file), &settings{})); err == nil || err.Error() != c.want {
 			t.Errorf("found    %v\nexpected %s", err, c.want)
 		}
 	}

@@ -50,7 +50,7 @@ func FuzzTiktoken(f *testing.F) {
 	f.Add([]byte("YQ== 0\r\n\nYg== 01\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		isTiktoken(data)
-		if tok, err := built(readTiktoken(data)); err == nil {
+		if tok, err := built(readTiktoken(data, &settings{})); err == nil {
 			use(t, tok)
 		}
 	})

@@ -75,7 +75,7 @@ func loadFile(fsys fs.FS, dir, name string) (*Tokenizer, error) {
 	case name == "tekken.json":
 		t, err = readTekken(data)
 	case isTiktoken(data):
-		t, err = readTiktoken(data)
+		t, err = readTiktoken(data, s)
 	case strings.HasSuffix(name, ".json"):
 		t, err = readFile(data)
 	default:

@@ -74,7 +74,11 @@ func readSentencePiece(data []byte, s *settings) (*Tokenizer, error) {
 		prefix = *s.prefix
 	}
 	v.AddSpacePrefix = &prefix
-	return readVocabulary(v, spacing{squeeze: squeeze, first: s.legacy != nil && !*s.legacy, sentencePiece: true})
+	t, err := readVocabulary(v, spacing{squeeze: squeeze, first: s.legacy != nil && !*s.legacy, sentencePiece: true})
+	if err == nil && s.config == nil && v.BOS >= 0 {
+		t.note("%s is absent: texts begin with %q, and spaces are those of legacy, as by LlamaTokenizer, which was guessed", configName, v.Tokens[v.BOS])
+	}
+	return t, err
 }
 
 // piece appends one SentencePiece message.

@@ -69,7 +69,7 @@ func TestAddedTokensOfOtherFiles(t *testing.T) {
 		{"no guess with a role", map[string]string{"tokenizer.json": small(), "added_tokens.json": `{"<|x|>":4}`, "special_tokens_map.json": `{"eos_token":"<|x|>"}`}, "a<|x|>b", []int32{0, 4, 1}, ""},
 		{"a role of a token of the vocabulary", map[string]string{"tokenizer.json": small(), "special_tokens_map.json": `{"additional_special_tokens":[{"content":"ab","lstrip":false}]}`}, "ab", []int32{2}, ""},
 		{"extra special tokens by name", map[string]string{"tokenizer.json": small(), "tokenizer_config.json": `{"extra_special_tokens":{"x_token":"ab"}}`}, "ab", []int32{2}, ""},
-		{"added_tokens.json beside SentencePiece", map[string]string{"tokenizer.model": letters(), "added_tokens.json": `{"<x>":263}`}, "a<x>b", []int32{262, 263, 259, 261}, ""},
+		{"added_tokens.json beside SentencePiece", map[string]string{"tokenizer.model": letters(), "added_tokens.json": `{"<x>":263}`}, "a<x>b", []int32{262, 263, 259, 261}, "tokenizer_config.json is absent: texts begin with"},
 		{"added_tokens_decoder beside SentencePiece",
 			map[string]string{"tokenizer.model": letters(), "tokenizer_config.json": `{"added_tokens_decoder":{"263":{"content":"<x>","special":false,"normalized":true}}}`}, "a<x>b", []int32{262, 263, 259, 261}, ""},
 		{"an id that is taken", map[string]string{"tokenizer.json": small(), "tokenizer_config.json": `{"added_tokens_decoder":{"3":{"content":"<x>"}}}`}, "a", []int32{0},
@@ -99,6 +99,106 @@ func TestAddedTokensOfOtherFiles(t *testing.T) {
 		again := saveAndLoad(t, tok)
 		if got := again.Encode(c.text); !slices.Equal(got, c.want) {
 			t.Errorf("%s: once saved, Encode(%q) = %v, expected %v", c.name, c.text, got, c.want)
+		}
+	}
+}
+
+// TestClassOfPairs: where tokenizer_config.json names no class, config.json says how texts are
+// split, as in transformers, and a note says what was chosen and by which file, or guessed.
+func TestClassOfPairs(t *testing.T) {
+	vocab := pairsVocabulary()
+	const qwen, gpt = 1, 2 // how many tokens ".\n\n" is, of which only Qwen's split makes one word
+	for _, c := range []struct {
+		name           string
+		config, beside string // config.json and tokenizer_config.json; "" is absent
+		tokens         int
+		note           string // "" is none
+	}{
+		{"qwen2", `{"model_type":"qwen2"}`, "", qwen, `tokenizer_config.json is absent: texts are split as by Qwen2Tokenizer, by model_type "qwen2" of config.json`},
+		{"qwen2_moe", `{"model_type":"qwen2_moe"}`, "", qwen, `by model_type "qwen2_moe" of config.json`},
+		{"qwen3", `{"model_type":"qwen3"}`, `{}`, qwen, `tokenizer_config.json names no tokenizer_class: texts are split as by Qwen2Tokenizer, by model_type "qwen3" of config.json`},
+		{"gpt2", `{"model_type":"gpt2"}`, "", gpt, `tokenizer_config.json is absent: texts are split as by GPT2Tokenizer, by model_type "gpt2" of config.json`},
+		{"llama", `{"model_type":"llama"}`, "", gpt, `which was guessed: transformers has no tokenizer of vocab.json and merges.txt for model_type "llama" of config.json`},
+		{"another", `{"model_type":"wonder"}`, "", gpt, `texts are split as by GPT2Tokenizer, which was guessed: model_type "wonder" of config.json is not known`},
+		{"no type", `{}`, "", gpt, `which was guessed: config.json names no model_type`},
+		{"no config", "", "", gpt, `which was guessed: there is no config.json; a tokenizer_config.json with tokenizer_class would say it`},
+		{"a class in config.json", `{"model_type":"gpt2","tokenizer_class":"Qwen2TokenizerFast"}`, "", qwen, `texts are split as by Qwen2Tokenizer, the tokenizer_class of config.json`},
+		{"a class counts", `{"model_type":"qwen2"}`, `{"tokenizer_class":"GPT2Tokenizer"}`, gpt, ""},
+		{"the other class counts", `{"model_type":"gpt2"}`, `{"tokenizer_class":"Qwen2TokenizerFast"}`, qwen, ""},
+	} {
+		contents := map[string]string{"vocab.json": vocab, "merges.txt": "Ċ Ċ\n. ĊĊ\n"}
+		if c.config != "" {
+			contents["config.json"] = c.config
+		}
+		if c.beside != "" {
+			contents["tokenizer_config.json"] = c.beside
+		}
+		tok := load(t, files(t, contents))
+		if got := tok.Encode(".\n\n"); len(got) != c.tokens {
+			t.Errorf("%s: found %v, expected %d tokens", c.name, got, c.tokens)
+		}
+		notes := tok.Notes()
+		if c.note == "" && len(notes) != 0 || c.note != "" && (len(notes) != 1 || !strings.Contains(notes[0], c.note)) {
+			t.Errorf("%s: notes %q, expected %q", c.name, notes, c.note)
+		}
+		v, err := tok.Vocabulary()
+		if want := map[int]string{qwen: "qwen2", gpt: "gpt-2"}[c.tokens]; err != nil || v.Pre != want {
+			t.Errorf("%s: GGUF's name is %q, %v, expected %q", c.name, v.Pre, err, want)
+		}
+		again := saveAndLoad(t, tok)
+		if got := again.Encode(".\n\n"); len(got) != c.tokens {
+			t.Errorf("%s: once saved, found %v, expected %d tokens", c.name, got, c.tokens)
+		}
+	}
+	for config, want := range map[string]string{
+		`{"model_type":7}`:                      "config.json: model_type: found a number, expected a string",
+		`{"tokenizer_class":"WonderTokenizer"}`: `tokenizer_class "WonderTokenizer" of config.json is not supported with vocab.json, expected GPT2Tokenizer or Qwen2Tokenizer`,
+	} {
+		dir := files(t, map[string]string{"vocab.json": vocab, "merges.txt": "Ċ Ċ\n", "config.json": config})
+		if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, expected %s", config, err, want)
+		}
+	}
+}
+
+// pairsVocabulary is a vocab.json of all bytes, of two line feeds, and of these after a full stop.
+func pairsVocabulary() string {
+	ids := map[string]int{}
+	for b := range 256 {
+		ids[spellBytes(string([]byte{byte(b)}))] = b
+	}
+	ids["ĊĊ"], ids[".ĊĊ"] = 256, 257
+	return string(mustMarshal(ids))
+}
+
+// TestQwen2WithoutItsConfig: Qwen's own files have the same ids by model_type as by class.
+func TestQwen2WithoutItsConfig(t *testing.T) {
+	named := qwen2(t)
+	tok := load(t, folder(t, map[string][]string{
+		"vocab.json": {"qwen2", "vocab.derived.json"}, "merges.txt": {"qwen2", "merges.txt"}, "added_tokens.json": {"qwen2", "added_tokens.derived.json"},
+		"config.json": {`{"model_type":"qwen2"}`},
+	}))
+	for _, text := range []string{".\n\n", "x = [1, 2, 345];\n\n\tif (x) {\n", "It's 12345 o'clock,\r\n DON'T!", "<|im_start|>user\nhi<|im_end|>"} {
+		if got, want := tok.Encode(text), named.Encode(text); !slices.Equal(got, want) {
+			t.Errorf("Encode(%q) = %v, expected %v", text, got, want)
+		}
+	}
+	if got := tok.Encode(".\n\n"); len(got) != 1 {
+		t.Errorf("a full stop and two line feeds are %v, expected one token", got)
+	}
+}
+
+// TestGuessesAreSaid: what a file leaves open, and the files beside it do not say, is noted once.
+func TestGuessesAreSaid(t *testing.T) {
+	const want = `tokenizer_config.json is absent: texts begin with "<s>"`
+	for config, said := range map[string]bool{"": true, `{"tokenizer_class":"LlamaTokenizer"}`: false} {
+		contents := map[string]string{"tokenizer.model": letters()}
+		if config != "" {
+			contents["tokenizer_config.json"] = config
+		}
+		notes := load(t, files(t, contents)).Notes()
+		if said != (len(notes) == 1 && strings.HasPrefix(notes[0], want)) || len(notes) > 1 {
+			t.Errorf("%q: notes %q, expected the guess: %v", config, notes, said)
 		}
 	}
 }

@@ -108,7 +108,8 @@ func (f *tekkenFile) sizes() (special, words int, err error) {
 // tekkenSpecial lists the special tokens by id: those that have no name are <SPECIAL_id>.
 func (t *Tokenizer) tekkenSpecial(f *tekkenFile, n int) error {
 	names := make([]string, n)
-	if len(f.Special) == 0 {
+	if len(f.Special) == 0 && n > 0 {
+		t.note("tekken.json lists no special_tokens: their names are mistral-common's, which was guessed")
 		copy(names, tekkenSpecial)
 	}
 	for i, s := range f.Special {

@@ -26,7 +26,7 @@ func llama3Special() []string {
 // readTiktoken reads lines of a token's bytes in base64 and its rank, which is its id. The format
 // holds neither how a text is split into words nor special tokens: those are Llama 3's, and files
 // that are not Llama 3's are refused. build is to follow.
-func readTiktoken(data []byte) (*Tokenizer, error) {
+func readTiktoken(data []byte, s *settings) (*Tokenizer, error) {
 	t := newTokenizer()
 	f := &t.file
 	f.Model = modelFile{Type: "BPE", Vocab: vocabulary{}}
@@ -71,6 +71,9 @@ func readTiktoken(data []byte) (*Tokenizer, error) {
 	begin := f.AddedTokens[0]
 	f.PostProcessor = templateOf(map[string]int32{begin.Content: begin.ID}, begin.Content, "")
 	t.bos, t.eos = llama3Ranks, llama3Ranks+1
+	if len(s.added) == 0 {
+		t.note("tokenizer.model says neither which special tokens there are nor how a text is split: both are Llama 3.1's, which was guessed by its %d tokens", llama3Ranks)
+	}
 	return t, nil
 }
 
