@@ -164,7 +164,7 @@ expect: [ smaller(row=w8a8) > 1 ]
 			t.Errorf("the table lacks %q:\n%s", want, table)
 		}
 	}
-	if !strings.Contains(stderr, "2 cells: ") || !strings.Contains(stderr, "1 of 2 expectations are not judged") {
+	if !strings.Contains(stderr, "2 cells: ") || !strings.Contains(stderr, "1 of 2 expectations is not judged") {
 		t.Errorf("said %q", stderr)
 	}
 	if s := readSuites(t, "junit").Suites; len(s) != 1 || s[0].Skipped != 1 || s[0].Errors != 3 {
