@@ -23,6 +23,7 @@ import (
 var advisers = map[string][]string{
 	"lab/convert/calibration.go": {"prune", "quantize"},
 	"lab/convert/distil.go":      {"distil"},
+	"lab/convert/memory.go":      {"prune", "quantize"},
 	"lab/convert/options.go":     {"import", "export", "prune", "quantize", "distil"},
 	"lab/convert/export.go":      {"export"},
 	"lab/convert/gathering.go":   {"prune", "quantize"},

@@ -223,7 +223,7 @@ func (p *program) quantizeCommand() *cobra.Command {
 			if q.Scheme, err = convert.ParseWords(words, cmd.Flags().Changed); err != nil {
 				return nil, err
 			}
-			if err := errors.Join(gathering.set(&q.Gathering, p), q.Set(smooth, rotate)); err != nil {
+			if err := errors.Join(gathering.set(&q.Gathering, p), q.Set(smooth, rotate), q.CheckGiven(cmd.Flags().Changed)); err != nil {
 				return nil, err
 			}
 			return convert.Quantize(ctx, from, to, q, o)
@@ -253,12 +253,13 @@ func (p *program) pruneCommand() *cobra.Command {
 	var cuts convert.Cuts
 	var gathering gatheringFlags
 	var cut convert.Pruning
-	cmd := p.conversion("prune MODEL FOLDER", "write a model without some of its MLP neurons and attention heads, one layer at a time",
+	var cmd *cobra.Command
+	cmd = p.conversion("prune MODEL FOLDER", "write a model without some of its MLP neurons and attention heads, one layer at a time",
 		"prune works on one layer at a time: memory holds that layer, not the model. After an interruption the same command goes on from the layer that it had reached.\n"+
 			"All layers are cut to the same sizes, as other engines expect, unless a budget chooses them.\n"+
 			"Methods random, magnitude, magnitude-l1 and magnitude-l2 need no calibration text; with one the errors of layers are measured.",
 		func(ctx context.Context, from, to string, o convert.Options) (*convert.Result, error) {
-			if err := errors.Join(cut.Set(method, cuts), cut.SetAlign(align), cut.SetStarts(starts), gathering.set(&cut.Gathering, p)); err != nil {
+			if err := errors.Join(cut.Set(method, cuts), cut.SetAlign(align), cut.SetStarts(starts), gathering.set(&cut.Gathering, p), cut.CheckGiven(cmd.Flags().Changed)); err != nil {
 				return nil, err
 			}
 			return convert.Prune(ctx, from, to, cut, o)

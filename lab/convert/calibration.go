@@ -28,7 +28,9 @@ type Calibration struct {
 	plain *task.Plain // of the file
 	// which characters of it have no token
 	missing string
-	fitted  bool // the length is the model's positions, which are fewer than the default
+	repeats string // says that the text is a short one again and again
+	overlap string // says that there are fewer windows than sequences
+	fitted  bool   // the length is the model's positions, which are fewer than the default
 }
 
 // DefaultSamples is the sequences where no number is given: as many as GPTQ takes. They are windows
@@ -118,6 +120,16 @@ func (c *Calibration) notes() (notes []string) {
 	return notes
 }
 
+// warnings say what is amiss with the sequences, once they are drawn.
+func (c *Calibration) warnings() (warnings []string) {
+	for _, text := range []string{c.repeats, c.overlap} {
+		if text != "" {
+			warnings = append(warnings, text)
+		}
+	}
+	return warnings
+}
+
 // sequences draws the sequences: places of the tokenized file, which may overlap. There are none
 // where there is no text.
 func (c *Calibration) sequences(ctx context.Context, from *checkpoint.Checkpoint) ([]calibrate.Sequence, error) {
@@ -139,6 +151,12 @@ func (c *Calibration) sequences(ctx context.Context, from *checkpoint.Checkpoint
 	ids, err := c.tokens(ctx, from)
 	if err != nil {
 		return nil, fmt.Errorf("calibration: %w", err)
+	}
+	if text := task.Repeats(ids); text != "" {
+		c.repeats = fmt.Sprintf("calibration: %s %s", c.File, text)
+	}
+	if windows := len(ids) / c.Length; windows < c.Samples {
+		c.overlap = fmt.Sprintf("calibration: --samples is %d, and %s has %s of %s: the sequences overlap", c.Samples, c.File, plural.Of(windows, "window"), plural.Of(c.Length, "token"))
 	}
 	for i := range list {
 		at := 0

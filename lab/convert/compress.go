@@ -77,14 +77,9 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 	}
 	// matrices of hundreds of megabytes come and go, and there are few objects to look at
 	defer debug.SetGCPercent(debug.SetGCPercent(20))
-	needs := estimate(source.Config(), *calibration)
-	if calibration.given() {
-		most := *gathering
-		most.Parallel = most.Parallel || c.looks()
-		needs.gather(source.Config(), &most, c.reads)
-	}
-	if c.differentiates() {
-		needs.differentiate(source.Config())
+	needs, err := o.foresee(source.Config(), c)
+	if err != nil {
+		return nil, err
 	}
 	var sure bool
 	if needs.Result, sure = c.result(source.Config(), shape, scheme, o.DType); sure {
@@ -107,6 +102,7 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 	}
 	o.Begin(needs, engines.CheckShape(shape, scheme))
 	sequences, err := calibration.sequences(ctx, source)
+	r.Notes = append(r.Notes, calibration.warnings()...)
 	if err == nil {
 		s.statistics, err = gathering.settings(ctx, of, sequences)
 	}

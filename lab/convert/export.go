@@ -84,9 +84,9 @@ func exportGGUF(ctx context.Context, from, to string, t gguf.Type, o Options) (*
 	}
 	switch {
 	case o.WithoutTokenizer:
-		r.Warnings = append(r.Warnings, "the file has no tokenizer, as was asked for: llama.cpp will not load it for text, only for token ids")
+		r.Warnings = append(r.Warnings, "the file has no tokenizer, as was asked for")
 	case tok == nil:
-		r.Warnings = append(r.Warnings, "the model has no tokenizer: llama.cpp will not load the file for text")
+		r.Warnings = append(r.Warnings, "the model has no tokenizer, and so the file has none")
 	default:
 		if vocabulary, err = tok.Vocabulary(); err != nil {
 			return nil, fmt.Errorf("export: %w, and --without-tokenizer a file of the weights alone", err)
@@ -127,6 +127,7 @@ func (o *Options) importance(ctx context.Context, source *checkpoint.Checkpoint,
 	if err != nil {
 		return nil, err
 	}
+	r.Notes = append(r.Notes, c.warnings()...)
 	return importance(ctx, source, sequences, o.Progress)
 }
 

@@ -2,6 +2,7 @@ package convert
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -152,11 +153,19 @@ func checkRefining(r Refining, c Calibration) error {
 	case r.Steps < 0 || r.Steps > maxRefining:
 		return fmt.Errorf("--refine %d: expected 0, none, to %d steps", r.Steps, maxRefining)
 	case !(r.Rate >= 0 && r.Rate <= 1):
-		return fmt.Errorf("--refine-rate %g: expected a share of a weight's root mean square, 0 (the default, 0.001) to 1", r.Rate)
+		return fmt.Errorf("--refine-rate %g: expected a share of a weight's root mean square, above 0 and at most 1", r.Rate)
 	case r.Steps == 0 && r.Rate > 0:
 		return fmt.Errorf("--refine-rate %g: it is of the steps of --refine, which there are none of", r.Rate)
 	case r.Steps > 0:
 		return c.require("--refine")
+	}
+	return nil
+}
+
+// checkGivenRate refuses a rate of 0 that is given: the field's 0 stands for the default.
+func checkGivenRate(r Refining, given func(flag string) bool) error {
+	if given("refine-rate") && r.Rate == 0 {
+		return errors.New("--refine-rate 0: expected a share of a weight's root mean square, above 0 and at most 1")
 	}
 	return nil
 }

@@ -143,6 +143,11 @@ func TestExportWithoutTokenizer(t *testing.T) {
 	if len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "as was asked for") {
 		t.Errorf("warnings %q", r.Warnings)
 	}
+	for _, v := range r.Verdicts {
+		if v.Engine == "llama.cpp" && v.String() != "loads: for token ids alone, since the file has no tokenizer" {
+			t.Errorf("llama.cpp %s", v)
+		}
+	}
 	c, err := open(to)
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"slimlab/kernels/machine"
 	"slimlab/lab/recipe"
 	"slimlab/model"
 	"slimlab/model/checkpoint"
@@ -56,6 +57,8 @@ type Options struct {
 	// Free is what can still be written on the disk of a folder, in bytes, -1 where that is not
 	// known; nil asks the system.
 	Free func(folder string) int64
+	// Memory is what memory is free, in bytes, 0 where that is not known; nil asks the system.
+	Memory func() int64
 
 	watch *recipe.Watch // of the files of what is converted
 }
@@ -72,6 +75,9 @@ func (o *Options) complete(from *checkpoint.Checkpoint) error {
 	}
 	if o.Free == nil {
 		o.Free = systemFree
+	}
+	if o.Memory == nil {
+		o.Memory = machine.FreeMemory
 	}
 	if o.Timer == nil {
 		o.Timer = timing.New(o.Machine)

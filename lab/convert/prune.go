@@ -199,7 +199,7 @@ func (p *Pruning) check() error {
 		name               string
 		value, least, most int
 		meaning            string
-	}{{"step", p.Batch, 0, maxStep, "0, the default"}, {"local-search", p.LocalSearch, -1, maxRounds, "-1, none, 0, the default"}, {"align", p.Align, 0, model.MaxWidth, "0, chosen by the widths"}} {
+	}{{"step", p.Batch, 0, maxStep, "1"}, {"local-search", p.LocalSearch, -1, maxRounds, "-1, none, 1"}, {"align", p.Align, 0, model.MaxWidth, "0, chosen by the widths"}} {
 		if f.value < f.least || f.value > f.most {
 			return fmt.Errorf("--%s %d: expected %s, or up to %d", f.name, f.value, f.meaning, f.most)
 		}
@@ -215,6 +215,21 @@ func (p *Pruning) check() error {
 		}
 	}
 	return p.checkEffects()
+}
+
+// CheckGiven refuses a 0 that is given where the field's 0 stands for the default.
+func (p *Pruning) CheckGiven(given func(flag string) bool) error {
+	switch {
+	case given("damping") && p.Damping == 0:
+		return wrongDamping(0)
+	case given("step") && p.Batch == 0:
+		return fmt.Errorf("--step 0: expected 1 to %d", maxStep)
+	case given("local-search") && p.LocalSearch == 0:
+		return fmt.Errorf("--local-search 0: expected 1 to %d, or -1 for none", maxRounds)
+	case given("budget-rows") && p.rows == 0:
+		return fmt.Errorf("--budget-rows 0: expected 1 to %d", maxRows)
+	}
+	return checkGivenRate(p.Refine, given)
 }
 
 // checkDepth refuses flags that do nothing where whole layers are removed.

@@ -106,6 +106,11 @@ func Quantize(ctx context.Context, from, to string, q Quantization, o Options) (
 	return locked(acquireFolder, to, func(to string) (*Result, error) { return compress(ctx, from, to, &q, o) })
 }
 
+// CheckGiven refuses a 0 that is given where the field's 0 stands for the default.
+func (q *Quantization) CheckGiven(given func(flag string) bool) error {
+	return checkGivenRate(q.Refine, given)
+}
+
 // checkEffects refuses flags of statistics where there are none, or nothing reads them.
 func (q *Quantization) checkEffects() error {
 	g := q.Gathering
@@ -152,7 +157,11 @@ func (q *Quantization) plan(c model.Config) (model.Config, checkpoint.Storage, e
 	}
 	schemes, err := quant.Uniform(q.Scheme).Schemes(frame)
 	if err != nil {
-		return c, checkpoint.Storage{}, fmt.Errorf("--scheme %s: %w: expected %s", q.Scheme, err, expectedGroups(frame))
+		expected := "a scheme that fits, such as " + strings.Join(quant.Fitting(frame), ", ")
+		if q.Scheme.HasGroups() && !q.Scheme.Channel {
+			expected = expectedGroups(frame)
+		}
+		return c, checkpoint.Storage{}, fmt.Errorf("--scheme %s: %w: expected %s", q.Scheme, err, expected)
 	}
 	q.fitted = schemes[0]
 	storage := checkpoint.StorageOf(q.fitted.Format, checkpoint.PackQuantized)
@@ -217,9 +226,14 @@ const mostDamping = quant.MostDamping
 // checkDamping refuses a flag --damping that is no share of the mean diagonal.
 func checkDamping(damping float64) error {
 	if !(damping >= 0 && damping <= mostDamping) {
-		return fmt.Errorf("--damping %g: expected a share of the mean diagonal of the statistics, 0 (the default, 0.01) to %d", damping, mostDamping)
+		return wrongDamping(damping)
 	}
 	return nil
+}
+
+// wrongDamping says it in the words of quantize.
+func wrongDamping(damping float64) error {
+	return fmt.Errorf("--damping is %g, expected a share of the mean diagonal of the statistics, above 0 and at most %d", damping, mostDamping)
 }
 
 // quantizeFlags give fields of a recipe.

@@ -23,6 +23,31 @@ func unknownText(name, note string) error {
 // Fewer tokens than leastTokens may be alike by chance.
 const leastTokens = 8
 
+// runLength is how many tokens in a row Repeats compares, and leastRuns a number of them that may
+// well be alike, as in a short list.
+const (
+	runLength = 8
+	leastRuns = 1000
+)
+
+// Repeats says that a text is a short one again and again: of its runs of eight tokens fewer than
+// one in fifty differ. What is measured on it is what it is of the short one. "" is for a text that
+// does not.
+func Repeats(tokens []int32) string {
+	runs := len(tokens) - runLength + 1
+	if runs < leastRuns {
+		return ""
+	}
+	most := runs / 50
+	different := map[[runLength]int32]bool{}
+	for i := range runs {
+		if different[[runLength]int32(tokens[i:])] = true; len(different) > most {
+			return ""
+		}
+	}
+	return fmt.Sprintf("repeats itself: of its %d runs of %d tokens only %d differ, so that figures are those of a much shorter text", runs, runLength, len(different))
+}
+
 // CheckDifferent reports the tokens of a text that is one or two of them again and again: every
 // method loses nothing on it. A token that occurs once or twice, as at the beginning and the end of
 // such a text, does not count in a longer one.
