@@ -2,6 +2,8 @@ package quant
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 
 	"slimlab/model"
 	"slimlab/model/weight"
@@ -57,6 +59,22 @@ func largestGroup(inputs, limit int) int {
 
 // groupMultiple is what a group's size is a multiple of, in all kernels.
 const groupMultiple = 8
+
+// Fitting lists a few schemes that the linear layers of m can have whatever divides their inputs:
+// for an error message.
+func Fitting(m *model.Model) []string {
+	list := []string{"w8a8", "fp8", "w4a16-g" + ChannelGroup}
+	if fit := Groups(m); len(fit) > 0 {
+		list[2] = "w4a16-g" + strconv.Itoa(fit[len(fit)-1])
+	}
+	return slices.DeleteFunc(list, func(name string) bool {
+		s, err := ParseScheme(name)
+		if err == nil {
+			_, err = Uniform(s).Schemes(m)
+		}
+		return err != nil
+	})
+}
 
 // Groups lists the sizes of groups that divide the inputs of all linear layers of m, the smallest
 // eight in ascending order. There may be none.

@@ -1,6 +1,7 @@
 package quant
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -167,7 +168,7 @@ func ParseScheme(name string) (Scheme, error) {
 	forms := Forms()
 	i := slices.IndexFunc(forms, func(f Form) bool { return f.Name == base })
 	if i < 0 {
-		return Scheme{}, nearest.Check(what, base, Schemes())
+		return Scheme{}, unknownScheme(what, name, base, forms)
 	}
 	s := forms[i].Scheme
 	if !grouped {
@@ -177,6 +178,63 @@ func ParseScheme(name string) (Scheme, error) {
 		return Scheme{}, fmt.Errorf("scheme %q: %s has no groups, expected it without -g%s; %s have", name, base, ending, groupedFamilies())
 	}
 	return s.grouped(ending), nil
+}
+
+// unknownScheme is the error of a name whose base, without groups, is none.
+func unknownScheme(what, name, base string, forms []Form) error {
+	var formats []string
+	for _, f := range forms {
+		if s := f.Scheme; s.Rounder == nil || !strings.Contains(f.Name, "-"+s.Method()) {
+			formats = append(formats, f.Name)
+		}
+	}
+	begins, sized := beginning(name, forms)
+	near := begins
+	if !sized {
+		near = cmp.Or(sameBits(base, formats), nearest.Name(base, Schemes()), begins)
+	}
+	if near != "" {
+		near = fmt.Sprintf(", did you mean %q?", near)
+	}
+	return fmt.Errorf("%s %q: expected one of %s, or one with its method and groups such as w4a16-gptq-g128%s", what, base, strings.Join(formats, ", "), near)
+}
+
+// beginning is the scheme that a name begins with, "" for none: with groups where the rest is their
+// size (sized), or alone.
+func beginning(name string, forms []Form) (scheme string, sized bool) {
+	for base := name; ; {
+		at := strings.LastIndexByte(base, '-')
+		if at < 0 {
+			return "", false
+		}
+		base = base[:at]
+		i := slices.IndexFunc(forms, func(f Form) bool { return f.Name == base })
+		if i < 0 {
+			continue
+		}
+		if size := strings.TrimPrefix(name[at+1:], "g"); forms[i].Groups && size != AutoGroup && checkGroup(size) == nil {
+			return base + "-g" + size, true
+		}
+		return base, false
+	}
+}
+
+// sameBits is the format, such as w3a16 for w2a16, whose activations have the bits of a name and
+// whose weights have the nearest number; "" for none.
+func sameBits(name string, formats []string) (nearest string) {
+	bits := func(name string) (weights, activations int, ok bool) {
+		n, _ := fmt.Sscanf(name, "w%da%d", &weights, &activations)
+		return weights, activations, n == 2 && name == fmt.Sprintf("w%da%d", weights, activations)
+	}
+	weights, activations, ok := bits(name)
+	least := 0
+	for _, f := range formats {
+		w, a, of := bits(f)
+		if distance := max(w-weights, weights-w); ok && of && a == activations && (nearest == "" || distance < least) {
+			nearest, least = f, distance
+		}
+	}
+	return nearest
 }
 
 // groupSizes is what a group's size can be.

@@ -285,7 +285,7 @@ func (q *Quantize) fit(c model.Config) (quant.Scheme, error) {
 		return schemes[0], nil
 	}
 	if !q.scheme.HasGroups() || q.scheme.Channel {
-		return quant.Scheme{}, err
+		return quant.Scheme{}, keyError{"scheme", fmt.Errorf("is %s: %w; expected a scheme that fits, such as %s", q.Scheme, err, strings.Join(quant.Fitting(frame), ", "))}
 	}
 	key, value := "group", string(q.Group)
 	if _, _, named := quant.CutGroup(q.Scheme); named {

@@ -70,3 +70,19 @@ func TestGroupsThatFit(t *testing.T) {
 		}
 	}
 }
+
+// TestSchemeThatFits: where a scheme has blocks of one size, which the widths do not hold, the
+// error names schemes that the model can have.
+func TestSchemeThatFits(t *testing.T) {
+	for mlp, want := range map[int]string{100: "expected a scheme that fits, such as w8a8, fp8, w4a16-gchannel", 40: "expected a scheme that fits, such as w8a8, fp8, w4a16-g8"} {
+		for _, scheme := range []string{"mxfp4", "nvfp4"} {
+			q := &Quantize{Scheme: scheme, Group: "auto"}
+			q.Check(func(string) bool { return false }, func(key, _, format string, args ...any) { t.Errorf("%s "+format, append([]any{key}, args...)...) })
+			_, err := q.fit(model.Config{Architecture: "LlamaForCausalLM", Vocab: 8, Hidden: 128, HeadDim: 64, Layers: model.Uniform(1, 2, 2, mlp),
+				MaxPositions: 8, RopeTheta: 10000, NormEps: 1e-5, TiedHead: true, BOS: -1, EOS: -1})
+			if err == nil || !strings.HasSuffix(err.Error(), want) || strings.Contains(err.Error(), "channel, or") {
+				t.Errorf("%s, %d neurons: %v, expected %q", scheme, mlp, err, want)
+			}
+		}
+	}
+}
