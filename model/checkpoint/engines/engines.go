@@ -55,7 +55,15 @@ func Check(c *checkpoint.Checkpoint) []Compatibility {
 			most = l.Storage
 		}
 	}
-	return CheckShape(c.Config(), most)
+	list := CheckShape(c.Config(), most)
+	if t, err := c.Tokenizer(); most.Packing == checkpoint.GGUF && t == nil && err == nil {
+		for i := range list {
+			if v := &list[i]; v.Engine == "llama.cpp" && v.Loads {
+				v.note("for token ids alone, since the file has no tokenizer")
+			}
+		}
+	}
+	return list
 }
 
 // CheckShape says which engines would load a model of a shape whose linear layers, but not the
