@@ -56,7 +56,13 @@ func (r *Run) check(ctx context.Context) ([]PlannedCell, error) {
 	return await.Do(ctx, func() ([]PlannedCell, error) { return r.plannedCells(ctx) })
 }
 
+// noneJudged is the note of a quick version whose expectations were removed.
+const noneJudged = "the quick version judges none of the scenario's expectations: a full run does"
+
 func (r *Run) plannedCells(ctx context.Context) ([]PlannedCell, error) {
+	if r.plan.Scenario.Unjudged {
+		r.noteOnce(lab.Info, noneJudged)
+	}
 	var cells []PlannedCell
 	built := map[string]bool{}
 	for i := range r.plan.Cells {

@@ -258,3 +258,34 @@ func readModel(t *testing.T, name string) *model.Model {
 	}
 	return m
 }
+
+// TestQuickJudgesNothing: a quick version that removes the expectations says once that the whole
+// scenario judges them; one that keeps them, or has none to remove, says nothing.
+func TestQuickJudgesNothing(t *testing.T) {
+	h := copyHome(t, onlyTokenizer)
+	for _, c := range []struct {
+		expect, quick string
+		options       scenario.Options
+		want          int
+	}{
+		{"expect: [\"params(row=q) > 1\"]\n", "expect: []", scenario.Options{Quick: true}, 1},
+		{"expect: [\"params(row=q) > 1\"]\n", "expect: []", scenario.Options{}, 0},
+		{"expect: [\"params(row=q) > 1\"]\n", "seeds: 1", scenario.Options{Quick: true}, 0},
+		{"", "expect: []", scenario.Options{Quick: true}, 0},
+	} {
+		text := fmt.Sprintf(shapes, 32, 4, 64, "  - quantize: { name: q, scheme: w8a8 }") + "\n" + c.expect + "quick: { " + c.quick + " }\n"
+		_, notes, err := Check(t.Context(), h, parse(t, text, c.options))
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := 0
+		for _, n := range notes {
+			if n.Text == noneJudged {
+				said++
+			}
+		}
+		if said != c.want {
+			t.Errorf("%q quick %q: said %d times, expected %d", c.expect, c.quick, said, c.want)
+		}
+	}
+}

@@ -122,6 +122,7 @@ func Parse(file string, text []byte, o Options) (*Scenario, error) {
 
 // build makes the scenario of a tree under the options.
 func build(file string, root *node, o Options) (*Scenario, error) {
+	whole := root
 	root, err := adjusted(root, o)
 	if err != nil {
 		return nil, err
@@ -141,6 +142,9 @@ func build(file string, root *node, o Options) (*Scenario, error) {
 		return nil, err
 	}
 	b.results()
+	if n := whole.get("expect"); n != nil && len(n.items) > 0 {
+		b.scenario.Unjudged = o.Quick && len(b.scenario.Expect) == 0
+	}
 	b.scenario.params = b.root.get("params").names()
 	b.unused()
 	return b.scenario, b.bad.err()

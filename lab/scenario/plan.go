@@ -25,6 +25,8 @@ type Scenario struct {
 	Baseline string   // the row that differences refer to
 	Paper    map[string]float64
 	Expect   []Expectation
+	// the file has expectations, and the quick version none
+	Unjudged bool
 	Points   []Point // one for each point of the sweep, at least one
 
 	params []string         // names of the section params
