@@ -155,7 +155,7 @@ func inspectsGGUF(t *testing.T, from, file string) {
 	}
 	inspect("architecture llama", "read by", ", distil, optimize, init, run")
 	stdout, _, _ := slimlab(t, "inspect", file)
-	_, readers, _ := strings.Cut(stdout, "read by")
+	_, readers, _ := strings.Cut(stdout, "\nread by")
 	readers, _, _ = strings.Cut(readers, "\n")
 	verbs := 0
 	for _, cmd := range (&program{}).rootCommand().Commands() {

@@ -192,39 +192,6 @@ func TestPivotOfAnIndefiniteBlockOfBothSides(t *testing.T) {
 	}
 }
 
-// damping, the weights are those of a fresh factorisation.
-func TestWeightsOfASpoiltTableau(t *testing.T) {
-	spoilt := 0
-	for seed := range uint64(10) {
-		rng := rand.New(rand.NewPCG(seed, 24))
-		const d = 24
-		x := normal(rng, 100, d)
-		for r := range 100 {
-			for c := d / 2; c < d; c++ {
-				x.Set(r, c, x.At(r, c-d/2)+1e-6*x.At(r, c))
-			}
-		}
-		q := newTestProblem(gram(x), normal(rng, d, 3), 1, 0)
-		s := search{batch: 1, swaps: 2, rounds: 5, single: true}
-		own, err := q.fullTableau()
-		if err != nil {
-			continue
-		}
-		own.removeLowest(d-d/2-3, 1)
-		own.localSearch(s)
-		if !q.solves(own.weight(), own.support()) {
-			spoilt++
-		}
-		c := must2(q.osscar(d/2+3, s))(t)
-		if !slices.Equal(c.kept, own.support()) || !q.solves(c.weight, c.kept) {
-			t.Errorf("seed %d: the weights of %d channels do not solve the problem", seed, len(c.kept))
-		}
-	}
-	if spoilt == 0 {
-		t.Error("no tableau was spoilt")
-	}
-}
-
 // Permuted channels permute the answer; rotated outputs and rescaled channels leave it.
 func TestEquivariance(t *testing.T) {
 	how := search{batch: 1, swaps: 3, rounds: 30}
