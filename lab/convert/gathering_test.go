@@ -103,7 +103,7 @@ func TestKeptStatisticsChangeNoByte(t *testing.T) {
 		}
 		return all, r
 	}
-	note := func(r *Result) string { return strings.Join(r.Notes, "; ") }
+	note := func(r *Result) string { return strings.Join(ofAText(r.Notes), "; ") }
 	parallel := Gathering{Parallel: true, Folder: kept}
 	_, r := run("prune", "25%", parallel)
 	if !strings.Contains(note(r), "statistics of 3 inputs were kept in "+kept) {

@@ -194,8 +194,14 @@ func TestTokensWithoutEmbedding(t *testing.T) {
 		r, err := run(t.Context(), dir, plain, filepath.Join(t.TempDir(), "to"), Options{Open: open})
 		if err != nil {
 			t.Errorf("%s of another text: %v", name, err)
-		} else if len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "a text with one of the ids from") {
+		} else if notes := ofAText(r.Notes); len(notes) != 1 || !strings.Contains(notes[0], "a text with one of the ids from") {
 			t.Errorf("%s of another text: notes %q", name, r.Notes)
 		}
 	}
+}
+
+// ofAText are the notes of a run on a text, but for the one that the texts of these tests always
+// get, which are a sentence again and again.
+func ofAText(notes []string) []string {
+	return slices.DeleteFunc(slices.Clone(notes), func(n string) bool { return strings.Contains(n, " repeats itself: ") })
 }

@@ -199,9 +199,9 @@ func (p *Pruning) check() error {
 		name               string
 		value, least, most int
 		meaning            string
-	}{{"step", p.Batch, 0, maxStep, "1"}, {"local-search", p.LocalSearch, -1, maxRounds, "-1, none, 1"}, {"align", p.Align, 0, model.MaxWidth, "0, chosen by the widths"}} {
+	}{{"step", p.Batch, 0, maxStep, "1"}, {"local-search", p.LocalSearch, -1, maxRounds, "-1, none, or 1"}, {"align", p.Align, 0, model.MaxWidth, "0, chosen by the widths,"}} {
 		if f.value < f.least || f.value > f.most {
-			return fmt.Errorf("--%s %d: expected %s, or up to %d", f.name, f.value, f.meaning, f.most)
+			return fmt.Errorf("--%s %d: expected %s to %d", f.name, f.value, f.meaning, f.most)
 		}
 	}
 	if p.Method != pruning.OSSCAR {

@@ -250,11 +250,11 @@ func TestEveryParameterNamesItsFlag(t *testing.T) {
 // TestNumbersHaveARange: a number of steps that no command ends is refused with what would do.
 func TestNumbersHaveARange(t *testing.T) {
 	for want, set := range map[string]func(p *Pruning){
-		"--step 1000000: expected 0, the default, or up to 65536": func(p *Pruning) { p.Batch = 1_000_000 },
-		"--step 65536": func(p *Pruning) { p.Batch = 65536 },
-		"--local-search 100001: expected -1, none, 0, the default, or up to 100000": func(p *Pruning) { p.LocalSearch = 100_001 },
-		"--align 2000000: expected 0, chosen by the widths, or up to 1048576":       func(p *Pruning) { p.Align = 2_000_000 },
-		"--refine 100000000000: expected 0, none, to 100000 steps":                  func(p *Pruning) { p.Refine.Steps = 100_000_000_000 },
+		"--step 1000000: expected 1 to 65536": func(p *Pruning) { p.Batch = 1_000_000 },
+		"--step 65536":                        func(p *Pruning) { p.Batch = 65536 },
+		"--local-search 100001: expected -1, none, or 1 to 100000":      func(p *Pruning) { p.LocalSearch = 100_001 },
+		"--align 2000000: expected 0, chosen by the widths, to 1048576": func(p *Pruning) { p.Align = 2_000_000 },
+		"--refine 100000000000: expected 0, none, to 100000 steps":      func(p *Pruning) { p.Refine.Steps = 100_000_000_000 },
 		"--refine 100000": func(p *Pruning) { p.Refine.Steps = 100_000 },
 	} {
 		p := Pruning{Calibration: Calibration{Random: true}}

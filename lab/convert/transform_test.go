@@ -140,7 +140,7 @@ func TestTransformsBeforeRounding(t *testing.T) {
 				t.Errorf("notes %q, expected %q", r.Notes, c.note)
 			}
 		}
-		if _, r := run("w8a8", "none", "heads"); len(r.Notes) > 0 {
+		if _, r := run("w8a8", "none", "heads"); len(ofAText(r.Notes)) > 0 {
 			t.Errorf("heads alone: notes %q", r.Notes)
 		}
 	}
