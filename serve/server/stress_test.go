@@ -55,8 +55,16 @@ func TestStress(t *testing.T) {
 
 	summary := x.storm(t, 2*capacity, length)
 	grown := x.rest(t)
-	if err := goleak.Find(goroutines, kernelThreads); err != nil {
-		t.Error(err)
+	// net/http keeps a connection whose body was too large for half a second, which is longer than
+	// one look of goleak
+	var leak error
+	for range 3 {
+		if leak = goleak.Find(goroutines, kernelThreads); leak == nil {
+			break
+		}
+	}
+	if leak != nil {
+		t.Error(leak)
 	}
 	t.Logf("%.0f requests a second for %v, capacity %.0f: %+v", 2*capacity, length, capacity, summary)
 	t.Logf("at rest before and after: %d and %d KiB of heap", heap>>10, grown>>10)
