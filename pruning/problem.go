@@ -270,7 +270,7 @@ func (q *problem) solved(w matrix.Dense, support []int) (matrix.Dense, error) {
 func (q *problem) solves(w matrix.Dense, support []int) bool {
 	const (
 		vectors   = 2
-		tolerance = 1e-10 // of the gradient's terms; a factorisation leaves about 1e-14
+		tolerance = 1e-10 // of the gradient's terms; a factorisation leaves about 1e-15
 	)
 	rng := rand.New(rand.NewPCG(uint64(q.d), uint64(len(support))))
 	signs := matrix.NewDense(q.p, vectors, nil)
@@ -282,7 +282,7 @@ func (q *problem) solves(w matrix.Dense, support []int) bool {
 		in[i] = true
 	}
 	delta, _ := q.change(w)
-	// the changes of channels inside, which have an optimum for those outside, beside the latter
+	// the changes of channels inside, which answer to those outside, beside the latter
 	change, sides := matrix.NewDense(q.d, vectors, nil), matrix.NewDense(q.d, 2*vectors, nil)
 	matrix.AddProduct(q.ctx, change, delta, signs, 1)
 	for i := range q.d {

@@ -81,8 +81,8 @@ type scaled struct {
 	format         weight.Format
 	out, in, group int
 	scale          []float32 // [out, in/group]
-	// groups whose scale would be zero as it is stored: those that have the least float16 instead,
-	// and those that nothing but zeros is left of
+	// groups whose scale would be zero as it is stored: those that have the least float16
+	// instead, and those that nothing but zeros is left of
 	tiny, lost int
 }
 
@@ -117,7 +117,7 @@ func (s *scaled) fitScales(w []float32, precision kernels.Precision, scale func(
 		s.scale[i] = 1
 		switch zero := !slices.ContainsFunc(w[i*s.group:(i+1)*s.group], func(v float32) bool { return v != 0 }); {
 		case zero:
-		case s.format.Bits == 3: // a code of zero is still there: no weight is further from its own
+		case s.format.Bits == 3: // no weight is further from its own: a code of zero is there
 			s.scale[i] = leastFloat16
 			s.tiny++
 		default:

@@ -19,12 +19,7 @@ func Of[N int | int64](n N, what string) string {
 }
 
 // Verb is the verb of a number of things: "is" of one, else "are".
-func Verb[N int | int64](n N) string {
-	if n == 1 {
-		return "is"
-	}
-	return "are"
-}
+func Verb[N int | int64](n N) string { return Words(n, "is", "are") }
 
 // Words is what stands beside a number of things: one of one, else many.
 func Words[N int | int64](n N, one, many string) string {

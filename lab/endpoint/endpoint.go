@@ -28,7 +28,7 @@ type Options struct {
 	Ranks       int    // that the model is divided between; 1
 	Draft       string // a MODEL of the same tokens that foretells those of this one; none
 	DraftTokens int    // that it foretells at a time, at most; the engine's default
-	Policy      string // who of the waiting requests is admitted next, one of Policies; the engine's default
+	Policy      string // of those who wait, one of Policies: who is next; the engine's default
 
 	// Of those that wait, at most; 0 is no bound. A request beyond is a 429, one that waits for
 	// longer a 503.

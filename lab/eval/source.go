@@ -20,7 +20,7 @@ type Models interface {
 }
 
 // version is raised whenever the same models and files would be measured otherwise.
-const version = 6 // 4 kept no KV cache of its own, 5 split texts of folders without a class by GPT-2
+const version = 6 // 5 split texts of folders without a class by GPT-2
 
 // NewSource finds a MODEL, whose weights that are not quantized will be multiplied in dtype, one of
 // DTypes, and its keys and values kept in kv, one of Caches; "" is dtype. Of its files only the

@@ -107,7 +107,7 @@ func TestAddedTokensOfOtherFiles(t *testing.T) {
 // split, as in transformers, and a note says what was chosen and by which file, or guessed.
 func TestClassOfPairs(t *testing.T) {
 	vocab := pairsVocabulary()
-	const qwen, gpt = 1, 2 // how many tokens ".\n\n" is, of which only Qwen's split makes one word
+	const qwen, gpt = 1, 2 // how many tokens ".\n\n" is: only Qwen's split makes one word of it
 	for _, c := range []struct {
 		name           string
 		config, beside string // config.json and tokenizer_config.json; "" is absent

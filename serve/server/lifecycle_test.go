@@ -79,7 +79,7 @@ func TestAClientThatGoesFreesAll(t *testing.T) {
 				select {
 				case <-over:
 					running = false
-				case <-time.After(50 * time.Millisecond): // time to hear of it, for every goroutine between
+				case <-time.After(50 * time.Millisecond): // for all goroutines to hear of it
 					select {
 					case turn <- struct{}{}: // the step that is under way
 					case <-over:
@@ -328,7 +328,7 @@ func TestAFullQueue(t *testing.T) {
 	}
 	got := make(chan reply, 1)
 	go func() { got <- x.post(t, "/v1/completions", `{"prompt":"late<a>","max_tokens":2,"n":3}`) }()
-	waitFor(t, func() bool { // the others have long answers, so that they are there when it comes
+	waitFor(t, func() bool { // the others have long answers: they are there when it comes
 		_, inFlight := x.server.gate.state()
 		return inFlight == 3
 	})

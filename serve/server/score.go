@@ -96,7 +96,7 @@ func (s *Server) scores(x *exchange, softmax bool) (scores [][]float64, labels [
 	for i := range results {
 		r := &results[i]
 		s.metrics.ended(x.begun, r)
-		// Each item is a prompt of its own for its client. All but one find the query computed.
+		// Each item is a prompt of its own to its client. All but one find the query there.
 		again := max(0, len(requests[i].Items)-1) * len(requests[i].Prompt)
 		u.PromptTokens += r.Prompt + again
 		u.PromptTokensDetails.CachedTokens += r.Cached + again

@@ -42,8 +42,8 @@ type Options struct {
 	Facts   map[string]any   // what /server_info says of the model and its memory
 	Now     func() time.Time // the date for templates; the machine's
 
-	// PauseLimit is how long an engine rests that was paused over HTTP when nobody looks at it any
-	// more; a minute.
+	// PauseLimit is how long an engine that was paused over HTTP rests when nobody looks at it
+	// any more; a minute.
 	PauseLimit time.Duration
 }
 
