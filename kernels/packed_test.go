@@ -124,7 +124,8 @@ func TestSteadyProductsAllocateNothing(t *testing.T) {
 					check(m.name+".Row", func() { w.Row(gram, 3) })
 				}
 			}
-			check("AddGram", func() { AddGram(gram, x, rows, in) })
+			check("AddGram", func() { AddGram(gram, x, rows, in, Float32) })
+			check("AddGram in bfloat16", func() { AddGram(gram, x, rows, in, BFloat16) })
 			check("RoundBFloat16", func() { RoundBFloat16(bits, x[:in]) })
 		})
 	}

@@ -197,23 +197,25 @@ func TestGram(t *testing.T) {
 		r := rand.New(rand.NewPCG(9, 10))
 		for _, s := range [][2]int{{1, 1}, {7, 33}, {256, 172}, {40, 1050}, {0, 5}} {
 			rows, width := s[0], s[1]
-			x, g := randoms(r, rows*width, 3, 1), randoms(r, width*width, 1, 1)
-			before := slices.Clone(g.x)
-			AddGram(g.x, x.x, rows, width)
-			m := multiplier{out: width, in: rows, weight: wide(transposed(x.x, rows, width)), seen: wide}
-			want, size := m.reference(transposed(x.x, rows, width), width)
-			for i := range width {
-				clear(g.x[i*width : i*width+i])
-				clear(want[i*width : i*width+i])
-				for j := i; j < width; j++ {
-					want[i*width+j] += float64(before[i*width+j])
-					size[i*width+j] += math.Abs(float64(before[i*width+j]))
+			for precision, seen := range []func([]float32) []float64{Float32: wide, BFloat16: seenBFloat16} {
+				x, g := randoms(r, rows*width, 3, 1), randoms(r, width*width, 1, 1)
+				before := slices.Clone(g.x)
+				AddGram(g.x, x.x, rows, width, Precision(precision))
+				m := multiplier{out: width, in: rows, weight: seen(transposed(x.x, rows, width)), seen: seen}
+				want, size := m.reference(transposed(x.x, rows, width), width)
+				for i := range width {
+					clear(g.x[i*width : i*width+i])
+					clear(want[i*width : i*width+i])
+					for j := i; j < width; j++ {
+						want[i*width+j] += float64(before[i*width+j])
+						size[i*width+j] += math.Abs(float64(before[i*width+j]))
+					}
 				}
+				what := fmt.Sprintf("%v: %d rows of %d", Precision(precision), rows, width)
+				withinRounding(t, what, g.x, want, size, rows)
+				x.check(t, what)
+				g.check(t, what)
 			}
-			what := fmt.Sprintf("%d rows of %d", rows, width)
-			withinRounding(t, what, g.x, want, size, rows)
-			x.check(t, what)
-			g.check(t, what)
 		}
 	})
 }

@@ -91,16 +91,16 @@ func BeginGradient(dw []float32, dy, x *Operand) Pending {
 
 var freeOperands = memory.NewFreeList(16, func() *Operand { return new(Operand) })
 
-// AddGram adds the upper triangle of xᵀ·x to g, [width, width] from x [rows, width], in float32.
+// AddGram adds the upper triangle of xᵀ·x to g, [width, width] from x [rows, width] in a precision.
 // Below the diagonal some elements are changed and some are not.
-func AddGram(g, x []float32, rows, width int) {
+func AddGram(g, x []float32, rows, width int, precision Precision) {
 	checkLen("AddGram g", g, width*width)
 	checkLen("AddGram x", x, rows*width)
 	if rows == 0 || width == 0 {
 		return
 	}
 	o := freeOperands.Get()
-	o.Pack(x, rows, width, Float32, LeftSide|RightSide)
+	o.Pack(x, rows, width, precision, LeftSide|RightSide)
 	c := freeFloatCalls.Get()
 	c.begin(o.products, o.kernels, &o.right, &o.across, g)
 	c.accumulate, c.upper = true, true
@@ -110,8 +110,8 @@ func AddGram(g, x []float32, rows, width int) {
 	freeOperands.Put(o)
 }
 
-// AddCrossGram adds xᵀ·y to g, [width, width] from x and y [rows, width], in float32.
-func AddCrossGram(g, x, y []float32, rows, width int) {
+// AddCrossGram adds xᵀ·y to g, [width, width] from x and y [rows, width] in a precision.
+func AddCrossGram(g, x, y []float32, rows, width int, precision Precision) {
 	checkLen("AddCrossGram g", g, width*width)
 	checkLen("AddCrossGram x", x, rows*width)
 	checkLen("AddCrossGram y", y, rows*width)
@@ -119,8 +119,8 @@ func AddCrossGram(g, x, y []float32, rows, width int) {
 		return
 	}
 	left, right := freeOperands.Get(), freeOperands.Get()
-	left.Pack(x, rows, width, Float32, LeftSide)
-	right.Pack(y, rows, width, Float32, RightSide)
+	left.Pack(x, rows, width, precision, LeftSide)
+	right.Pack(y, rows, width, precision, RightSide)
 	Run(BeginGradient(g, left, right))
 	left.x, right.x = nil, nil
 	freeOperands.Put(left)

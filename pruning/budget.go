@@ -203,7 +203,7 @@ func (o *Options) chooseWidths(ctx context.Context, layers calibrate.Layers, cal
 		}
 		m.halves = append(m.halves, of)
 	}
-	run := calibrate.Options[struct{}]{Settings: calibrate.Settings{Parallel: true, Store: o.Statistics.Store}, ChunkTokens: o.ChunkTokens}
+	run := calibrate.Options[struct{}]{Settings: calibrate.Settings{Parallel: true, Store: o.Statistics.Store, Precision: o.Statistics.Precision}, ChunkTokens: o.ChunkTokens}
 	if o.Measured != nil {
 		run.OnDone = func(d calibrate.Done[struct{}]) { o.Measured(d.Done, d.Total) }
 	}

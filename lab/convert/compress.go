@@ -105,6 +105,7 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 	r.Notes = append(r.Notes, calibration.warnings()...)
 	if err == nil {
 		s.statistics, err = gathering.settings(ctx, of, sequences)
+		s.statistics.Precision = s.precision
 	}
 	if err == nil {
 		err = c.compress(ctx, s, sequences, r)

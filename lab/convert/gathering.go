@@ -89,7 +89,7 @@ func (g *Gathering) values() recipe.Values {
 }
 
 // statisticsVersion is that of what gathers statistics: raise it when they become others.
-const statisticsVersion = 2
+const statisticsVersion = 3
 
 // settings are those of a pass of a model of a content, with some sequences.
 func (g *Gathering) settings(ctx context.Context, of recipe.Recipe, sequences []calibrate.Sequence) (calibrate.Settings, error) {

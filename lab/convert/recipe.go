@@ -21,8 +21,8 @@ import (
 // Versions of the verbs' code. A verb that writes something else from the same inputs gets a higher
 // version, so that it does not continue the work of the old code.
 const (
-	pruneVersion    = 6
-	quantizeVersion = 5
+	pruneVersion    = 7
+	quantizeVersion = 6
 	transferVersion = 1
 )
 

@@ -3,6 +3,7 @@ package calibrate
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -68,17 +69,56 @@ func layersOf(t testing.TB, m *model.Model) *InMemory {
 
 func collect(t testing.TB, m *model.Model, list []Sequence, chunk int) []*Stats {
 	t.Helper()
+	return collectWith(t, m, list, Options[string]{ChunkTokens: chunk})
+}
+
+func collectWith(t testing.TB, m *model.Model, list []Sequence, o Options[string]) []*Stats {
+	t.Helper()
 	var all []*Stats
 	v := visitor{visit: func(s *Stats, _ []model.LinearLayer) error { all = append(all, s); return nil }}
-	if _, err := Run(context.Background(), layersOf(t, m), list, Options[string]{ChunkTokens: chunk}, v); err != nil {
+	if _, err := Run(context.Background(), layersOf(t, m), list, o, v); err != nil {
 		t.Fatal(err)
 	}
 	return all
 }
 
-// The statistics are those of whole forward passes, summed in float64 one token at a time.
+// The statistics are those of whole forward passes, summed in float64 one token at a time. In
+// bfloat16 they are those of a model whose weights have that format, of rounded inputs.
 func TestStatsMatchForward(t *testing.T) {
+	for _, precision := range []kernels.Precision{kernels.Float32, kernels.BFloat16} {
+		for _, parallel := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%v parallel=%v", precision, parallel), func(t *testing.T) {
+				statsMatchForward(t, Settings{Precision: precision, Parallel: parallel})
+			})
+		}
+	}
+}
+
+// inBFloat16 is m with linear layers in bfloat16.
+func inBFloat16(t *testing.T, m *model.Model) *model.Model {
+	layers := layersOf(t, m)
+	for layer := range m.Blocks {
+		if _, err := layers.Load(t.Context(), layer); err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range layers.Model().BlockLinears(layer) {
+			bits := make([]uint16, l.Out*l.In)
+			kernels.RoundBFloat16(bits, l.Weight.Float32())
+			l.Linear.Weight = weight.NewBFloat16(bits, l.Out, l.In)
+		}
+		if err := layers.Leave(t.Context(), layer); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return layers.Compressed()
+}
+
+func statsMatchForward(t *testing.T, settings Settings) {
 	m, list := tiny(t, 1), sequences(1, 30)
+	dense := m
+	if settings.Precision == kernels.BFloat16 {
+		m = inBFloat16(t, m)
+	}
 	type key struct {
 		layer int
 		site  model.Site
@@ -92,10 +132,13 @@ func TestStatsMatchForward(t *testing.T) {
 			}
 			tokens[k] += rows
 			for r := range rows {
-				row := x[r*width : (r+1)*width]
+				row := slices.Clone(x[r*width : (r+1)*width])
 				for i, a := range row {
 					sum[k][i] += math.Abs(float64(a))
 					top[k][i] = max(top[k][i], math.Abs(float64(a)))
+				}
+				settings.Precision.Round(row)
+				for i, a := range row {
 					for j, b := range row {
 						gram[k][i*width+j] += float64(a) * float64(b)
 					}
@@ -104,7 +147,7 @@ func TestStatsMatchForward(t *testing.T) {
 			return true
 		})
 	}
-	all := collect(t, m, list, 100)
+	all := collectWith(t, dense, list, Options[string]{ChunkTokens: 100, Settings: settings})
 	var order []key
 	for _, s := range all {
 		k := key{s.Layer, s.Site}
@@ -309,12 +352,12 @@ func TestSumsDoNotDependOnTheDivision(t *testing.T) {
 	for i := range x {
 		x[i] = float32(rng.NormFloat64())
 	}
-	whole := newSums(width, false, nil)
+	whole := newSums(width, kernels.Float32, false, nil)
 	whole.add(context.Background(), x, nil, rows)
 	whole.flush()
 	want := whole.stats()
 	for range 20 {
-		parts := newSums(width, false, nil)
+		parts := newSums(width, kernels.Float32, false, nil)
 		for at := 0; at < rows; {
 			n := min(rows-at, 1+rng.IntN(300))
 			parts.add(context.Background(), x[at*width:], nil, n)
@@ -338,7 +381,7 @@ func TestSumsOfManyTokens(t *testing.T) {
 			x[i], dense[i] = 1<<12, 1<<12
 		}
 	}
-	s := newSums(width, true, nil)
+	s := newSums(width, kernels.Float32, true, nil)
 	s.add(t.Context(), x, dense, rows)
 	s.flush()
 	got := s.stats()

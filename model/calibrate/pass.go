@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"slimlab/kernels"
 	"slimlab/model"
 	"slimlab/model/weight"
 )
@@ -62,6 +63,11 @@ type Settings struct {
 	// 0, what the layer as it was makes of the input that it gets now, to 1, what it made of the
 	// input in the dense model. Parallel has no other input, and no target.
 	Target float64
+	// Precision is what the model's float32 weights and the inputs of linear layers are rounded to
+	// as they are multiplied with each other, and the inputs as they are with themselves for the
+	// Gram matrices: bfloat16 where the model's files hold that, so that the statistics are of
+	// what its products read. The sums are float32 and float64 in either.
+	Precision kernels.Precision
 	// Sample is the number of tokens, drawn from all, whose inputs are given as they are. They are
 	// not kept: with a sample everything is gathered anew.
 	Sample int
@@ -211,6 +217,7 @@ func (p *pass[R]) begin(ctx context.Context, sequences []Sequence) (err error) {
 	if p.streams, err = newStreams(ctx, frame, p.layers, sequences, p.options.ChunkTokens); err != nil {
 		return err
 	}
+	p.streams.precision = p.options.Precision
 	p.streams.drawn = draw(Tokens(sequences), p.options.Sample)
 	return nil
 }

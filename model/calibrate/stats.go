@@ -47,6 +47,7 @@ const (
 // sums accumulates the statistics of one site.
 type sums struct {
 	width, tokens int
+	precision     kernels.Precision
 	gram          []float64 // upper triangle of [width, width]
 	cross         []float64 // [width, width]; nil where there is no dense model beside
 	maxAbs        []float64
@@ -62,8 +63,8 @@ type sums struct {
 	sample []float32 // their inputs
 }
 
-func newSums(width int, cross bool, drawn []int) *sums {
-	s := &sums{width: width, drawn: drawn, gram: memory.Aligned[float64](width * width), products: memory.Aligned[float32](width * width),
+func newSums(width int, precision kernels.Precision, cross bool, drawn []int) *sums {
+	s := &sums{width: width, precision: precision, drawn: drawn, gram: memory.Aligned[float64](width * width), products: memory.Aligned[float32](width * width),
 		maxAbs: make([]float64, width), sumAbs: make([]float64, width), sum: make([]float64, width)}
 	if cross {
 		s.cross, s.crossProducts = memory.Aligned[float64](width*width), memory.Aligned[float32](width*width)
@@ -133,9 +134,9 @@ func (s *sums) flush() {
 
 func (s *sums) block(x, dense []float32) {
 	n, rows := s.width, len(x)/s.width
-	kernels.AddGram(s.products, x, rows, n)
+	kernels.AddGram(s.products, x, rows, n, s.precision)
 	if s.cross != nil {
-		kernels.AddCrossGram(s.crossProducts, x, dense, rows, n)
+		kernels.AddCrossGram(s.crossProducts, x, dense, rows, n, s.precision)
 	}
 	parallel.Range(n, 64, func(first, last int) {
 		s.magnitudes(x, rows, first, last)

@@ -8,9 +8,11 @@ import (
 	"slices"
 
 	"slimlab/internal/plural"
+	"slimlab/kernels"
 	"slimlab/kernels/memory"
 	"slimlab/kernels/parallel"
 	"slimlab/model"
+	"slimlab/model/weight"
 )
 
 // ErrNotFinite is in the error of a calibration whose activations are no longer finite numbers.
@@ -39,6 +41,8 @@ type streams struct {
 	batches []model.Batch
 	x       [][]float32 // one a batch, [tokens, hidden]
 	drawn   []int       // tokens of all, in order, whose inputs are sampled
+
+	precision kernels.Precision // of products with float32 weights, and of Gram matrices
 
 	// what the last site of a half has as input, [tokens, width] of each piece, from its gathering
 	// to the move through the half; nil where it was not gathered, or is too large
@@ -122,6 +126,7 @@ func checkSequence(m *model.Model, i int, s Sequence) error {
 // advance moves all streams through half a layer for good, from the inputs of its last site where
 // these were kept. Of them stayed are still there, nil are all.
 func (s *streams) advance(ctx context.Context, h half, stayed []int) error {
+	s.round(h.layer)
 	inputs := s.inputs
 	s.inputs = nil
 	if inputs != nil {
@@ -133,6 +138,15 @@ func (s *streams) advance(ctx context.Context, h half, stayed []int) error {
 		}
 	}
 	return nil
+}
+
+// round makes the float32 weights of a layer multiply in the pass's precision.
+func (s *streams) round(layer int) {
+	for _, l := range s.model.BlockLinears(layer) {
+		if d, ok := l.Weight.(*weight.Dense); ok {
+			d.MultiplyIn(s.precision)
+		}
+	}
 }
 
 // project moves all streams through the last linear layer of a half.
@@ -185,7 +199,7 @@ func selectColumns(y, x []float32, rows int, columns []int) {
 
 // clone is the same streams on their way through another model.
 func (s *streams) clone(m *model.Model) *streams {
-	c := &streams{model: m, batches: s.batches}
+	c := &streams{model: m, batches: s.batches, precision: s.precision}
 	for _, x := range s.x {
 		c.x = append(c.x, slices.Clone(x))
 	}
@@ -264,6 +278,10 @@ func (s *streams) gather(ctx context.Context, h half, want model.Site, other *st
 		}
 	}
 	own, beside := copyOf(s, &x), copyOf(other, &dense)
+	s.round(h.layer)
+	if other != nil {
+		other.round(h.layer)
+	}
 	for i, b := range s.batches {
 		for _, p := range pieces(b, h.part) {
 			if err := ctx.Err(); err != nil {
@@ -274,7 +292,7 @@ func (s *streams) gather(ctx context.Context, h half, want model.Site, other *st
 				other.move(other.x[i], b, h, p, beside)
 			}
 			if sums == nil {
-				sums = newSums(width, other != nil, s.drawn)
+				sums = newSums(width, s.precision, other != nil, s.drawn)
 			}
 			sums.add(ctx, x, dense, p.to-p.from)
 			if !keep {
@@ -293,6 +311,7 @@ func (s *streams) gather(ctx context.Context, h half, want model.Site, other *st
 // gatherLayer gathers the statistics of some sites of a layer in one run, into all; onward moves
 // the streams through it.
 func (s *streams) gatherLayer(ctx context.Context, layer int, want map[model.Site]bool, onward bool, all map[model.Site]*Stats) error {
+	s.round(layer)
 	for part := range sites {
 		h, of := half{layer, part}, map[model.Site]*sums{}
 		last := model.Site(-1) // that is wanted
@@ -308,7 +327,7 @@ func (s *streams) gatherLayer(ctx context.Context, layer int, want map[model.Sit
 		tap := func(_ int, site model.Site, x []float32, rows, width int) (more bool) {
 			if want[site] {
 				if of[site] == nil {
-					of[site] = newSums(width, false, s.drawn)
+					of[site] = newSums(width, s.precision, false, s.drawn)
 				}
 				of[site].add(ctx, x, nil, rows)
 			}

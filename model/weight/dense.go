@@ -14,8 +14,14 @@ type Dense struct {
 	Out, In int
 	Data    []float32
 
-	packing sync.Mutex // held while the packed form is made
-	packed  atomic.Pointer[kernels.PackedFloat32]
+	precision kernels.Precision // of its products
+	packing   sync.Mutex        // held while the packed form is made
+	packed    atomic.Pointer[multiplier]
+}
+
+// multiplier is a packed form.
+type multiplier interface {
+	Begin(y, x []float32, rows int) kernels.Pending
 }
 
 // NewDense wraps data, [out, in].
@@ -23,6 +29,15 @@ func NewDense(data []float32, out, in int) *Dense { return &Dense{Out: out, In: 
 
 // Shape returns the number of outputs and inputs.
 func (d *Dense) Shape() (out, in int) { return d.Out, d.In }
+
+// MultiplyIn sets what products round both operands to from now on: bfloat16 for the numbers of a
+// file in bfloat16, to be multiplied as they will be there. At first it is float32.
+func (d *Dense) MultiplyIn(p kernels.Precision) {
+	if d.precision != p {
+		d.precision = p
+		d.Changed()
+	}
+}
 
 // MulT computes y = x·wᵀ over the packed form; y is [rows, out], x is [rows, in].
 func (d *Dense) MulT(y, x []float32, rows int) { kernels.Run(d.Begin(y, x, rows)) }
@@ -33,15 +48,22 @@ func (d *Dense) Begin(y, x []float32, rows int) kernels.Pending {
 	if p == nil {
 		p = d.pack()
 	}
-	return p.Begin(y, x, rows)
+	return (*p).Begin(y, x, rows)
 }
 
-func (d *Dense) pack() *kernels.PackedFloat32 {
+func (d *Dense) pack() *multiplier {
 	d.packing.Lock()
 	defer d.packing.Unlock()
 	p := d.packed.Load()
 	if p == nil {
-		p = kernels.PackFloat32(d.Data, d.Out, d.In)
+		p = new(multiplier)
+		if d.precision == kernels.BFloat16 {
+			bits := make([]uint16, d.Out*d.In)
+			kernels.RoundBFloat16(bits, d.Data[:d.Out*d.In])
+			*p = kernels.PackBFloat16(bits, d.Out, d.In)
+		} else {
+			*p = kernels.PackFloat32(d.Data, d.Out, d.In)
+		}
 		d.packed.Store(p)
 	}
 	return p
