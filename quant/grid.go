@@ -5,9 +5,11 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"slimlab/internal/half"
 	"slimlab/kernels"
+	"slimlab/kernels/parallel"
 	"slimlab/model/weight"
 )
 
@@ -91,19 +93,35 @@ func (s *scaled) fit(w []float32, steps float32, precision kernels.Precision) er
 	return s.fitScales(w, precision, func(lowest, highest float32) float32 { return max(-lowest, highest) / steps })
 }
 
+// elementsOfTask is about the number of weights of a task that looks at each of them.
+const elementsOfTask = 1 << 15
+
 // fitScales sets each scale to a function of the extremes of its group, zero among them.
 func (s *scaled) fitScales(w []float32, precision kernels.Precision, scale func(lowest, highest float32) float32) error {
 	s.scale = make([]float32, len(w)/s.group)
-	for i := range s.scale {
-		lowest, highest := float32(0), float32(0)
-		for j, v := range w[i*s.group : (i+1)*s.group] {
-			if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
-				at := i*s.group + j
-				return fmt.Errorf("weight [%d, %d] is %v, expected a finite number", at/s.in, at%s.in, v)
+	var broken atomic.Bool
+	parallel.Range(len(s.scale), max(1, elementsOfTask/s.group), func(first, last int) {
+		for i := first; i < last; i++ {
+			lowest, highest := float32(0), float32(0)
+			for _, v := range w[i*s.group : (i+1)*s.group] {
+				// branches are foreseen, and min and max wait for those before
+				if v < lowest {
+					lowest = v
+				} else if v > highest {
+					highest = v
+				} else if v != v {
+					broken.Store(true)
+				}
 			}
-			lowest, highest = min(lowest, v), max(highest, v)
+			if lowest-lowest != 0 || highest-highest != 0 {
+				broken.Store(true)
+			}
+			s.scale[i] = scale(lowest, highest)
 		}
-		s.scale[i] = scale(lowest, highest)
+	})
+	if broken.Load() {
+		at := slices.IndexFunc(w, func(v float32) bool { return v-v != 0 })
+		return fmt.Errorf("weight [%d, %d] is %v, expected a finite number", at/s.in, at%s.in, w[at])
 	}
 	s.asStored(s.scale, precision)
 	for i, v := range s.scale {

@@ -9,6 +9,7 @@ import (
 
 	"slimlab/internal/plural"
 	"slimlab/kernels"
+	"slimlab/kernels/parallel"
 	"slimlab/model"
 	"slimlab/model/calibrate"
 	"slimlab/model/calibrate/refine"
@@ -297,12 +298,20 @@ func (q *quantizer) quantize(ctx context.Context, l model.LinearLayer, m *Moment
 	}
 	r.Format, r.DampedLoss, r.Damping, r.Error = quantized.Format(), c.DampedLoss, c.Damping, c.loss
 	rounded := quantized.Float32()
-	if largest := largestOf(w.Data); !finite(rounded) {
+	var largest float32
+	overflow := false
+	parallel.For(2, func(task int) {
+		if task == 0 { // one sum in the order of the weights
+			r.WeightError = weightError(w.Data, rounded)
+		} else {
+			largest, overflow = largestOf(w.Data), !finite(rounded)
+		}
+	})
+	if overflow {
 		return r, fmt.Errorf("weights of up to %.3g, rounded to %s, are above the largest float32, %.3g: expected smaller weights", largest, r.Format, math.MaxFloat32)
 	} else if float64(largest) > mostSquared {
 		q.report.Warnings = append(q.report.Warnings, fmt.Sprintf("%s has weights of up to %.3g: what it gives to inputs around 1 has squares above the largest float32, so a model with it may compute nothing", l.Name, largest))
 	}
-	r.WeightError = weightError(w.Data, rounded)
 	if err := ctx.Err(); err != nil { // the error may be wrong
 		return r, err
 	}
@@ -316,16 +325,23 @@ func (q *quantizer) quantize(ctx context.Context, l model.LinearLayer, m *Moment
 // mostSquared is the largest number whose square is a float32, as norms need it.
 var mostSquared = math.Sqrt(math.MaxFloat32)
 
-// largestOf is the largest magnitude.
-func largestOf(w []float32) (largest float32) {
+// largestOf is the largest magnitude, NaN where there is one: the bits of float32 without their
+// sign have the order of magnitudes, and NaN has the highest.
+func largestOf(w []float32) float32 {
+	var largest uint32
 	for _, v := range w {
-		largest = max(largest, v, -v)
+		largest = max(largest, math.Float32bits(v)&^(1<<31))
 	}
-	return largest
+	return math.Float32frombits(largest)
 }
 
 func finite(w []float32) bool {
-	return !slices.ContainsFunc(w, func(v float32) bool { return v-v != 0 })
+	for _, v := range w {
+		if v-v != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // choice is what became of a linear layer.
