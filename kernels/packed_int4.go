@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"slimlab/kernels/memory"
+	"slimlab/kernels/parallel"
 )
 
 // PackedInt4 is a 4-bit weight with one scale per group of consecutive inputs of an output channel.
@@ -32,25 +33,33 @@ func PackInt4(q []int8, scale []float32, out, in, group int) *PackedInt4 {
 	}
 	g := &active.Load().products
 	p := &PackedInt4{Out: out, In: in, Group: group, packed: g, width: g.width, values: int4Values}
-	groups, words := in/group, p.words()
 	p.q = memory.Aligned[uint32](panelsOf(out, p.width) * p.panel())
-	for o := range out {
-		column := p.q[o/p.width*p.panel()+o%p.width:]
-		for g := range groups {
-			lines := column[g*(words+1)*p.width:]
-			for w := range words {
-				lines[w*p.width] = 0x88888888
-			}
-			for j, v := range q[o*in+g*group : o*in+(g+1)*group] {
-				if v < -8 || v > 7 {
-					panic(fmt.Sprintf("kernels: PackInt4 weight [%d, %d] is %d, not in -8..7", o, g*group+j, v))
-				}
-				lines[j/8*p.width] ^= uint32(v&15) << int4Shift(j)
-			}
-			lines[words*p.width] = math.Float32bits(scale[o*groups+g])
+	parallel.Range(out, p.width, func(first, last int) {
+		for o := first; o < last; o++ {
+			p.pack(q[o*in:(o+1)*in], scale[o*(in/group):], o)
 		}
-	}
+	})
 	return p
+}
+
+// pack packs the codes of output o and its scales.
+func (p *PackedInt4) pack(q []int8, scale []float32, o int) {
+	column, words := p.q[o/p.width*p.panel()+o%p.width:], p.words()
+	for g := range p.In / p.Group {
+		lines := column[g*(words+1)*p.width:]
+		codes := q[g*p.Group : (g+1)*p.Group]
+		for w := range words {
+			word := uint32(0x88888888)
+			for j, v := range codes[8*w : min(8*w+8, p.Group)] {
+				if v < -8 || v > 7 {
+					panic(fmt.Sprintf("kernels: PackInt4 weight [%d, %d] is %d, not in -8..7", o, g*p.Group+8*w+j, v))
+				}
+				word ^= uint32(v&15) << int4Shift(j)
+			}
+			lines[w*p.width] = word
+		}
+		lines[words*p.width] = math.Float32bits(scale[g])
+	}
 }
 
 // int4Shift returns the position of the four bits of a group's input j in their word.

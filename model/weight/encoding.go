@@ -3,6 +3,7 @@ package weight
 import (
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"unsafe"
 
 	"slimlab/kernels"
@@ -99,7 +100,30 @@ func (e Encoding) checkScales() error {
 func (e Encoding) checkCodes(codes []byte) error {
 	small, float := e.Format.Small()
 	lowest, highest := -1<<(e.Format.Bits-1), 1<<(e.Format.Bits-1)-1
-	for i, c := range codes {
+	has := func(c byte) bool {
+		if float {
+			return int(c) < small.Codes() && small.IsNumber(c)
+		}
+		return int(int8(c)) >= lowest && int(int8(c)) <= highest
+	}
+	var known [256]bool
+	for c := range known {
+		known[c] = has(byte(c))
+	}
+	var wrong atomic.Bool
+	parallel.Range(len(codes), 1<<16, func(first, last int) {
+		all := true
+		for _, c := range codes[first:last] {
+			all = all && known[c]
+		}
+		if !all {
+			wrong.Store(true)
+		}
+	})
+	if !wrong.Load() {
+		return nil
+	}
+	for i, c := range codes { // to find the first
 		switch {
 		case float && int(c) >= small.Codes():
 			return fmt.Errorf("code [%d, %d] is %#02x, expected 0 to %#02x", i/e.In, i%e.In, c, small.Codes()-1)
