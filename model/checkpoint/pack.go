@@ -1,5 +1,7 @@
 package checkpoint
 
+import "slimlab/kernels/parallel"
+
 // Codes of 3, 4 or 8 bits are packed in int32 words, the first code in the lowest bits. A file has
 // the words little-endian: code i of a row of words is then byte i, or half i%2 of byte i/2, and
 // nothing depends on the words but where a row ends. Codes of 3 bits are one stream of bits, in
@@ -14,12 +16,21 @@ func wordsOf(n, bits int) int { return (n*bits + 31) / 32 }
 func packRows(codes []byte, rows, columns, bits int, middle byte) []byte {
 	width := 4 * wordsOf(columns, bits)
 	words := make([]byte, rows*width)
-	for r := range rows {
-		row := words[r*width : (r+1)*width]
-		for i, v := range codes[r*columns : (r+1)*columns] {
-			putBits(row, i*bits, bits, v+middle, 1)
+	parallel.Range(rows, 16, func(first, last int) {
+		for r := first; r < last; r++ {
+			row, own := words[r*width:(r+1)*width], codes[r*columns:(r+1)*columns]
+			done := 0
+			if bits == 4 {
+				for i := range columns / 2 {
+					row[i] = (own[2*i]+middle)&15 | (own[2*i+1]+middle)<<4
+				}
+				done = columns / 2 * 2
+			}
+			for i := done; i < columns; i++ {
+				putBits(row, i*bits, bits, own[i]+middle, 1)
+			}
 		}
-	}
+	})
 	return words
 }
 
@@ -27,12 +38,21 @@ func packRows(codes []byte, rows, columns, bits int, middle byte) []byte {
 func unpackRows(words []byte, rows, columns, bits int, middle byte) []byte {
 	width := 4 * wordsOf(columns, bits)
 	codes := make([]byte, rows*columns)
-	for r := range rows {
-		row := words[r*width : (r+1)*width]
-		for i := range columns {
-			codes[r*columns+i] = bitsAt(row, i*bits, bits, 1) - middle
+	parallel.Range(rows, 16, func(first, last int) {
+		for r := first; r < last; r++ {
+			row, own := words[r*width:(r+1)*width], codes[r*columns:(r+1)*columns]
+			done := 0
+			if bits == 4 {
+				for i := range columns / 2 {
+					own[2*i], own[2*i+1] = row[i]&15-middle, row[i]>>4-middle
+				}
+				done = columns / 2 * 2
+			}
+			for i := done; i < columns; i++ {
+				own[i] = bitsAt(row, i*bits, bits, 1) - middle
+			}
 		}
-	}
+	})
 	return codes
 }
 
