@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"slimlab/internal/plural"
 	"slimlab/model/checkpoint/gguf"
 )
 
@@ -128,6 +129,26 @@ func (f *fallbacks) add(name string, of fallback) {
 func (f *fallbacks) notes() (notes []string) {
 	for _, of := range f.order {
 		notes = append(notes, fmt.Sprintf("%s: %s, not %s: rows of %d are not whole blocks of %d", some(f.names[of]), of.used, of.wanted, of.width, of.wanted.Block()))
+	}
+	return notes
+}
+
+// faintNotes say once for each type which tensors have blocks too small for its scales.
+func faintNotes(tensors []gguf.NewTensor, counted []gguf.Faint) (notes []string) {
+	var order []gguf.Type
+	names := map[gguf.Type][]string{}
+	for i, n := range counted {
+		if n.Coarse == 0 {
+			continue
+		}
+		t := tensors[i].Type
+		if names[t] == nil {
+			order = append(order, t)
+		}
+		names[t] = append(names[t], fmt.Sprintf("%s in %d of %s, %d of them now zeros", tensors[i].Name, n.Coarse, plural.Of(n.Blocks, "block"), n.Zero))
+	}
+	for _, t := range order {
+		notes = append(notes, fmt.Sprintf("the scales of small blocks underflow in float16, which %s has for them: a block of numbers below %.2g may be off by 6%% of its largest for that alone, or become zeros: %s; where they matter, write a form without scales, such as BF16", t, t.Faintest(), some(names[t])))
 	}
 	return notes
 }

@@ -12,6 +12,7 @@ import (
 	"slimlab/model"
 	"slimlab/model/checkpoint/gguf"
 	"slimlab/model/tokenizer"
+	"slimlab/model/weight"
 )
 
 // TestGGUFMixes: which layers' v_proj, down_proj and o_proj have more bits in a mix, and the head
@@ -137,5 +138,34 @@ func TestGGUFMixIsWritten(t *testing.T) {
 	}
 	if _, err := GGUFForm("q4_k"); err == nil || !strings.Contains(err.Error(), "Q4_K_M") {
 		t.Errorf("the form q4_k: %v", err)
+	}
+}
+
+// TestGGUFFaintBlocksAreNamed: the note of a model with a matrix whose numbers are too small for
+// the scales of its type; a form without scales has none.
+func TestGGUFFaintBlocksAreNamed(t *testing.T) {
+	c := shapes()["untied"]
+	c.Hidden, c.HeadDim, c.Layers, c.MoreEOS = 256, 64, []model.LayerConfig{{Heads: 4, KVHeads: 2, MLP: 256}}, nil
+	m := random(t, c)
+	up := m.Linears()[slices.IndexFunc(m.Linears(), func(l model.LinearLayer) bool { return strings.HasSuffix(l.Name, "up_proj") })].Weight.(*weight.Dense)
+	for i := range up.Data {
+		switch row := i / 256; {
+		case row < 3:
+			up.Data[i] *= 1e-12
+		case row < 8:
+			up.Data[i] *= 1e-4 / 20
+		}
+	}
+	for _, form := range []string{"Q4_K_M", "Q8_0", "BF16"} {
+		kind, _ := GGUFForm(form)
+		notes, err := SaveGGUF(context.Background(), filepath.Join(t.TempDir(), "faint.gguf"), m, tokenizer.Vocabulary{}, GGUFOptions{Type: kind})
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := strings.Join(notes, "\n")
+		want := map[string]string{"Q4_K_M": "blk.0.ffn_up.weight in 8 of 256 blocks, 3 of them now zeros", "Q8_0": "blk.0.ffn_up.weight in 64 of 2048 blocks, 24 of them now zeros"}[form]
+		if !strings.Contains(text, want) || strings.Count(text, "underflow") != len(want)/max(1, len(want)) {
+			t.Errorf("%s: notes %q, expected one with %q", form, notes, want)
+		}
 	}
 }

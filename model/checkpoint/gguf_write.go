@@ -80,7 +80,8 @@ func modelRows(m *model.Model) ReadRows {
 // llama.cpp's own quantizer gives them: the output head, or the embedding that is tied to it, and
 // in a mix v_proj and down_proj of some layers, have more bits; and a matrix whose rows are not
 // whole blocks has a type of shorter blocks, or is F16. The notes name the second kind, and
-// whatever else is not as asked for. The file is read again and compared with its
+// whatever else is not as asked for, and the matrices with blocks so small that their scales
+// underflow. The file is read again and compared with its
 // source before WriteGGUF returns; one that differs is removed, as is one that was not compared
 // when ctx ended.
 //
@@ -125,10 +126,11 @@ func WriteGGUF(ctx context.Context, name string, c model.Config, read ReadRows, 
 		tensors = append(tensors, gguf.NewTensor{Name: ggufRopeFactors, Type: gguf.F32, Shape: []int{len(factors)},
 			ReadRows: func(dst []float32, _, _ int) error { copy(dst, factors); return nil }})
 	}
-	if err := gguf.WriteVerified(name, metadata, tensors); err != nil {
+	counted, err := gguf.WriteVerified(name, metadata, tensors)
+	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", name, err)
 	}
-	return notes, nil
+	return append(notes, faintNotes(tensors, counted)...), nil
 }
 
 // permutedRows reads rows of a query or key projection, or its bias, in GGUF's order.

@@ -482,7 +482,7 @@ func TestWriteVerified(t *testing.T) {
 		calls++
 		return ramp(64+calls)(dst, first, rows)
 	}
-	err := WriteVerified(name, Metadata{{"k", true}}, []NewTensor{{"t", Q8_0, []int{4, 64}, changing, nil}})
+	_, err := WriteVerified(name, Metadata{{"k", true}}, []NewTensor{{"t", Q8_0, []int{4, 64}, changing, nil}})
 	if err == nil || !strings.Contains(err.Error(), `tensor "t": its source has other values now than when it was written`) {
 		t.Errorf("found %v", err)
 	}
@@ -490,7 +490,7 @@ func TestWriteVerified(t *testing.T) {
 		t.Error("the file was left")
 	}
 	tensors := []NewTensor{{"t", Q8_0, []int{4, 64}, ramp(64), nil}}
-	if err := WriteVerified(name, Metadata{{"k", true}}, tensors); err != nil {
+	if _, err := WriteVerified(name, Metadata{{"k", true}}, tensors); err != nil {
 		t.Fatal(err)
 	}
 	written, err := write(name, Metadata{{"k", true}}, tensors)

@@ -302,3 +302,47 @@ func largest(t Type) float32 {
 	}
 	return float32(math.Inf(1))
 }
+
+// Faintest is the magnitude under which a block of type t is faint: the half next to its scale, or
+// to the scale of its scales, may be off by a sixteenth and more, or is zero. 0 for a type that
+// has no half in its blocks.
+//
+// Halves below 2⁻¹⁴ are 2⁻²⁴ apart, so that a half is off by up to 2⁻²⁵. A number of the block is
+// the half times at most reach, and so are the errors. The super-blocks of most models have halves
+// below 2⁻¹⁴; they cost little.
+func (t Type) Faintest() float32 {
+	reach := map[Type]float32{
+		Q8_0: 127, Q4_0: 8, Q4_1: 15, Q5_0: 16, Q5_1: 31, IQ4_NL: 113,
+		Q3_K: 32 * 4, Q4_K: offsetMost * 15, Q5_K: offsetMost * 31, Q6_K: 128 * 32,
+	}
+	return reach[t] * 16 * 0x1p-25
+}
+
+// Faint counts the blocks of a tensor that are too small for the halves of its type. Blocks of
+// zeros are none of them.
+type Faint struct {
+	Blocks int // of the tensor
+	Coarse int // whose numbers may be off by a sixteenth of the largest, or more, for the scale alone
+	Zero   int // of these, whose numbers all became zero
+}
+
+// add counts the blocks of src, which encoded holds.
+func (f *Faint) add(t Type, encoded []byte, src []float32) {
+	of := formats[t]
+	under := magnitude(t.Faintest())
+	if under == 0 {
+		return
+	}
+	values := make([]float32, of.elements)
+	for i := range len(src) / of.elements {
+		f.Blocks++
+		most := magnitude(extreme(src[i*of.elements : (i+1)*of.elements]))
+		if most == 0 || most >= under {
+			continue
+		}
+		f.Coarse++
+		if of.decode(values, encoded[i*of.bytes:(i+1)*of.bytes]); extreme(values) == 0 {
+			f.Zero++
+		}
+	}
+}

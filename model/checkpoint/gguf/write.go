@@ -36,20 +36,29 @@ func Write(name string, m Metadata, tensors []NewTensor) error {
 }
 
 // WriteVerified is Write, after which it reads the file, and what it was written of, again. A file
-// that is not what was written, or that could not be compared, is removed.
-func WriteVerified(name string, m Metadata, tensors []NewTensor) error {
+// that is not what was written, or that could not be compared, is removed. It counts each tensor's
+// faint blocks.
+func WriteVerified(name string, m Metadata, tensors []NewTensor) ([]Faint, error) {
 	written, err := write(name, m, tensors)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := verify(name, m, tensors, written); err != nil {
-		return errors.Join(fmt.Errorf("verify: %w", err), os.Remove(name))
+		return nil, errors.Join(fmt.Errorf("verify: %w", err), os.Remove(name))
 	}
-	return nil
+	list := make([]Faint, len(written))
+	for i, w := range written {
+		list[i] = w.faint
+	}
+	return list, nil
 }
 
-// sums are hashes of what was written of a tensor: its values and its bytes.
-type sums struct{ values, bytes maphash.Hash }
+// sums are hashes of what was written of a tensor, its values and its bytes, and what its type was
+// too coarse for.
+type sums struct {
+	values, bytes maphash.Hash
+	faint         Faint
+}
 
 func newSums(seed maphash.Seed) *sums {
 	s := new(sums)
@@ -184,6 +193,7 @@ func writeTensor(w io.Writer, t Tensor, from NewTensor, written *sums) error {
 		}
 		written.add(values)
 		written.bytes.Write(encoded)
+		written.faint.add(t.Type, encoded, values)
 		_, err := w.Write(encoded)
 		return err
 	})
