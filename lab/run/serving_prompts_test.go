@@ -157,7 +157,9 @@ func TestOwnDataIsServedAndAnswered(t *testing.T) {
 		if _, ok := of["ttft_hot_p50"]; ok {
 			t.Error("prompts are served hot")
 		}
-		if m, ok := of["memory_peak"]; runtime.GOOS == "linux" && (!ok || !(m.Value > 0)) {
+		// so small a model may show no rise where garbage is collected meanwhile: it has no figure
+		// then, see TestServedAsStored for one that has
+		if m, ok := of["memory_peak"]; ok && !(m.Value > 0) {
 			t.Errorf("row %d: memory is %+v", i, m)
 		}
 	}
