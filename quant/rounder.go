@@ -92,51 +92,42 @@ func squaredError(ctx context.Context, h matrix.Dense, w *weight.Dense, g Grid, 
 }
 
 // Energy is tr(W·h·Wᵀ) for W [out, in], whose rows it asks for. Of h, which is symmetric, it reads
-// what is not below the diagonal, in blocks: half of the products with all of it. Threads have rows
-// of their own, and the last to end is helped by the others in each product: with products that all
-// threads share, one after another, they waited for each other for a sixth of the time.
+// what is not below the diagonal, in blocks: half of the products with all of it.
 func Energy(ctx context.Context, h matrix.Dense, out int, row func(row []float64, o int)) float64 {
-	const (
-		all     = 1024 // rows at a time, so that memory stays small
-		least   = 128  // rows of a thread, which share the copies of h's blocks
-		columns = 512
-	)
-	threads := parallel.Threads()
-	most := max(least, min(all/threads, columns))
-	tasks := (out + most - 1) / most
-	tasks = (tasks + threads - 1) / threads * threads
-	parts := make([]float64, out)
-	parallel.Range(out, max(least, (out+tasks-1)/tasks), func(first, last int) {
-		energies(ctx, parts[first:last], h, columns, func(x []float64, r int) { row(x, first+r) })
-	})
+	const strip = 512 // rows and columns at a time, so that memory stays small
+	in, parts := h.Rows, make([]float64, out)
+	rows := min(strip, out)
+	all, product := matrix.NewDense(rows, in, nil), matrix.NewDense(rows, min(strip, in), nil)
+	for first := 0; first < out; first += strip {
+		n := min(strip, out-first)
+		w := all.Block(0, 0, n, in)
+		parallel.Range(n, rowsOfTask, func(lo, hi int) {
+			for r := lo; r < hi; r++ {
+				row(w.Row(r), first+r)
+			}
+		})
+		for column := 0; column < in; column += strip {
+			width := min(strip, in-column)
+			part, own := product.Block(0, 0, n, width), w.Block(0, column, n, width)
+			parallel.Range(n, rowsOfTask, func(lo, hi int) {
+				for r := lo; r < hi; r++ {
+					clear(part.Row(r))
+				}
+			})
+			matrix.AddProduct(ctx, part, w.Block(0, 0, n, column), h.Block(0, column, column, width), 2)
+			matrix.AddProduct(ctx, part, own, h.Block(column, column, width, width), 1)
+			parallel.Range(n, rowsOfTask, func(lo, hi int) {
+				for r := lo; r < hi; r++ {
+					parts[first+r] += matrix.Dot(own.Row(r), part.Row(r))
+				}
+			})
+		}
+	}
 	sum := 0.0
 	for _, v := range parts {
 		sum += v
 	}
 	return sum
-}
-
-// energies adds the share of each row of W to parts, with so many columns of h at a time.
-func energies(ctx context.Context, parts []float64, h matrix.Dense, columns int, row func(row []float64, r int)) {
-	n, in := len(parts), h.Rows
-	w, product := matrix.NewDense(n, in, nil), matrix.NewDense(n, min(columns, in), nil)
-	parallel.Range(n, rowsOfTask, func(lo, hi int) {
-		for r := lo; r < hi; r++ {
-			row(w.Row(r), r)
-		}
-	})
-	for column := 0; column < in; column += columns {
-		width := min(columns, in-column)
-		part, own := product.Block(0, 0, n, width), w.Block(0, column, n, width)
-		for r := range n {
-			clear(part.Row(r))
-		}
-		matrix.AddProduct(ctx, part, w.Block(0, 0, n, column), h.Block(0, column, column, width), 2)
-		matrix.AddProduct(ctx, part, own, h.Block(column, column, width, width), 1)
-		for r := range n {
-			parts[r] += matrix.Dot(own.Row(r), part.Row(r))
-		}
-	}
 }
 
 // weightError is ‖a−b‖²/‖a‖²; 0 where a is zero.
