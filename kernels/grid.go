@@ -16,7 +16,7 @@ func newGrid(tiles, rowsOfTile, panels, group, work int) grid {
 	if work < serialWork {
 		return g
 	}
-	tasks := min(8*parallel.Threads(), 2*parallel.Threads()+work/(4*taskWork))
+	tasks := min(32*parallel.Threads(), 2*parallel.Threads()+work/(4*taskWork))
 	g.columnTasks = min(tasks, (panels+7)/8)
 	g.rowTasks = min((tasks+g.columnTasks-1)/g.columnTasks, (tiles*rowsOfTile+15)/16, tiles)
 	return g
