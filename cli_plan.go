@@ -109,7 +109,7 @@ type checkedCell struct {
 type checkedStep struct {
 	Name  string `json:"name"`
 	Kind  string `json:"kind"`
-	State string `json:"state"` // loaded, cached, to build or shared
+	State string `json:"state"` // loaded, cached, to build or shared; to measure or measured of tables
 	// at most, of a model that is to be built, and of a file that it needs
 	Bytes int64 `json:"bytes"`
 	// trainings of a search that is to be done; 0 for other steps

@@ -55,9 +55,9 @@ func (b *bench) Preview(ctx context.Context, r tui.Request) (tui.Preview, error)
 				begin.Cells[i].Reuses = append(begin.Cells[i].Reuses, step.Name)
 			}
 			switch {
-			case step.State == "to build" || step.State == "cached" && r.Fresh:
+			case step.State == "to build" || step.State == "cached" && r.Fresh, step.State == "to measure" || step.State == "measured" && r.Fresh:
 				p.Build++
-			case step.State == "cached":
+			case step.State == "cached", step.State == "measured":
 				p.Cached++
 			case step.State == "shared":
 				p.Shared++

@@ -50,6 +50,14 @@ func (c Cut) KeptLayers(layers int) (int, error) {
 	return layers - c.removed(layers), nil
 }
 
+// CountOfLayers says to how many of a model's layers a share is rounded; "" where it is not.
+func (c Cut) CountOfLayers(layers int) string {
+	if !c.rounds(layers) {
+		return ""
+	}
+	return "layers: " + c.countOf(layers, "layers")
+}
+
 // ChooseLayers measures how much each layer of a model changes its residual stream, and keeps the
 // keep layers that change it most; of equals the earlier. All are measured in the model as it was.
 // done may be nil.

@@ -67,6 +67,42 @@ func (c Cut) Of(name string) string {
 // removed is how many of a layer's units the cut asks for.
 func (c Cut) removed(width int) int { return c.Count + int(math.Round(c.Ratio*float64(width))) }
 
+// Counts say what number each share of heads is rounded to: "heads: 30% of 4 KV groups is 1 of
+// them". The cut has been checked for these layers. Neurons are many: what is rounded there is said
+// elsewhere.
+func (c LayerCut) Counts(layers []model.LayerConfig) []string {
+	var list []string
+	for _, p := range c.parts() {
+		if p.cut.Ratio == 0 || p.key == "mlp" {
+			continue
+		}
+		var each []string // of the widths that there are
+		rounded := false
+		for _, l := range layers {
+			width := p.width(l)
+			rounded = rounded || p.cut.rounds(width)
+			if text := p.cut.countOf(width, p.units); !slices.Contains(each, text) {
+				each = append(each, text)
+			}
+		}
+		if rounded {
+			list = append(list, p.key+": "+strings.Join(each, ", "))
+		}
+	}
+	return list
+}
+
+// rounds reports whether the cut's share of a width is no whole number.
+func (c Cut) rounds(width int) bool {
+	of := c.Ratio * float64(width)
+	return math.Abs(of-math.Round(of)) > 1e-9
+}
+
+// countOf says what number the cut's share of units is.
+func (c Cut) countOf(width int, units string) string {
+	return fmt.Sprintf("%s%% of %d %s is %d of them", strconv.FormatFloat(100*c.Ratio, 'g', 6, 64), width, units, c.removed(width))
+}
+
 // Widths says how the widths of layers are chosen.
 type Widths string
 

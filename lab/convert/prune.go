@@ -29,7 +29,8 @@ type Pruning struct {
 	budget string
 	rows   int // of a budget of time
 	layers pruning.Cut
-	keep   int // layers, where whole ones are removed
+	keep   int      // layers, where whole ones are removed
+	counts []string // what shares of few units come to
 }
 
 // Methods lists the names of pruning methods.
@@ -313,6 +314,9 @@ func (p *Pruning) plan(c model.Config) (model.Config, checkpoint.Storage, error)
 			return c, checkpoint.Storage{}, fmt.Errorf("--layers: %w", err)
 		}
 		p.keep = keep
+		if text := p.layers.CountOfLayers(len(c.Layers)); text != "" {
+			p.counts = []string{text}
+		}
 		c.Layers = slices.Clone(c.Layers[:keep]) // which ones is known when they have been measured
 		return c, checkpoint.Storage{}, nil
 	}
@@ -328,6 +332,7 @@ func (p *Pruning) plan(c model.Config) (model.Config, checkpoint.Storage, error)
 		return c, checkpoint.Storage{}, err
 	}
 	p.Align, p.Cuts, p.Budget = planned.Align, planned.Cuts, planned.Budget
+	p.counts = p.Counts(c.Layers)
 	c.Layers = planned.Layers
 	return c, checkpoint.Storage{}, nil
 }
@@ -370,6 +375,7 @@ func (p *Pruning) compressDepth(ctx context.Context, s *stream, sequences []cali
 }
 
 func (p *Pruning) compress(ctx context.Context, s *stream, sequences []calibrate.Sequence, r *Result) error {
+	r.Notes = append(r.Notes, p.counts...)
 	if p.keep > 0 {
 		return p.compressDepth(ctx, s, sequences, r)
 	}

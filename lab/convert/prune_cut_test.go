@@ -231,3 +231,24 @@ func TestSeedOfRandomUnits(t *testing.T) {
 		t.Error("the seed changes what the norms of weights decide")
 	}
 }
+
+// TestSharesAreCounted: the verb notes what number a share of few heads or layers is rounded to.
+func TestSharesAreCounted(t *testing.T) {
+	from, text := source(t, checkpoint.BF16)
+	for _, c := range []struct {
+		cuts Cuts
+		want string // "" is none
+	}{{Cuts{Heads: "40%"}, "heads: 40% of "}, {Cuts{Layers: "40%"}, "layers: 40% of "}, {Cuts{Heads: "1"}, ""}} {
+		p := Pruning{Calibration: Calibration{File: text, Samples: 2, Length: 16, Seed: 3}}
+		if err := p.Set("osscar", c.cuts); err != nil {
+			t.Fatal(err)
+		}
+		r, err := Prune(t.Context(), from, filepath.Join(t.TempDir(), "out"), p, Options{Open: open})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if notes := strings.Join(r.Notes, "\n"); !strings.Contains(notes, c.want) || strings.Contains(notes, " is 1 of them") != (c.want != "") {
+			t.Errorf("%+v: %q, expected %q", c.cuts, notes, c.want)
+		}
+	}
+}

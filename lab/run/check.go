@@ -9,6 +9,7 @@ import (
 	"slimlab/internal/await"
 	"slimlab/lab"
 	"slimlab/lab/home"
+	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
 	"slimlab/lab/store"
 )
@@ -23,6 +24,8 @@ type PlannedCell struct {
 type PlannedStep struct {
 	Name, Kind string
 	// State is "loaded", "cached", "to build", or "shared": an earlier cell of the plan builds it.
+	// Of a step that makes tables and no model it is "to measure", or "measured" where all are
+	// there or an earlier cell measures them.
 	State string
 	// Bytes bound what a model that is to be built takes on the disk: its parameters in bfloat16. A
 	// quantized one takes less. With it are the trials of a search, and the file of the teacher's
@@ -129,6 +132,9 @@ func reuses(b *lab.Begin, planned []PlannedCell, fresh bool) {
 
 // state says what a job comes down to after those whose keys are in built.
 func (r *Run) state(ctx context.Context, s scenario.Step, j job, built map[string]bool) (string, error) {
+	if len(j.tables) > 0 {
+		return r.stateOfTables(ctx, s, j.tables, built)
+	}
 	if j.build == nil {
 		return "loaded", nil
 	}
@@ -136,16 +142,43 @@ func (r *Run) state(ctx context.Context, s scenario.Step, j job, built map[strin
 	if built[key] {
 		return "shared", nil
 	}
-	switch _, release, err := r.find(ctx, key, s.Kind+" "+s.Name); {
-	case err == nil:
-		release()
-		return "cached", nil
-	case !errors.Is(err, store.ErrNotFound):
-		return "", err
+	if there, err := r.there(ctx, key, s); err != nil || there {
+		return "cached", err
 	}
 	built[key] = true
 	for _, other := range j.makes {
 		built[other] = true
 	}
 	return "to build", nil
+}
+
+// there reports whether the artifact of a key can be used.
+func (r *Run) there(ctx context.Context, key string, s scenario.Step) (bool, error) {
+	switch _, release, err := r.find(ctx, key, s.Kind+" "+s.Name); {
+	case err == nil:
+		release()
+		return true, nil
+	case !errors.Is(err, store.ErrNotFound):
+		return false, err
+	}
+	return false, nil
+}
+
+// stateOfTables is the state of a step that makes tables.
+func (r *Run) stateOfTables(ctx context.Context, s scenario.Step, tables []recipe.Recipe, built map[string]bool) (string, error) {
+	state := "measured"
+	for _, of := range tables {
+		key := of.Key()
+		if built[key] {
+			continue
+		}
+		there, err := r.there(ctx, key, s)
+		if err != nil {
+			return "", err
+		}
+		if !there {
+			built[key], state = true, "to measure"
+		}
+	}
+	return state, nil
 }

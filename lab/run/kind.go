@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"slimlab/kernels"
+	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
 )
 
@@ -38,6 +39,8 @@ type job struct {
 	makes []string
 	// bytes bound what these take on the disk at one time
 	bytes int64
+	// tables are what the step measures and keeps, where it makes no model; it may be nil
+	tables []recipe.Recipe
 	// report emits what is known of the artifact, once in a run; it may be nil
 	report func(dir string) error
 	// reused emits what building the artifact had shown, in a cell that did not build it; it may be

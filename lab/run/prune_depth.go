@@ -21,6 +21,9 @@ func (p *Prune) planDepth(ctx context.Context, w *worker, s scenario.Step, sourc
 	if err := errors.Join(w.data.checkSource(p.Calibration.Source), p.Calibration.checkMemory(w.data, source.shape)); err != nil {
 		return job{}, err
 	}
+	if text := cut.CountOfLayers(len(source.shape.Layers)); text != "" {
+		w.run.noteOnce(lab.Info, s.Name+": "+text)
+	}
 	p.Calibration.noteFew(w, s.Name)
 	of := w.data.recipe(s.Kind, pruneVersion)
 	of.Inputs["model"], of.Parameters = source.key, recipe.Values{"layers": keep}

@@ -2,8 +2,10 @@ package run
 
 import (
 	"context"
+	"strings"
 	"testing"
 
+	"slimlab/lab/scenario"
 	"slimlab/lab/stat"
 	"slimlab/lab/task"
 	"slimlab/model"
@@ -97,4 +99,31 @@ func pruneFirst(t *testing.T, m *model.Model, sequences []calibrate.Sequence, o 
 		t.Errorf("%s: the update raised the error from %g to %g", o.Method, l.Masked.Damped, l.Updated.Damped)
 	}
 	return l
+}
+
+// TestSharesAreCounted: check says what number a share of few heads or layers is rounded to.
+func TestSharesAreCounted(t *testing.T) {
+	for cut, want := range map[string]string{
+		"heads: 30%":       "pruned: heads: 30% of 4 KV groups is 1 of them",
+		"query_heads: 40%": "pruned: query_heads: 40% of 2 query heads of each KV group is 1 of them",
+		"layers: 30%":      "pruned: layers: 30% of 3 layers is 1 of them",
+		"heads: 1":         "",
+		"heads: 50%":       "",
+	} {
+		text := "task: { kind: recsys, members: 6 }\nmodels: { FM: { load: \"pretrained:recsys-student\" } }\npipeline:\n  - baseline: { name: FM, model: FM }\n  - prune: { name: pruned, from: FM, " + cut + ", calibration: { samples: 6 } }\ncolumns: [params]\nseeds: 1\n"
+		_, notes, err := Check(t.Context(), newHome(t), parse(t, text, scenario.Options{}))
+		if err != nil {
+			t.Errorf("%s: %v", cut, err)
+			continue
+		}
+		var found []string
+		for _, n := range notes {
+			if strings.Contains(n.Text, " of them") {
+				found = append(found, n.Text)
+			}
+		}
+		if got := strings.Join(found, "\n"); got != want {
+			t.Errorf("%s: %q, expected %q", cut, got, want)
+		}
+	}
 }

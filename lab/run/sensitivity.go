@@ -11,6 +11,7 @@ import (
 	"slimlab/internal/plural"
 	"slimlab/kernels"
 	"slimlab/lab"
+	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
 	"slimlab/lab/sensitivity"
 	"slimlab/model"
@@ -187,7 +188,11 @@ func (s *Sensitivity) plan(ctx context.Context, w *worker, step scenario.Step) (
 		return job{}, err
 	}
 	s.Calibration.noteFew(w, step.Name)
-	return job{model: source, measures: func(string, *measured) error {
+	tables := []recipe.Recipe{s.layersRecipe(w, source)}
+	if len(caches) > 0 {
+		tables = append(tables, s.cachesRecipe(w, source))
+	}
+	return job{model: source, tables: tables, measures: func(string, *measured) error {
 		err := s.measure(ctx, w, step, source, choices)
 		if err == nil && len(caches) > 0 {
 			err = s.measureCaches(ctx, w, source, caches)
@@ -196,13 +201,26 @@ func (s *Sensitivity) plan(ctx context.Context, w *worker, step scenario.Step) (
 	}}, nil
 }
 
-// measure finds the table of an earlier run or measures it, and emits it.
-func (s *Sensitivity) measure(ctx context.Context, w *worker, step scenario.Step, source *artifactModel, choices []sensitivity.Choice) error {
+// layersRecipe is that of the table of layers.
+func (s *Sensitivity) layersRecipe(w *worker, source *artifactModel) recipe.Recipe {
 	of := w.data.recipe("sensitivity", sensitivityVersion)
 	of.Inputs["model"] = source.key
 	of.Parameters["choices"], of.Parameters["examples"] = strings.Join(s.names(), ","), s.Examples
 	s.Calibration.into(&of, w.cell.Seed)
-	a, err := w.run.artifact(ctx, of, "sensitivity of "+source.name, func(dir string) error {
+	return of
+}
+
+// cachesRecipe is that of the table of KV caches.
+func (s *Sensitivity) cachesRecipe(w *worker, source *artifactModel) recipe.Recipe {
+	of := w.data.recipe("sensitivity", sensitivityVersion)
+	of.Inputs["model"] = source.key
+	of.Parameters["caches"], of.Parameters["examples"] = strings.Join(listed(s.KV), ","), s.Examples
+	return of
+}
+
+// measure finds the table of an earlier run or measures it, and emits it.
+func (s *Sensitivity) measure(ctx context.Context, w *worker, step scenario.Step, source *artifactModel, choices []sensitivity.Choice) error {
+	a, err := w.run.artifact(ctx, s.layersRecipe(w, source), "sensitivity of "+source.name, func(dir string) error {
 		return w.run.compute(func() error {
 			sequences, err := w.data.calibration(s.Calibration, w.cell.Seed)
 			if err != nil {
@@ -255,10 +273,7 @@ func (w *worker) matrix(name string, values [][]float64, choices []string) {
 // measureCaches finds what the model loses by each KV cache in an earlier run or measures it, and
 // emits it. It is kept apart from the table of layers: another list of caches leaves that as it is.
 func (s *Sensitivity) measureCaches(ctx context.Context, w *worker, source *artifactModel, caches []kernels.KVFormat) error {
-	of := w.data.recipe("sensitivity", sensitivityVersion)
-	of.Inputs["model"] = source.key
-	of.Parameters["caches"], of.Parameters["examples"] = strings.Join(listed(s.KV), ","), s.Examples
-	a, err := w.run.artifact(ctx, of, "KV caches of "+source.name, func(dir string) error {
+	a, err := w.run.artifact(ctx, s.cachesRecipe(w, source), "KV caches of "+source.name, func(dir string) error {
 		return w.run.compute(func() error {
 			m, err := source.load(ctx)
 			if err != nil {

@@ -20,6 +20,26 @@ columns: [params, loss]
 seeds: 1
 `
 
+// TestCheckOfSensitivity: a step that makes tables is no loaded model: they are to be measured, or
+// are there. Another list of KV caches leaves a table to measure.
+func TestCheckOfSensitivity(t *testing.T) {
+	h := newHome(t)
+	caches := strings.Replace(sensitivityScenario, "examples: 4", "examples: 4, kv: int8", 1)
+	if got, want := states(t, h, sensitivityScenario), "FM loaded, layers to measure"; got != want {
+		t.Errorf("%s, expected %s", got, want)
+	}
+	if got, want := states(t, h, strings.Replace(sensitivityScenario, "seeds: 1", "seeds: 2", 1)), "FM loaded, layers to measure, FM loaded, layers measured"; got != want {
+		t.Errorf("two cells: %s, expected %s", got, want)
+	}
+	mustWork(t, h, parse(t, sensitivityScenario, scenario.Options{}), Options{})
+	if got, want := states(t, h, sensitivityScenario), "FM loaded, layers measured"; got != want {
+		t.Errorf("after a run: %s, expected %s", got, want)
+	}
+	if got, want := states(t, h, caches), "FM loaded, layers to measure"; got != want {
+		t.Errorf("with another table: %s, expected %s", got, want)
+	}
+}
+
 // The step emits a matrix of divergences and one of errors and one of bytes, by layer and choice; a
 // second run finds them.
 func TestSensitivity(t *testing.T) {
