@@ -210,3 +210,30 @@ func SumSquares(x []float32) float64 {
 	freeSquares.Put(parts)
 	return sum
 }
+
+type momentsCall struct {
+	rk          *rowKernels
+	sum, sumAbs []float64
+	largest, x  []float32
+	rows        int
+}
+
+var momentsCalls = newCalls(func(a *momentsCall, lo, hi int) {
+	dim := len(a.sum)
+	for r := range a.rows {
+		a.rk.addMoments(a.sum[lo:hi], a.sumAbs[lo:hi], a.largest[lo:hi], a.x[r*dim+lo:r*dim+hi])
+	}
+})
+
+// AddMoments adds the columns of x [rows, len(sum)] and their magnitudes to sums in float64, in the
+// order of the rows, and raises largest to the largest magnitude of each, or NaN. All
+// implementations have the same bits.
+func AddMoments(sum, sumAbs []float64, largest, x []float32, rows int) {
+	dim := len(sum)
+	checkLen("AddMoments x", x, rows*dim)
+	if len(sumAbs) < dim || len(largest) < dim {
+		panic(fmt.Sprintf("kernels: AddMoments of %d columns, with sums of %d magnitudes and the largest of %d", dim, len(sumAbs), len(largest)))
+	}
+	const columns = 128 // a thread's, whose sums the nearest cache holds
+	momentsCalls.run(dim, columns, momentsCall{&active.Load().rows, sum, sumAbs, largest, x, rows})
+}

@@ -7,14 +7,14 @@ package kernels
 var rowsAVX2 = rowKernels{
 	exp: expAVX2, expSum: expSumAVX2, maximum: maximumAVX2, dot: dotAVX2, addDot: addDotAVX2, dot3: dot3AVX2, axpy: axpyAVX2, scale: scaleAVX2,
 	shiftScale: shiftScaleAVX2, scaleAdd: scaleAddAVX2, normScale: normScaleAVX2, normBackward: normBackwardAVX2, swiglu: swigluAVX2,
-	swigluBackward: swigluBackwardAVX2, mixtureLogs: mixtureLogsAVX2, softmaxGradient: softmaxGradientAVX2, adamW: adamWAVX2, sumSquares: sumSquaresAVX2,
+	swigluBackward: swigluBackwardAVX2, mixtureLogs: mixtureLogsAVX2, softmaxGradient: softmaxGradientAVX2, adamW: adamWAVX2, sumSquares: sumSquaresAVX2, addMoments: momentsAVX2,
 	rotate: rotateAVX2, transpose: transposeAVX2, product: productAVX2, widenPairs: widenPairsAVX2,
 }
 
 var rowsAVX512 = rowKernels{
 	exp: expAVX512, expSum: expSumAVX512, maximum: maximumAVX512, dot: dotAVX512, addDot: addDotAVX512, dot3: dot3AVX512, axpy: axpyAVX512, scale: scaleAVX512,
 	shiftScale: shiftScaleAVX512, scaleAdd: scaleAddAVX512, normScale: normScaleAVX512, normBackward: normBackwardAVX512, swiglu: swigluAVX512,
-	swigluBackward: swigluBackwardAVX512, mixtureLogs: mixtureLogsAVX512, softmaxGradient: softmaxGradientAVX512, adamW: adamWAVX512, sumSquares: sumSquaresAVX512,
+	swigluBackward: swigluBackwardAVX512, mixtureLogs: mixtureLogsAVX512, softmaxGradient: softmaxGradientAVX512, adamW: adamWAVX512, sumSquares: sumSquaresAVX512, addMoments: momentsAVX512,
 	rotate: rotateAVX512, transpose: transposeAVX2, product: productAVX512, widenPairs: widenPairsAVX2,
 }
 
@@ -30,6 +30,18 @@ func transposeAVX2(y, x []float32, rows, cols, ldy, ldx int) {
 	if c8 < cols {
 		transposeRef(y[c8*ldy:], x[c8:], rows, cols-c8, ldy, ldx)
 	}
+}
+
+func momentsAVX2(sum, sumAbs []float64, largest, x []float32) {
+	addMomentsAVX2(sum, sumAbs, largest, x)
+	whole := len(x) &^ 7
+	addMomentsRef(sum[whole:], sumAbs[whole:], largest[whole:], x[whole:])
+}
+
+func momentsAVX512(sum, sumAbs []float64, largest, x []float32) {
+	addMomentsAVX512(sum, sumAbs, largest, x)
+	whole := len(x) &^ 15
+	addMomentsRef(sum[whole:], sumAbs[whole:], largest[whole:], x[whole:])
 }
 
 func productAVX2(c, a, b []float32, s blockShape) {
@@ -111,6 +123,9 @@ func adamWAVX2(p, g, m, v []float32, gs, b1, nb1, b2, nb2, c1, c2, lr, eps, wd f
 func sumSquaresAVX2(x []float32) float64
 
 //go:noescape
+func addMomentsAVX2(sum, sumAbs []float64, largest, x []float32)
+
+//go:noescape
 func rotateAVX2(x, cos, sin []float32, heads int, sign float32)
 
 //go:noescape
@@ -172,6 +187,9 @@ func adamWAVX512(p, g, m, v []float32, gs, b1, nb1, b2, nb2, c1, c2, lr, eps, wd
 
 //go:noescape
 func sumSquaresAVX512(x []float32) float64
+
+//go:noescape
+func addMomentsAVX512(sum, sumAbs []float64, largest, x []float32)
 
 //go:noescape
 func rotateAVX512(x, cos, sin []float32, heads int, sign float32)

@@ -1547,6 +1547,49 @@ done:
 	VZEROUPPER
 	RET
 
+// addMoments: adds x and |x| to sums in float64, and the bits of |x| to the largest, whole vectors
+TEXT ·addMomentsAVX2(SB), NOSPLIT, $0-96
+	MOVQ sum_base+0(FP), DI
+	MOVQ sumAbs_base+24(FP), R8
+	MOVQ largest_base+48(FP), R9
+	MOVQ x_base+72(FP), SI
+	MOVQ x_len+80(FP), CX
+	VPCMPEQD Y8, Y8, Y8
+	VPSRLD $1, Y8, Y9
+	VPSRLQ $1, Y8, Y8
+
+next:
+	CMPQ CX, $8
+	JLT done
+	VMOVUPS (SI), Y0
+	VPAND Y9, Y0, Y0
+	VPMAXUD (R9), Y0, Y0
+	VMOVUPS Y0, (R9)
+	VMOVUPS 0(SI), X1
+	VCVTPS2PD X1, Y1
+	VADDPD 0(DI), Y1, Y3
+	VMOVUPD Y3, 0(DI)
+	VPAND Y8, Y1, Y1
+	VADDPD 0(R8), Y1, Y5
+	VMOVUPD Y5, 0(R8)
+	VMOVUPS 16(SI), X2
+	VCVTPS2PD X2, Y2
+	VADDPD 32(DI), Y2, Y4
+	VMOVUPD Y4, 32(DI)
+	VPAND Y8, Y2, Y2
+	VADDPD 32(R8), Y2, Y6
+	VMOVUPD Y6, 32(R8)
+	ADDQ $64, DI
+	ADDQ $64, R8
+	ADDQ $32, R9
+	ADDQ $32, SI
+	SUBQ $8, CX
+	JMP next
+
+done:
+	VZEROUPPER
+	RET
+
 // rotate: for each head of x, [a·cos − b·sin, b·cos + a·sin] with its halves a and b; sin is multiplied by sign
 TEXT ·rotateAVX2(SB), NOSPLIT, $0-84
 	MOVQ x_base+0(FP), DI

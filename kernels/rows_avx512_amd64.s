@@ -1465,6 +1465,49 @@ done:
 	VZEROUPPER
 	RET
 
+// addMoments: adds x and |x| to sums in float64, and the bits of |x| to the largest, whole vectors
+TEXT ·addMomentsAVX512(SB), NOSPLIT, $0-96
+	MOVQ sum_base+0(FP), DI
+	MOVQ sumAbs_base+24(FP), R8
+	MOVQ largest_base+48(FP), R9
+	MOVQ x_base+72(FP), SI
+	MOVQ x_len+80(FP), CX
+	VPTERNLOGD $255, Z8, Z8, Z8
+	VPSRLD $1, Z8, Z9
+	VPSRLQ $1, Z8, Z8
+
+next:
+	CMPQ CX, $16
+	JLT done
+	VMOVUPS (SI), Z0
+	VPANDQ Z9, Z0, Z0
+	VPMAXUD (R9), Z0, Z0
+	VMOVUPS Z0, (R9)
+	VMOVUPS 0(SI), Y1
+	VCVTPS2PD Y1, Z1
+	VADDPD 0(DI), Z1, Z3
+	VMOVUPD Z3, 0(DI)
+	VPANDQ Z8, Z1, Z1
+	VADDPD 0(R8), Z1, Z5
+	VMOVUPD Z5, 0(R8)
+	VMOVUPS 32(SI), Y2
+	VCVTPS2PD Y2, Z2
+	VADDPD 64(DI), Z2, Z4
+	VMOVUPD Z4, 64(DI)
+	VPANDQ Z8, Z2, Z2
+	VADDPD 64(R8), Z2, Z6
+	VMOVUPD Z6, 64(R8)
+	ADDQ $128, DI
+	ADDQ $128, R8
+	ADDQ $64, R9
+	ADDQ $64, SI
+	SUBQ $16, CX
+	JMP next
+
+done:
+	VZEROUPPER
+	RET
+
 // rotate: for each head of x, [a·cos − b·sin, b·cos + a·sin] with its halves a and b; sin is multiplied by sign
 TEXT ·rotateAVX512(SB), NOSPLIT, $0-84
 	MOVQ x_base+0(FP), DI

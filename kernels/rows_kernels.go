@@ -37,6 +37,8 @@ type rowKernels struct {
 	softmaxGradient func(ds, p, dp []float32, delta, scale float32)
 	// Σ x²
 	sumSquares func(x []float32) float64
+	// sum += x, sumAbs += |x|, largest = max(largest, |x|), which stays NaN
+	addMoments func(sum, sumAbs []float64, largest, x []float32)
 	// one row of Rope, len(cos) = headDim/2
 	rotate func(x, cos, sin []float32, heads int, sign float32)
 	// y[j·ldy+i] = x[i·ldx+j]

@@ -5,7 +5,7 @@ import "math"
 var rowsRef = rowKernels{
 	exp: expRef, expSum: expSumRef, maximum: maximumRef, dot: dotRef, addDot: addDotRef, dot3: dot3Ref, axpy: axpyRef, scale: scaleRef,
 	shiftScale: shiftScaleRef, scaleAdd: scaleAddRef, normScale: normScaleRef, normBackward: normBackwardRef, swiglu: swigluRef,
-	swigluBackward: swigluBackwardRef, mixtureLogs: mixtureLogsRef, softmaxGradient: softmaxGradientRef, adamW: adamWRef, sumSquares: sumSquaresRef,
+	swigluBackward: swigluBackwardRef, mixtureLogs: mixtureLogsRef, softmaxGradient: softmaxGradientRef, adamW: adamWRef, sumSquares: sumSquaresRef, addMoments: addMomentsRef,
 	rotate: rotateRef, transpose: transposeRef, product: productRef, widenPairs: widenPairsRef,
 }
 
@@ -146,6 +146,17 @@ func sumSquaresRef(x []float32) float64 {
 		sum += float64(v) * float64(v)
 	}
 	return sum
+}
+
+func addMomentsRef(sum, sumAbs []float64, largest, x []float32) {
+	for j, v := range x {
+		magnitude := math.Float32bits(v) &^ (1 << 31)
+		sum[j] += float64(v)
+		sumAbs[j] += float64(math.Float32frombits(magnitude))
+		if magnitude > math.Float32bits(largest[j]) { // NaN has the highest bits
+			largest[j] = math.Float32frombits(magnitude)
+		}
+	}
 }
 
 func rotateRef(x, cos, sin []float32, heads int, sign float32) {

@@ -116,6 +116,44 @@ func TestElementwise(t *testing.T) {
 	})
 }
 
+// TestAddMoments: all implementations have the bits of sums in the order of the rows, whatever the
+// number of columns, and NaN stays the largest.
+func TestAddMoments(t *testing.T) {
+	eachRowKernels(t, func(t *testing.T) {
+		r := rand.New(rand.NewPCG(7, 8))
+		for _, dim := range []int{1, 7, 8, 15, 16, 31, 100, 128, 300} {
+			const rows = 5
+			x, largest := newGuarded(rows*dim, 3), newGuarded(dim, 1)
+			for i := range x.x {
+				x.x[i] = float32(r.NormFloat64())
+			}
+			if dim > 3 {
+				x.x[dim], x.x[1], x.x[2*dim+2] = float32(math.NaN()), float32(math.Inf(-1)), float32(math.Copysign(0, -1))
+			}
+			sum, sumAbs := make([]float64, dim+1), make([]float64, dim+1)
+			clear(largest.x)
+			AddMoments(sum[:dim], sumAbs, largest.x, x.x, 2)
+			AddMoments(sum[:dim], sumAbs, largest.x, x.x[2*dim:], rows-2)
+			largest.check(t, "largest")
+			if sum[dim] != 0 || sumAbs[dim] != 0 {
+				t.Fatalf("%d columns: wrote behind the sums", dim)
+			}
+			for j := range dim {
+				var of, abs, most float64
+				for i := range rows {
+					v := float64(x.x[i*dim+j])
+					of, abs, most = of+v, abs+math.Abs(v), max(most, math.Abs(v))
+				}
+				for what, c := range map[string][2]float64{"sum": {sum[j], of}, "sum of magnitudes": {sumAbs[j], abs}, "largest": {float64(largest.x[j]), most}} {
+					if math.Float64bits(c[0]) != math.Float64bits(c[1]) && !(math.IsNaN(c[0]) && math.IsNaN(c[1])) {
+						t.Fatalf("%d columns: %s of column %d is %v, want %v", dim, what, j, c[0], c[1])
+					}
+				}
+			}
+		}
+	})
+}
+
 // TestLossRows checks the routines behind the losses against their definitions in float64.
 func TestLossRows(t *testing.T) {
 	eachLength(t, func(t *testing.T, r *rand.Rand, n, offset int) {
@@ -345,7 +383,7 @@ func TestRowsAllocateNothing(t *testing.T) {
 	defer parallel.SetThreads(2)()
 	const rows, dim = 512, 96
 	x, y, z, u := make([]float32, rows*dim), make([]float32, rows*dim), make([]float32, rows*dim), make([]float32, rows*dim)
-	w, rstd, labels := make([]float32, dim), make([]float32, rows), make([]int32, rows)
+	w, rstd, labels, sums := make([]float32, dim), make([]float32, rows), make([]int32, rows), make([]float64, dim)
 	table := NewRopeTable(4, RopeFrequencies(dim, 10), 1)
 	for name, f := range map[string]func(){
 		"RMSNorm":         func() { RMSNorm{Weight: w, Epsilon: 1}.Forward(y, rstd, x, rows) },
@@ -360,6 +398,7 @@ func TestRowsAllocateNothing(t *testing.T) {
 		"AddRow":          func() { AddRow(x, w, rows, dim) },
 		"SumRows":         func() { SumRows(w, x, rows, dim) },
 		"SumSquares":      func() { SumSquares(x) },
+		"AddMoments":      func() { AddMoments(sums, sums, w, x, rows) },
 		"CrossEntropy":    func() { CrossEntropy(rstd, x, labels, rstd, rows, dim) },
 		"Loss":            func() { Distillation{Temperature: 2}.Loss(DistillationRows{rstd, rstd, x, y, labels, rstd, rstd, dim}) },
 		"AdamW":           func() { AdamW{Step: 1}.Update(x, y, z, u) },

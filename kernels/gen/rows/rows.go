@@ -26,6 +26,7 @@ func (t target) source() string {
 		s.WriteString(l.assembly(t))
 	}
 	s.WriteString(sumSquares(t))
+	s.WriteString(addMoments(t))
 	s.WriteString(rotate(t))
 	s.WriteString(transpose(t))
 	for _, vectors := range []int{1, 2} {

@@ -36,6 +36,40 @@ func sumSquares(t target) string {
 	return s.String()
 }
 
+// addMoments adds the whole vectors of a row to sums; the caller adds what is behind them.
+func addMoments(t target) string {
+	source := "Y"
+	if !t.wide() {
+		source = "X"
+	}
+	var s strings.Builder
+	fmt.Fprintf(&s, "// addMoments: adds x and |x| to sums in float64, and the bits of |x| to the largest, whole vectors\nTEXT ·addMoments%s(SB), NOSPLIT, $0-96\n", t.suffix)
+	s.WriteString("\tMOVQ sum_base+0(FP), DI\n\tMOVQ sumAbs_base+24(FP), R8\n\tMOVQ largest_base+48(FP), R9\n\tMOVQ x_base+72(FP), SI\n\tMOVQ x_len+80(FP), CX\n")
+	if t.wide() {
+		s.WriteString("\tVPTERNLOGD $255, Z8, Z8, Z8\n")
+	} else {
+		s.WriteString("\tVPCMPEQD Y8, Y8, Y8\n")
+	}
+	s.WriteString(t.lines("VPSRLD $1, V8, V9\nVPSRLQ $1, V8, V8"))
+	fmt.Fprintf(&s, "\nnext:\n\tCMPQ CX, $%d\n\tJLT done\n", t.lanes)
+	and := "VPAND"
+	if t.wide() {
+		and = "VPANDQ"
+	}
+	s.WriteString(t.load("(SI)", 0, false))
+	s.WriteString(t.lines(and + " V9, V0, V0\nVPMAXUD (R9), V0, V0"))
+	s.WriteString(t.store(0, "(R9)", false))
+	for i := range 2 {
+		fmt.Fprintf(&s, "\tVMOVUPS %d(SI), %s%d\n\tVCVTPS2PD %s%d, %s%d\n", 2*t.lanes*i, source, 1+i, source, 1+i, t.reg, 1+i)
+		at := 4 * t.lanes * i
+		s.WriteString(t.lines(fmt.Sprintf("VADDPD %d(DI), V%d, V%d\nVMOVUPD V%d, %d(DI)", at, 1+i, 3+i, 3+i, at)))
+		s.WriteString(t.lines(fmt.Sprintf("%s V8, V%d, V%d\nVADDPD %d(R8), V%d, V%d\nVMOVUPD V%d, %d(R8)", and, 1+i, 1+i, at, 1+i, 5+i, 5+i, at)))
+	}
+	fmt.Fprintf(&s, "\tADDQ $%d, DI\n\tADDQ $%d, R8\n\tADDQ $%d, R9\n\tADDQ $%d, SI\n\tSUBQ $%d, CX\n\tJMP next\n", 8*t.lanes, 8*t.lanes, 4*t.lanes, 4*t.lanes, t.lanes)
+	s.WriteString("\ndone:\n\tVZEROUPPER\n\tRET\n\n")
+	return s.String()
+}
+
 // rotate turns one row's heads by one position: (a, b) becomes (a·c − b·s, b·c + a·s).
 func rotate(t target) string {
 	var s strings.Builder
