@@ -3,7 +3,6 @@ package calibrate
 import (
 	"context"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"slices"
 
@@ -50,7 +49,7 @@ type sums struct {
 	precision     kernels.Precision
 	gram          []float64 // upper triangle of [width, width]
 	cross         []float64 // [width, width]; nil where there is no dense model beside
-	maxAbs        []float64
+	largest       []float32
 	sumAbs, sum   []float64
 	products      []float32 // sums of up to sumRows
 	crossProducts []float32 // the same of cross
@@ -65,7 +64,7 @@ type sums struct {
 
 func newSums(width int, precision kernels.Precision, cross bool, drawn []int) *sums {
 	s := &sums{width: width, precision: precision, drawn: drawn, gram: memory.Aligned[float64](width * width), products: memory.Aligned[float32](width * width),
-		maxAbs: make([]float64, width), sumAbs: make([]float64, width), sum: make([]float64, width)}
+		largest: make([]float32, width), sumAbs: make([]float64, width), sum: make([]float64, width)}
 	if cross {
 		s.cross, s.crossProducts = memory.Aligned[float64](width*width), memory.Aligned[float32](width*width)
 	}
@@ -138,41 +137,10 @@ func (s *sums) block(x, dense []float32) {
 	if s.cross != nil {
 		kernels.AddCrossGram(s.crossProducts, x, dense, rows, n, s.precision)
 	}
-	parallel.Range(n, 64, func(first, last int) {
-		s.magnitudes(x, rows, first, last)
-	})
+	kernels.AddMoments(s.sum, s.sumAbs, s.largest, x, rows)
 	s.tokens += rows
 	if s.summed += rows; s.summed >= sumRows {
 		s.widen()
-	}
-}
-
-// magnitudes adds rows of channels first…last-1 of x to their sums, each in the order of the
-// rows; four rows at a time, since the sums go to memory and back.
-func (s *sums) magnitudes(x []float32, rows, first, last int) {
-	n := s.width
-	sum, sumAbs, maxAbs := s.sum[first:last], s.sumAbs[first:last], s.maxAbs[first:last]
-	for i := 0; i < rows; i += 4 {
-		if i+4 > rows {
-			for ; i < rows; i++ {
-				for j, v := range x[i*n+first : i*n+last] {
-					sum[j] += float64(v)
-					sumAbs[j] += math.Abs(float64(v))
-					maxAbs[j] = max(maxAbs[j], math.Abs(float64(v)))
-				}
-			}
-			return
-		}
-		x0, x1, x2, x3 := x[i*n+first:i*n+last], x[(i+1)*n+first:(i+1)*n+last], x[(i+2)*n+first:(i+2)*n+last], x[(i+3)*n+first:(i+3)*n+last]
-		for j, v := range x0 {
-			v0, v1, v2, v3 := float64(v), float64(x1[j]), float64(x2[j]), float64(x3[j])
-			a0, a1, a2, a3 := math.Abs(v0), math.Abs(v1), math.Abs(v2), math.Abs(v3)
-			sum[j] = sum[j] + v0 + v1 + v2 + v3
-			sumAbs[j] = sumAbs[j] + a0 + a1 + a2 + a3
-			if most := max(max(a0, a1), max(a2, a3)); !(most <= maxAbs[j]) { // NaN stays
-				maxAbs[j] = most
-			}
-		}
 	}
 }
 
@@ -201,13 +169,17 @@ func take(sums []float64, numbers []float32) {
 
 // stats ends the sums, whose memory it takes.
 func (s *sums) stats() *Stats {
-	s.widen()
+	if s.summed > 0 {
+		s.widen()
+	}
+	maxAbs := make([]float64, s.width)
 	for j := range s.sumAbs {
+		maxAbs[j] = float64(s.largest[j])
 		s.sumAbs[j] /= float64(s.tokens)
 		s.sum[j] /= float64(s.tokens)
 	}
 	s.average()
-	of := &Stats{Width: s.width, Tokens: s.tokens, Gram: matrix.NewDense(s.width, s.width, s.gram), MaxAbs: s.maxAbs, MeanAbs: s.sumAbs, Mean: s.sum, Sample: s.sample}
+	of := &Stats{Width: s.width, Tokens: s.tokens, Gram: matrix.NewDense(s.width, s.width, s.gram), MaxAbs: maxAbs, MeanAbs: s.sumAbs, Mean: s.sum, Sample: s.sample}
 	if s.cross != nil {
 		of.Cross = matrix.NewDense(s.width, s.width, s.cross)
 	}
