@@ -107,18 +107,27 @@ func (s *sums) add(ctx context.Context, x, dense []float32, rows int) {
 			continue
 		}
 		if s.cross != nil {
-			s.pendingDense = appended(s.pendingDense, partDense)
+			s.pendingDense = appended(s.pendingDense, partDense, size)
 		}
-		if s.pending = appended(s.pending, part); len(s.pending) == size {
+		if s.pending = appended(s.pending, part, size); len(s.pending) == size {
 			s.flush()
 		}
 	}
 }
 
-// appended is append on all threads: the inputs of a wide layer are megabytes.
-func appended(x, more []float32) []float32 {
+// appended is append on all threads: the inputs of a wide layer are megabytes. What is appended to
+// once is so again, up to most numbers, and has memory for all of them then.
+func appended(x, more []float32, most int) []float32 {
 	n := len(x)
-	x = slices.Grow(x, len(more))[:n+len(more)]
+	if all := n + len(more); cap(x) < all {
+		if n > 0 {
+			all = max(all, most)
+		}
+		room := memory.Aligned[float32](all)[:n]
+		parallel.Range(n, 1<<16, func(lo, hi int) { copy(room[lo:hi], x[lo:hi]) })
+		x = room
+	}
+	x = x[:n+len(more)]
 	parallel.Range(len(more), 1<<16, func(lo, hi int) { copy(x[n+lo:n+hi], more[lo:hi]) })
 	return x
 }

@@ -273,7 +273,7 @@ func (s *streams) gather(ctx context.Context, h half, want model.Site, other *st
 			if keep {
 				*to = s.memory()
 			}
-			*to, width = appended((*to)[:0], input), w
+			*to, width = appended((*to)[:0], input, len(input)), w
 			return false
 		}
 	}
