@@ -11,6 +11,17 @@ import (
 // ErrNoMemory is in the error of work that the machine has no memory for.
 var ErrNoMemory = errors.New("too little memory is free")
 
+// MemoryInPlace predicts what a compression takes whose model is in memory, as those of a scenario
+// are: of a shape, with so many calibration sequences of a length and a target.
+func MemoryInPlace(shape model.Config, samples, length int, target float64, parallel, differentiates bool) MemoryEstimate {
+	needs := estimate(shape, Calibration{Random: true, Samples: samples, Length: max(1, length)})
+	needs.gather(shape, &Gathering{Target: target, Parallel: parallel}, func(model.Site) bool { return true })
+	if needs.Whole = 4 * int64(shape.Parameters()); differentiates {
+		needs.differentiate(shape)
+	}
+	return needs
+}
+
 // foresee predicts what a compression of a model of a shape takes, and refuses what the machine has
 // no memory for: the system would end the process in the middle of the work.
 func (o *Options) foresee(shape model.Config, c compression) (MemoryEstimate, error) {

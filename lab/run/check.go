@@ -81,6 +81,11 @@ func (r *Run) plannedCells(ctx context.Context) ([]PlannedCell, error) {
 			if err != nil {
 				return nil, fmt.Errorf("step %s: %w", s.Name, err)
 			}
+			if state == "to build" || state == "to measure" {
+				if err := r.checkFree(ctx, w, s, jobs[i]); err != nil {
+					return nil, err
+				}
+			}
 			step := PlannedStep{Name: s.Name, Kind: s.Kind, State: state}
 			if state == "to build" {
 				step.Bytes = 2*int64(jobs[i].model.shape.Parameters()) + jobs[i].bytes

@@ -39,6 +39,8 @@ type job struct {
 	makes []string
 	// bytes bound what these take on the disk at one time
 	bytes int64
+	// memory refuses the step where its work needs more memory than is free; it may be nil
+	memory func(free int64) error
 	// tables are what the step measures and keeps, where it makes no model; it may be nil
 	tables []recipe.Recipe
 	// report emits what is known of the artifact, once in a run; it may be nil

@@ -1,9 +1,15 @@
 package run
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"sort"
 
 	"slimlab/kernels/machine"
+	"slimlab/lab"
+	"slimlab/lab/convert"
+	"slimlab/lab/scenario"
 	"slimlab/model"
 )
 
@@ -34,4 +40,65 @@ func (c Calibration) checkMemory(d *dataset, shape model.Config) error {
 		return keyError{"calibration.samples", fmt.Errorf("is %d, which %w: expected at most %d", c.Samples, err, most)}
 	}
 	return nil
+}
+
+// freeMemory returns what refuses a compression of a model of a shape for which too little memory
+// is free, with the most samples that fit. Where the longest example might be the cause, the
+// sequences are counted as they are.
+func (c Calibration) freeMemory(w *worker, shape model.Config, differentiates bool) func(free int64) error {
+	return func(free int64) error {
+		target, err := c.target()
+		if err != nil {
+			return err
+		}
+		length := w.data.longest
+		needs := func(samples int) int64 {
+			return convert.MemoryInPlace(shape, samples, length, target, c.Mode == "parallel", differentiates).Total()
+		}
+		if needs(c.Samples) <= free {
+			return nil
+		}
+		sequences, err := w.data.calibration(c, w.cell.Seed)
+		if err != nil {
+			return err
+		}
+		tokens := 0
+		for _, s := range sequences {
+			tokens += len(s)
+		}
+		n := max(1, len(sequences))
+		if length = (tokens + n - 1) / n; needs(n) <= free {
+			return nil
+		}
+		advice := "free some, take a machine with more, or use the verbs, which hold one layer at a time"
+		if fits := sort.Search(n, func(i int) bool { return needs(i+1) > free }); fits > 0 {
+			advice = fmt.Sprintf("expected at most %d", fits)
+		}
+		return keyError{"calibration.samples", fmt.Errorf("is %d: %w: found %.3g GB, and the step needs at least %.3g GB: %s", c.Samples, convert.ErrNoMemory, float64(free)/1e9, float64(needs(n))/1e9, advice)}
+	}
+}
+
+// checkFree refuses a step whose work has yet to be done and finds too little memory free. A Check,
+// which may be for another time or machine, warns alone.
+func (r *Run) checkFree(ctx context.Context, w *worker, s scenario.Step, j job) error {
+	if j.memory == nil {
+		return nil
+	}
+	find := r.options.Memory
+	if find == nil {
+		find = machine.FreeMemory
+	}
+	free := find()
+	if free == 0 {
+		return ctx.Err()
+	}
+	err := j.memory(free)
+	if err == nil || !errors.Is(err, convert.ErrNoMemory) {
+		return err
+	}
+	if r.readOnly {
+		r.noteOnce(lab.Warning, fmt.Sprintf("%s: a run would be refused now: %v", s.Name, err))
+		return nil
+	}
+	return w.planError(s, err)
 }

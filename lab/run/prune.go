@@ -296,6 +296,7 @@ func (p *Prune) plan(ctx context.Context, w *worker, s scenario.Step) (job, erro
 	}
 	return job{
 		model:   stepModel(s, of, source.origin, withLayers(source.shape, planned.Layers)),
+		memory:  p.Calibration.freeMemory(w, source.shape, options.Method.Differentiates()),
 		before:  before,
 		prepare: prepare,
 		build:   func(dir string) error { return p.build(ctx, w, source, options, dir) },

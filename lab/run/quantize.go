@@ -216,6 +216,7 @@ func (q *Quantize) plan(ctx context.Context, w *worker, s scenario.Step) (job, e
 	}
 	maps.Copy(of.Parameters, recipe.Of(q.Transforms))
 	calibrated := q.readsText()
+	var memory func(int64) error
 	if calibrated { // rounding to nearest needs no data
 		if err := errors.Join(w.data.checkSource(q.Calibration.Source), q.Calibration.checkMemory(w.data, source.shape)); err != nil {
 			return job{}, err
@@ -223,6 +224,7 @@ func (q *Quantize) plan(ctx context.Context, w *worker, s scenario.Step) (job, e
 		q.Calibration.noteFew(w, s.Name)
 		q.Calibration.noteKept(w, s.Name, source.shape, func(model.Site) bool { return true })
 		q.Calibration.into(&of, w.cell.Seed)
+		memory = q.Calibration.freeMemory(w, source.shape, false)
 	}
 	q.note(w, s.Name, scheme)
 	if kv != kernels.KVBFloat16 { // the engine's own
@@ -232,6 +234,7 @@ func (q *Quantize) plan(ctx context.Context, w *worker, s scenario.Step) (job, e
 	return job{
 		model:  stepModel(s, of, source.origin, shape),
 		kv:     kv,
+		memory: memory,
 		build:  func(dir string) error { return q.build(ctx, w, source, plan, calibrated, dir) },
 		report: func(dir string) error { return q.report(w, dir) },
 	}, nil

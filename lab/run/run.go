@@ -41,6 +41,8 @@ type Options struct {
 	Observe func(ctx context.Context) (end func() (state doctor.MachineState, others int))
 	// Timer measures the products that a budget of time chooses widths by; nil is this machine's.
 	Timer pruning.Timer
+	// Memory is what memory is free, in bytes, 0 where that is not known; nil asks the system.
+	Memory func() int64
 	// Sleep waits between two attempts to reach a teacher at a URL; nil is a timer.
 	Sleep func(ctx context.Context, d time.Duration) error
 }

@@ -192,7 +192,7 @@ func (s *Sensitivity) plan(ctx context.Context, w *worker, step scenario.Step) (
 	if len(caches) > 0 {
 		tables = append(tables, s.cachesRecipe(w, source))
 	}
-	return job{model: source, tables: tables, measures: func(string, *measured) error {
+	return job{model: source, tables: tables, memory: s.Calibration.freeMemory(w, source.shape, false), measures: func(string, *measured) error {
 		err := s.measure(ctx, w, step, source, choices)
 		if err == nil && len(caches) > 0 {
 			err = s.measureCaches(ctx, w, source, caches)
