@@ -29,6 +29,9 @@ type Left struct {
 	// AtLeast says that there is more to do whose time is not known: steps whose like has not been
 	// seen yet, or a step that takes longer than its like did.
 	AtLeast bool
+	// Longer says that a step takes longer than all that have finished, whatever their kind, so
+	// that nothing says how long it will be.
+	Longer bool
 	// Earlier is the number of earlier runs whose times the estimate rests on, beside this run's.
 	Earlier int
 }
@@ -129,9 +132,11 @@ func (e *Earlier) Add(v *View) {
 
 // Left estimates what a run still needs at a time since its beginning. A step is taken to need what
 // its like has needed: the step of the same row with the same settings, else with settings that
-// have the effects that were seen in other cells, else in an earlier run. What is found in the
-// cache is taken to need what such steps needed in this run, or nothing. A step that is being
-// worked on needs at least what its own pace says. Cells go to as many workers as were seen.
+// have the effects that were seen in other cells, else in an earlier run. One without a like needs
+// at least what the quickest step of another row took, and one that is being worked on what the
+// next quickest took whose time it has not passed. What is found in the cache is taken to need what
+// such steps needed in this run, or nothing. A step that is being worked on needs at least what its
+// own pace says. Cells go to as many workers as were seen.
 func (f *Forecast) Left(v *View, now float64, earlier Earlier) Left {
 	if v.State != Running || len(v.Cells) == 0 {
 		return Left{}
@@ -204,7 +209,9 @@ type estimate struct {
 	taken    []taken
 	like     []map[int]float64 // by row and group: what was found already; NaN: not known
 	effects  []*effects        // by row, where they were needed
+	others   []float64         // what the finished steps of each row took, ascending
 	atLeast  bool
+	longer   bool
 }
 
 // left goes through the cells as the workers will.
@@ -212,7 +219,11 @@ func (e *estimate) left() Left {
 	e.like, e.effects = make([]map[int]float64, len(e.forecast.rows)), make([]*effects, len(e.forecast.rows))
 	for i := range e.like {
 		e.like[i] = map[int]float64{}
+		if t := e.taken[i].all; t.n > 0 {
+			e.others = append(e.others, t.mean())
+		}
 	}
+	slices.Sort(e.others)
 	free := make([]float64, e.workers()) // when each worker is free, from now
 	busy := 0
 	for i := range e.view.Cells {
@@ -237,7 +248,7 @@ func (e *estimate) left() Left {
 	if !(seconds <= math.MaxFloat32) { // the times of a log can be anything
 		return Left{AtLeast: true}
 	}
-	left := Left{Seconds: max(0, seconds), AtLeast: e.atLeast}
+	left := Left{Seconds: max(0, seconds), AtLeast: e.atLeast, Longer: e.longer}
 	if e.rests {
 		left.Earlier = e.earlier.Runs
 	}
@@ -275,9 +286,11 @@ func (e *estimate) current(cell, row int) float64 {
 	pace, paced := s.rest(e.now)
 	whole, known := e.step(cell, row)
 	rest := pace
-	if known {
-		rest = max(pace, whole-spent)
+	if !known {
+		whole = e.unlike(spent)
+		e.longer = e.longer || whole == 0 && !paced && len(e.others) > 0
 	}
+	rest = max(pace, whole-spent)
 	// its measurements are not known, or it takes longer than its like
 	if !known || rest <= 0 && !paced {
 		e.atLeast = true
@@ -309,9 +322,21 @@ func (e *estimate) from(cell, row int) float64 {
 			seconds += whole
 		} else {
 			e.atLeast = true
+			seconds += e.unlike(0)
 		}
 	}
 	return seconds
+}
+
+// unlike is what a step needs at least whose like has not been seen, after so many seconds of it:
+// what the quickest step took that took longer; 0 where none did.
+func (e *estimate) unlike(spent float64) float64 {
+	for _, seconds := range e.others {
+		if seconds > spent {
+			return seconds
+		}
+	}
+	return 0
 }
 
 // reused is what a step needs whose model is there: the lower median of what such steps needed,

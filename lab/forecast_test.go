@@ -111,7 +111,7 @@ func TestForecast(t *testing.T) {
 	}{
 		{"nothing is known", play(sweepOf(8), 1, false, equal(10)), 0, nil, 0, true},
 		{"an earlier run is known", play(sweepOf(8), 1, false, equal(10)), 0, StepTimes{"base": 10, "student": 10}, 90, false},
-		{"only a part is known", play(sweepOf(8), 1, false, equal(10)), 12, nil, 0, true},
+		{"only another row is known", play(sweepOf(8), 1, false, equal(10)), 12, nil, 78, true},
 		{"a pace, and no like: its measurements are not known", play(sweepOf(1), 1, true, equal(10)), 5, StepTimes{"student": 10}, 15, true},
 		{"the first cell is done", play(sweepOf(8), 1, false, equal(10)), 25, nil, 65, false},
 		{"all but one are done", play(sweepOf(8), 1, false, equal(10)), 85, nil, 5, false},
@@ -223,5 +223,31 @@ func TestEarlierRunsAreCounted(t *testing.T) {
 	one.Workers, two.Workers = 1, 2
 	if a, b := NewForecast(&waiting.Begin).Left(waiting, 0, one), NewForecast(&waiting.Begin).Left(waiting, 0, two); !(b.Seconds < a.Seconds) || a.Earlier != 3 {
 		t.Errorf("one worker %+v, two %+v", a, b)
+	}
+}
+
+// TestForecastOfUnlikeSteps: in a run of one cell no step has a like. From the first that has
+// finished on, the others need at least what the quickest took, and the one that is worked on what
+// the next quickest took that it has not passed.
+func TestForecastOfUnlikeSteps(t *testing.T) {
+	begin := &Begin{Rows: []string{"FM", "small", "pruned", "quantized"}, Cells: []Cell{{ID: "seed=1", Seed: 1}}}
+	takes := []float64{10, 100, 40, 200}
+	p := play(begin, 1, false, func(_, row int) float64 { return takes[row] })
+	for _, c := range []struct {
+		now  float64
+		want Left
+	}{
+		{5, Left{AtLeast: true}},
+		{14, Left{Seconds: 6 + 10 + 10, AtLeast: true}},            // 4 s of small
+		{60, Left{Seconds: 10 + 10, AtLeast: true, Longer: true}},  // 50 s of small, more than FM took
+		{115, Left{Seconds: 5 + 10, AtLeast: true}},                // 5 s of pruned
+		{130, Left{Seconds: 80 + 10, AtLeast: true}},               // 20 s of pruned, as long as small at most
+		{150 + 20, Left{Seconds: 20, AtLeast: true}},               // 20 s of quantized, pruned took 40
+		{150 + 60, Left{Seconds: 40, AtLeast: true}},               // small took 100
+		{150 + 150, Left{Seconds: 0, AtLeast: true, Longer: true}}, // longer than any
+	} {
+		if got := p.at(c.now, Earlier{}); math.Abs(got.Seconds-c.want.Seconds) > 1e-9 || got.AtLeast != c.want.AtLeast || got.Longer != c.want.Longer {
+			t.Errorf("after %g s: %+v, expected %+v", c.now, got, c.want)
+		}
 	}
 }

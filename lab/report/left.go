@@ -27,6 +27,8 @@ func Left(l lab.Left) string {
 		from = ", from " + plural.Of(l.Earlier, "earlier run")
 	}
 	switch {
+	case l.Longer && l.Seconds < 1:
+		return "time left not known: longer than the steps before"
 	case l.AtLeast && l.Seconds < 1:
 		return "time left not known yet"
 	case l.AtLeast:
