@@ -58,6 +58,16 @@ func warningMark(warnings []string) string {
 	return ""
 }
 
+// withLegend fits a line about a row into a width, and where a value of the grid has a mark says
+// behind it what the mark means. A line about a value says itself what its mark means.
+func withLegend(line string, g *grid.Grid, width int) string {
+	const legend = "  * take with care: > to it says why"
+	if !g.HasMarks() || width < 2*len(legend) {
+		return text.Fit(line, width)
+	}
+	return text.Fit(line, width-len(legend)) + legend
+}
+
 // rowsSeen says which rows are seen, when not all are.
 func rowsSeen(g *grid.Grid) string {
 	from, to := g.Seen()

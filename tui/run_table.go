@@ -142,10 +142,10 @@ func (r *runScreen) explain(t *table, width int) string {
 	row := t.row(r.order[r.grid.Row])
 	column, ok := t.metricUnder(r.grid.Column)
 	if at := r.grid.Column; at < len(t.shown) && t.shown[at].Kind == sweep.Value {
-		return r.theme.dim.On(text.Fit("  "+rowsSeen(&r.grid)+text.Clean(axisText(t, row, t.shown[at].Axis)), width))
+		return r.theme.dim.On(withLegend("  "+rowsSeen(&r.grid)+text.Clean(axisText(t, row, t.shown[at].Axis)), &r.grid, width))
 	}
 	if !ok {
-		return r.theme.dim.On(text.Fit("  "+rowsSeen(&r.grid)+r.stepText(t, row), width))
+		return r.theme.dim.On(withLegend("  "+rowsSeen(&r.grid)+r.stepText(t, row), &r.grid, width))
 	}
 	metric, scale := column.Metric, column.Scale
 	parts := []string{"  " + rowsSeen(&r.grid) + metric.Key}

@@ -224,6 +224,16 @@ func (g *Grid) columnWidth(c, width int) int {
 	return min(w, max(1, width-margin-extra)) + extra
 }
 
+// HasMarks reports whether a cell that the last Render showed has a mark.
+func (g *Grid) HasMarks() bool {
+	for _, c := range g.seen {
+		if slices.ContainsFunc(g.cells[c], func(cell Cell) bool { return cell.Mark != "" }) {
+			return true
+		}
+	}
+	return false
+}
+
 // fetch asks for the cells of a column that are in the window.
 func (g *Grid) fetch(c int) {
 	cells := g.cells[c][:0]

@@ -171,3 +171,26 @@ func TestColumnsThatStay(t *testing.T) {
 		}
 	}
 }
+
+// TestHasMarks: marks count in the columns and rows that are seen, and no others.
+func TestHasMarks(t *testing.T) {
+	for _, c := range []struct {
+		row, column int // of the mark
+		want        bool
+	}{{0, 0, true}, {1, 1, true}, {1, 9, false}, {9, 1, false}} {
+		g := Grid{Rows: 10, At: func(row, column int) Cell {
+			cell := Cell{Text: "0123456789"}
+			if row == c.row && column == c.column {
+				cell.Mark = "*"
+			}
+			return cell
+		}}
+		for range 10 {
+			g.Columns = append(g.Columns, Column{Title: "a column"})
+		}
+		g.Render(40, 4)
+		if got := g.HasMarks(); got != c.want {
+			t.Errorf("a mark in row %d, column %d: %v, expected %v", c.row, c.column, got, c.want)
+		}
+	}
+}
