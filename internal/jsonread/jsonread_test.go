@@ -99,6 +99,10 @@ func TestTableFindsUnknownAndRefusedKeys(t *testing.T) {
 		{`{"w": null}`, nil, ""},
 		{`{"w": 0}`, nil, ""},
 		{`{"w": 4096}`, nil, `w: found 4096: attention within a window is not supported, expected no such key or null or 0`},
+		{`{"w": true}`, nil, `w: found true: attention within a window is not supported, expected no such key or null or false or 0`},
+		{`{"w": [1]}`, nil, `w: found [1]: attention within a window is not supported, expected no such key or null or [] or 0`},
+		{`{"w": {"a": 1}}`, nil, `w: found {"a":1}: attention within a window is not supported, expected no such key or null or {} or 0`},
+		{`{"w": false}`, nil, ""},
 	} {
 		var object map[string]json.RawMessage
 		if err := Decode([]byte(c.data), &object); err != nil {

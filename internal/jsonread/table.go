@@ -64,10 +64,25 @@ func (t Table) Check(object map[string]json.RawMessage) (unknown []string, err e
 		case !ok:
 			unknown = append(unknown, key)
 		case rule.Use == Refused && !rule.neutral(object[key]):
-			return nil, fmt.Errorf("%s: found %s: %s is not supported, expected %s", key, Clip(object[key]), rule.Reason, strings.Join(append([]string{"no such key", "null"}, rule.Neutral...), " or "))
+			return nil, fmt.Errorf("%s: found %s: %s is not supported, expected %s", key, Clip(object[key]), rule.Reason, strings.Join(rule.expected(object[key]), " or "))
 		}
 	}
 	return unknown, nil
+}
+
+// expected are the values that ask for nothing, as an error names them in place of one: the empty
+// one of its kind too.
+func (r Rule) expected(value json.RawMessage) []string {
+	list := []string{"no such key", "null"}
+	switch first := bytes.TrimSpace(value)[:1]; string(first) {
+	case "t":
+		list = append(list, "false")
+	case "[":
+		list = append(list, "[]")
+	case "{":
+		list = append(list, "{}")
+	}
+	return append(list, r.Neutral...)
 }
 
 func (r Rule) neutral(value json.RawMessage) bool {

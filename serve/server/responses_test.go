@@ -197,7 +197,7 @@ func TestResponses(t *testing.T) {
 func TestResponsesAreRefused(t *testing.T) {
 	x := start(t, script, Options{}, withTemplate(t, calling))
 	for _, c := range []struct{ body, says string }{
-		{`"input":"a","store":true`, "store: found true: an answer that is kept is not supported"},
+		{`"input":"a","store":true`, "store: found true: an answer that is kept is not supported, expected no such key or null or false"},
 		{`"input":"a","previous_response_id":"resp_1"`, `previous_response_id: found "resp_1"`},
 		{`"input":"a","conversation":"c"`, "conversation: "},
 		{`"input":"a","background":true`, "background: "},
