@@ -390,6 +390,9 @@ func (d Distillation) textExamples(ctx context.Context, t *tokenizer.Tokenizer, 
 	if note != "" {
 		e.notes = append(e.notes, file.Name()+": "+note)
 	}
+	if text := task.Repeats(ids); text != "" {
+		e.notes = append(e.notes, file.Name()+": "+text)
+	}
 	if held > 0 {
 		e.notes = append(e.notes, fmt.Sprintf("%s: the last %s %s kept from training and measured (--validation: %s of --length %d)", file.Name(), plural.Of(held, "token"), plural.Verb(held), plural.Of(d.Validation, "sequence"), d.Length))
 	}

@@ -73,3 +73,25 @@ func TestFewWindows(t *testing.T) {
 		}
 	}
 }
+
+// TestDistilOnATextThatRepeats: the verb says that a text is a short one again and again.
+func TestDistilOnATextThatRepeats(t *testing.T) {
+	from, _ := source(t, checkpoint.BF16)
+	for content, want := range map[string]bool{strings.Repeat("One sentence is all there is. ", 500): true, poem: false} {
+		file := filepath.Join(t.TempDir(), "text.txt")
+		if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		d := Distillation{Data: file, Steps: 1, Batch: 1, Length: 8, LearningRate: 1e-3, Validation: 1, Seed: 1}
+		if err := d.Set("", "float32", false); err != nil {
+			t.Fatal(err)
+		}
+		r, err := Distil(t.Context(), from, "", filepath.Join(t.TempDir(), "out"), d, Options{Open: open})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(strings.Join(r.Notes, "\n"), file+": repeats itself: "); got != want {
+			t.Errorf("said: %v, expected %v: %q", got, want, r.Notes)
+		}
+	}
+}

@@ -137,8 +137,9 @@ type measured struct {
 	generation *generation
 }
 
-// missing says which characters of what was asked have no token.
-func (m *measured) missing() (notes []string) {
+// notes say which characters of what was asked have no token, and which texts are short ones again
+// and again.
+func (m *measured) notes() (notes []string) {
 	add := func(what, note string) {
 		if note != "" {
 			notes = append(notes, what+": "+note)
@@ -146,6 +147,7 @@ func (m *measured) missing() (notes []string) {
 	}
 	for _, t := range m.texts {
 		add(short(t.name()), t.Missing)
+		add(short(t.name()), task.Repeats(t.Tokens))
 	}
 	for _, c := range m.choices {
 		add(short(c.name()), c.Missing)

@@ -524,3 +524,22 @@ func TestPerplexityThatOverflows(t *testing.T) {
 		t.Errorf("notes %q", r.Notes)
 	}
 }
+
+// TestTextsThatRepeat: a text that is a short one again and again is said to be, of kept figures
+// too.
+func TestTextsThatRepeat(t *testing.T) {
+	store := memory{}
+	for content, want := range map[string]int{strings.Repeat(sentences, 60): 1, sentences: 0} {
+		for range 2 {
+			source := tinySource(t, "a", 5, "<bos>")
+			source.Recipe = func(context.Context) (recipe.Recipe, error) { return recipe.Recipe{Stage: "content of a"}, nil }
+			r, err := Run(context.Background(), []Source{source}, Options{Texts: []string{write(t, "text.txt", content)}, Store: store})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Count(strings.Join(r.Notes, "\n"), "text.txt: repeats itself: "); got != want {
+				t.Errorf("said %d times, expected %d: %q", got, want, r.Notes)
+			}
+		}
+	}
+}

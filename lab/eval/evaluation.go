@@ -135,7 +135,7 @@ func (r *run) evaluation(ctx context.Context) (*Evaluation, error) {
 		if o.Tokens > 0 && len(s.Settings) > 0 {
 			notes = append(notes, "generation is greedy; not applied of generation_config.json: "+strings.Join(s.Settings, ", "))
 		}
-		notes = append(notes, r.measured[i].missing()...)
+		notes = append(notes, r.measured[i].notes()...)
 		for _, note := range notes {
 			if len(r.sources) > 1 {
 				note = s.Name + ": " + note

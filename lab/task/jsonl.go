@@ -309,8 +309,25 @@ func (d *Records) Tokenize(ctx context.Context, enc Encoder, eos int32, chat Cha
 			of.notes = append(of.notes, d.name+": "+note)
 		}
 	}
+	if text := Repeats(firstTokens(j.examples[:])); text != "" {
+		of.notes = append(of.notes, d.name+": "+text)
+	}
 	j.Records = &of
 	return j, j.findAnswers(enc, before, eos)
+}
+
+// firstTokens are those of the first examples, one after the other.
+func firstTokens(splits [][]Example) (tokens []int32) {
+	const enough = 1 << 18
+	for _, split := range splits {
+		for _, e := range split {
+			if len(tokens) >= enough {
+				return tokens
+			}
+			tokens = append(tokens, e.Tokens...)
+		}
+	}
+	return tokens
 }
 
 // beginner is an Encoder that puts tokens, such as a BOS, before every text.

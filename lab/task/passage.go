@@ -138,6 +138,9 @@ func (p *Passage) Tokenize(ctx context.Context, enc Encoder) (*Windows, error) {
 		w.splits[split] = append(w.splits[split], e)
 	}
 	w.note(name, missing, tokens, before, own)
+	if text := Repeats(tokens); text != "" {
+		w.notes = append(w.notes, name+": "+text)
+	}
 	w.calibration = mixed(w.splits[0], splitCalibration)
 	w.splits[1] = mixed(w.splits[1], splitValidation)
 	return w, nil
