@@ -16,11 +16,11 @@ import (
 	"slimlab/model/weight"
 )
 
-// BenchmarkGPTQ rounds one linear layer whose Gram matrix is given. Its operations are those of the
-// method, multiply-adds counted as two: n³/3 for the factorisation, n³/3 for the inverse of the
-// triangle, and n² for each output. The rate is that of CPU seconds, so that other work on the
-// machine disturbs it little; the share is of what a CPU second of float64 multiply-adds on
-// registers gives, half of float32, which is measured after each layer.
+// BenchmarkGPTQ rounds one linear layer whose Gram matrix is given. Its operations are those of
+// the method, multiply-adds counted as two: n³/3 for the factorisation, and n² for each output.
+// The rate is that of CPU seconds, so that other work on the machine disturbs it little; the share
+// is of what a CPU second of float64 multiply-adds on registers gives, half of float32, which is
+// measured after each layer.
 func BenchmarkGPTQ(b *testing.B) {
 	for _, size := range []struct{ out, in int }{{4864, 896}, {896, 4864}} {
 		b.Run(fmt.Sprintf("out=%d/in=%d", size.out, size.in), func(b *testing.B) {
@@ -32,7 +32,7 @@ func BenchmarkGPTQ(b *testing.B) {
 				b.Fatal(err)
 			}
 			n := float64(size.in)
-			operations := 2*n*n*n/3 + n*n*float64(size.out)
+			operations := n*n*n/3 + n*n*float64(size.out)
 			least, peak := math.Inf(1), 0.0
 			for b.Loop() {
 				start := machinetest.CPUSeconds()

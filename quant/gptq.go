@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"slimlab/kernels/matrix"
 	"slimlab/kernels/memory"
@@ -35,7 +36,8 @@ func (q GPTQ) check() error {
 	return nil
 }
 
-// Round implements Rounder. Its loss is Σe², which equals tr((W−Ŵ)·H·(W−Ŵ)ᵀ) with the damped H.
+// Round implements Rounder. Its loss is tr((W−Ŵ)·H·(W−Ŵ)ᵀ) with the damped H, a sum of a square for
+// each weight.
 func (q GPTQ) Round(ctx context.Context, w *weight.Dense, g Grid, m *Moments) (Rounding, error) {
 	if err := q.check(); err != nil {
 		return Rounding{}, err
@@ -45,31 +47,11 @@ func (q GPTQ) Round(ctx context.Context, w *weight.Dense, g Grid, m *Moments) (R
 		return Rounding{}, err
 	}
 	r := Rounding{Damping: f.damping, Note: f.note}
-	r.Codes, r.DampedLoss = f.round(ctx, w, g, cmp.Or(q.Block, 128))
-	loss := max(0, r.DampedLoss-f.added(w, g, r.Codes))
+	var added float64
+	r.Codes, r.DampedLoss, added = f.round(ctx, w, g, cmp.Or(q.Block, 128))
+	loss := max(0, r.DampedLoss-added)
 	r.loss = &loss
 	return r, ctx.Err()
-}
-
-// added is what the damped diagonal adds to the loss of codes: Σ (damped H − H)_ii·Δ_i².
-func (f *factor) added(w *weight.Dense, g Grid, codes []byte) (sum float64) {
-	shift := make([]float64, w.In)
-	for i := range shift {
-		shift[i] = f.diagonal(i) + f.shift - f.gram.Row(i)[i]
-	}
-	parts := make([]float64, w.Out)
-	parallel.Range(w.Out, rowsOfTask, func(lo, hi int) {
-		for o := lo; o < hi; o++ {
-			for i, v := range w.Data[o*w.In : (o+1)*w.In] {
-				e := float64(v) - g.Decode(codes[o*w.In+i], o, i)
-				parts[o] += shift[i] * e * e
-			}
-		}
-	})
-	for _, v := range parts {
-		sum += v
-	}
-	return sum
 }
 
 // factorKey is what a factor depends on beside the statistics.
@@ -78,12 +60,12 @@ type factorKey struct {
 	actOrder bool
 }
 
-// factor is the Cholesky factor of the inverse of a damped Gram matrix.
+// factor is the Cholesky factor of a damped Gram matrix.
 type factor struct {
 	gram    matrix.Dense
 	shift   float64      // that damping adds to the diagonal
-	order   []int        // the order in which inputs are quantized
-	upper   matrix.Dense // U in the upper triangle, with (damped in that order)⁻¹ = UᵀU
+	order   []int        // inputs, the one that is quantized first at the end
+	upper   matrix.Dense // V in the upper triangle, with VᵀV the damped matrix in that order
 	damping float64      // relative to the mean of the diagonal, as it was used in the end
 	note    string       // says that damping had to be raised
 }
@@ -135,6 +117,7 @@ func newFactor(ctx context.Context, gram, upper matrix.Dense, key factorKey) (*f
 	if key.actOrder {
 		orderByMoment(f.order, f.diagonal)
 	}
+	slices.Reverse(f.order)
 	for ; f.damping <= dampingLimit; f.damping = max(0.001, 10*f.damping) {
 		f.shift = f.damping * mean
 		found := f.factorise(ctx)
@@ -160,34 +143,20 @@ func (f *factor) diagonal(i int) float64 {
 	return 1
 }
 
-// factorise computes U and reports whether it could. In the reverse order of inputs the matrix is
-// VᵀV; reversed again that is LᵀL with a lower triangle L, whose inverse transposed is U: one
-// factorisation and one inverse of a triangle, where the way by H⁻¹ takes two and a whole inverse.
+// factorise computes V and reports whether it could. The loss of an output, whose weights differ
+// by Δ, is |VΔ|²: row r of it is V(r, r)·Δ_r and a sum over the inputs behind r, which have their
+// codes before. No inverse is needed.
 func (f *factor) factorise(ctx context.Context) bool {
 	n, h := len(f.order), f.upper
 	parallel.Range(n, 64, func(lo, hi int) {
-		for a := lo; a < hi; a++ {
-			i := f.order[n-1-a]
-			row, gram := h.Row(a), f.gram.Row(i)
-			for b := a; b < n; b++ {
-				row[b] = gram[f.order[n-1-b]]
+		for r := lo; r < hi; r++ {
+			order := f.order[r:]
+			row, gram := h.Row(r)[r:][:len(order)], f.gram.Row(order[0])
+			for s, i := range order {
+				row[s] = gram[i]
 			}
-			row[a] = f.diagonal(i) + f.shift
+			row[0] = f.diagonal(order[0]) + f.shift
 		}
 	})
-	if !matrix.Cholesky(ctx, h) {
-		return false
-	}
-	matrix.InvertUpper(ctx, h)
-	// U(a, b) = V⁻¹(n-1-b, n-1-a): elements change places across the other diagonal.
-	parallel.Range(n, 64, func(lo, hi int) {
-		for a := lo; a < hi; a++ {
-			row := h.Row(a)
-			for b := a; a+b < n-1; b++ {
-				mirror := &h.Data[(n-1-b)*h.RowStride+n-1-a]
-				row[b], *mirror = *mirror, row[b]
-			}
-		}
-	})
-	return true
+	return matrix.Cholesky(ctx, h)
 }

@@ -11,27 +11,31 @@ import (
 )
 
 const (
-	// lanes is the number of outputs whose weights of one input are rounded together. Their errors
-	// of a block of 128 inputs fill the first cache.
+	// lanes is the number of outputs whose weights of one input are rounded together. Those of a
+	// block of 128 inputs fill the first cache.
 	lanes = 32
 
 	// outputsOfTask is the number of outputs that a thread takes at once, at most.
 	outputsOfTask = 512
 )
 
-// round chooses the codes and returns Σe² with them. Outputs do not depend on each other: a thread
-// takes some through all inputs, block inputs at a time.
-func (f *factor) round(ctx context.Context, w *weight.Dense, g Grid, block int) (codes []byte, loss float64) {
+// round chooses the codes and returns the loss with them, and what the damped diagonal added to it:
+// Σ (damped H − H)_ii·Δ_i². Outputs do not depend on each other: a thread takes some through all
+// inputs, block inputs at a time.
+func (f *factor) round(ctx context.Context, w *weight.Dense, g Grid, block int) (codes []byte, loss, added float64) {
 	codes = make([]byte, len(w.Data))
-	losses := make([]float64, w.Out)
-	columns := f.columns(block)
+	losses := make([]lossOfOutput, w.Out)
+	diagonal := make([]float64, w.In)
+	for a, i := range f.order {
+		diagonal[a] = f.diagonal(i) + f.shift - f.gram.Row(i)[i]
+	}
 	tasks := (w.Out + outputsOfTask - 1) / outputsOfTask
 	threads := parallel.Threads()
 	tasks = (tasks + threads - 1) / threads * threads
 	size := ((w.Out+tasks-1)/tasks + lanes - 1) / lanes * lanes
 	var begun atomic.Int64 // outputs
 	parallel.For(min(threads, tasks), func(int) {
-		r := outputRounder{factor: f, w: w, grid: g, block: block, columns: columns, codes: codes, losses: losses}
+		r := outputRounder{factor: f, w: w, grid: g, block: block, added: diagonal, codes: codes, losses: losses}
 		for ctx.Err() == nil {
 			end := int(begun.Add(int64(size)))
 			if end-size >= w.Out {
@@ -41,60 +45,51 @@ func (f *factor) round(ctx context.Context, w *weight.Dense, g Grid, block int) 
 		}
 	})
 	for _, l := range losses {
-		loss += l
+		loss += l.damped
+		added += l.added
 	}
-	return codes, loss
+	return codes, loss, added
 }
 
-// columns has in row a what compensation within a block needs: column a of U from the block's first
-// input to the one before a.
-func (f *factor) columns(block int) matrix.Dense {
-	n := len(f.order)
-	c := matrix.NewDense(n, min(block, n), nil)
-	parallel.Range(n, block, func(lo, hi int) {
-		for k := lo; k < hi; k++ {
-			for a, v := range f.upper.Row(k)[k+1 : hi] {
-				c.Data[(k+1+a)*c.RowStride+k-lo] = v
-			}
-		}
-	})
-	return c
-}
+// lossOfOutput is that with the damped matrix, and what of it damping has added.
+type lossOfOutput struct{ damped, added float64 }
 
 // outputRounder chooses the codes of some outputs after each other, with one thread's memory. Its
-// matrices have a column for each output, so that registers hold several outputs.
+// matrices have a column for each output, so that registers hold several outputs. With Δ = W−Ŵ the
+// loss is the sum of (V(r, r)·Δ_r − s_r)², s_r = −Σ V(r, s)·Δ_s over s > r: from the last input to
+// the first, each weight is rounded at w_r − s_r/V(r, r), and Δ_r is its plain error.
 type outputRounder struct {
 	*factor
-	w       *weight.Dense
-	grid    Grid
-	block   int
-	columns matrix.Dense
-	codes   []byte    // of all outputs
-	losses  []float64 // of all outputs: Σe²
+	w      *weight.Dense
+	grid   Grid
+	block  int
+	added  []float64      // to the diagonal, by ordered input
+	codes  []byte         // of all outputs
+	losses []lossOfOutput // of all outputs
 
-	work matrix.Dense // [in, outputs]: compensated weights in the order of the factor
-	errs matrix.Dense // [block, outputs]
+	sums matrix.Dense // s, [in, outputs], in the order of the factor
+	// W of a block's inputs, and Δ of those that have their codes, [block, outputs]
+	left matrix.Dense
 
 	laneCodes []byte // [block, lanes]
-	squares   []float64
 	scales    laneScales
 }
 
 // round chooses the codes of outputs first…end-1.
 func (r *outputRounder) round(ctx context.Context, first, end int) {
 	n := end - first
-	if r.work.Cols < n {
-		r.work, r.errs = columnsOf(r.w.In, n), columnsOf(min(r.block, r.w.In), n)
-		r.laneCodes, r.squares = make([]byte, r.errs.Rows*lanes), make([]float64, lanes)
+	if r.sums.Cols < n {
+		r.sums, r.left = columnsOf(r.w.In, n), columnsOf(min(r.block, r.w.In), n)
+		r.laneCodes = make([]byte, r.left.Rows*lanes)
+	} else {
+		clear(r.sums.Data)
 	}
-	r.load(first, end)
-	for a := 0; a < r.w.In && ctx.Err() == nil; a += r.block {
-		b := min(r.w.In, a+r.block)
+	for hi := r.w.In; hi > 0 && ctx.Err() == nil; hi -= r.block {
+		lo := max(0, hi-r.block)
 		for lane := 0; lane < n; lane += lanes {
-			r.roundBlock(first, lane, min(lanes, n-lane), a, b)
+			r.roundBlock(first, lane, min(lanes, n-lane), lo, hi)
 		}
-		rest := r.w.In - b
-		matrix.AddProduct(ctx, r.work.Block(b, 0, rest, n), r.upper.Block(a, b, b-a, rest).T(), r.errs.Block(0, 0, b-a, n), -1)
+		matrix.AddProduct(ctx, r.sums.Block(0, 0, lo, n), r.upper.Block(0, lo, lo, hi-lo), r.left.Block(0, 0, hi-lo, n), -1)
 	}
 }
 
@@ -107,56 +102,56 @@ func columnsOf(rows, cols int) matrix.Dense {
 	return m
 }
 
-// load copies the weights of outputs first…end-1, some of an output at a time into a tile that fits
-// the first cache.
-func (r *outputRounder) load(first, end int) {
+// load copies the weights of the ordered inputs lo…hi-1 of n outputs from first+lane on to left, by
+// way of a tile that fits the first cache.
+func (r *outputRounder) load(first, lane, n, lo, hi int) {
 	const inputs = 32
 	var tile [inputs][lanes]float64
-	for o := first; o < end; o += lanes {
-		n := min(lanes, end-o)
-		for a := 0; a < r.w.In; a += inputs {
-			order := r.order[a:min(a+inputs, r.w.In)]
-			row := func(l int) []float32 { return r.w.Data[(o+l)*r.w.In:][:r.w.In] }
-			l := 0
-			for ; l+4 <= n; l += 4 {
-				r0, r1, r2, r3 := row(l), row(l+1), row(l+2), row(l+3)
-				for k, i := range order {
-					to := tile[k][l:][:4]
-					to[0], to[1], to[2], to[3] = float64(r0[i]), float64(r1[i]), float64(r2[i]), float64(r3[i])
-				}
+	row := func(l int) []float32 { return r.w.Data[(first+lane+l)*r.w.In:][:r.w.In] }
+	for a := lo; a < hi; a += inputs {
+		order := r.order[a:min(a+inputs, hi)]
+		l := 0
+		for ; l+4 <= n; l += 4 {
+			r0, r1, r2, r3 := row(l), row(l+1), row(l+2), row(l+3)
+			for k, i := range order {
+				to := tile[k][l:][:4]
+				to[0], to[1], to[2], to[3] = float64(r0[i]), float64(r1[i]), float64(r2[i]), float64(r3[i])
 			}
-			for ; l < n; l++ {
-				for k, i := range order {
-					tile[k][l] = float64(row(l)[i])
-				}
+		}
+		for ; l < n; l++ {
+			for k, i := range order {
+				tile[k][l] = float64(row(l)[i])
 			}
-			for k := range order {
-				copy(r.work.Row(a + k)[o-first:], tile[k][:n])
-			}
+		}
+		for k := range order {
+			copy(r.left.Row(a - lo + k)[lane:], tile[k][:n])
 		}
 	}
 }
 
-// roundBlock chooses the codes of the ordered inputs start…end-1 of n outputs from first+lane on,
-// and writes their errors to errs. A weight is compensated just before it is rounded, in the order
-// of the inputs before it: the bits are those of one input at a time.
-func (r *outputRounder) roundBlock(first, lane, n, start, end int) {
-	squares := r.squares[:n]
-	clear(squares)
+// roundBlock chooses the codes of the ordered inputs lo…hi-1, the last first, of n outputs from
+// first+lane on, and leaves Δ. The sum of an input gets the part of its block just before its
+// weight is rounded, in the order of inputs: with one block the bits are those of one input at a
+// time.
+func (r *outputRounder) roundBlock(first, lane, n, lo, hi int) {
+	r.load(first, lane, n, lo, hi)
+	losses := r.losses[first+lane:][:n]
 	r.scales.valid = false
-	for a := start; a < end; a++ {
-		y, before := r.work.Row(a)[lane:lane+n], a-start
-		matrix.Subtract(y, r.columns.Row(a)[:before], r.errs.Block(0, lane, before, n))
-		e := r.errs.Row(before)[lane : lane+n]
-		r.encode(r.laneCodes[before*lanes:][:n], e, y, first+lane, a)
-		for l, v := range e {
-			squares[l] += float64(v * v)
+	for a := hi - 1; a >= lo; a-- {
+		sums, left, factors := r.sums.Block(a, lane, 1, n), r.left.Row(a - lo)[lane:lane+n], r.upper.Row(a)[a:hi]
+		d, added := factors[0], r.added[a]
+		inverse := 1 / d
+		matrix.Subtract(sums.Data[:n], factors[1:], r.left.Block(a-lo+1, lane, hi-a-1, n))
+		matrix.Subtract(left, []float64{inverse}, sums)
+		r.encode(r.laneCodes[(a-lo)*lanes:][:n], left, first+lane, a)
+		for l, sum := range sums.Data[:n] {
+			e := d * left[l]
+			losses[l].damped += float64(e * e)
+			left[l] += float64(inverse * sum)
+			losses[l].added += float64(float64(added*left[l]) * left[l])
 		}
 	}
-	for l, s := range squares {
-		r.losses[first+lane+l] += s
-	}
-	r.store(first+lane, n, start, end)
+	r.store(first+lane, n, lo, hi)
 }
 
 // store copies the codes of the ordered inputs start…end-1 of n outputs from first on to their
@@ -198,17 +193,17 @@ func transpose(x *[8]uint64) {
 }
 
 // encode chooses the codes of the ordered input a of outputs o, o+1, … with compensated weights y,
-// and sets e to their errors.
-func (r *outputRounder) encode(codes []byte, e, y []float64, o, a int) {
-	i, d := r.order[a], r.upper.Row(a)[a]
+// of which it leaves what is not on the grid.
+func (r *outputRounder) encode(codes []byte, y []float64, o, a int) {
+	i := r.order[a]
 	if g, ok := r.grid.(*intGrid); ok {
 		r.scales.load(g, o, i, len(codes))
-		matrix.RoundNearest(codes, e, y, r.scales.scale[:len(codes)], r.scales.zero[:len(codes)], g.lowest, g.highest, d)
+		matrix.RoundNearest(codes, y, y, r.scales.scale[:len(codes)], r.scales.zero[:len(codes)], g.lowest, g.highest, 1)
 		return
 	}
 	for l, v := range y {
 		code, value := r.grid.Encode(v, o+l, i)
-		codes[l], e[l] = code, (v-value)/d
+		codes[l], y[l] = code, v-value
 	}
 }
 
@@ -225,9 +220,10 @@ func (s *laneScales) load(g *intGrid, o, i, n int) {
 		return
 	}
 	s.valid, s.group = true, i/g.group
+	group := g.groupOf(o, i)
 	for l := range n {
-		group := g.groupOf(o+l, i)
 		s.scale[l], s.zero[l] = float64(g.scale[group]), g.zeroOf(group)
+		group += g.in / g.group
 	}
 }
 

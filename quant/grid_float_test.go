@@ -206,7 +206,7 @@ func TestGPTQOnFloatGrids(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			q, loss := s.round(context.Background(), w, g, 32)
+			q, loss, _ := s.round(context.Background(), w, g, 32)
 			if want := s.lossOf(w, g, q); math.Abs(loss-want) > 1e-10*want {
 				t.Errorf("%s, seed %d: Σe² is %g, tr(ΔHΔᵀ) is %g", f, seed, loss, want)
 			}

@@ -90,7 +90,7 @@ func TestZeroPointsAgainstBruteForce(t *testing.T) {
 			}
 			best = min(best, s.lossOf(w, g, codes))
 		}
-		q, loss := s.round(context.Background(), w, g, 2)
+		q, loss, _ := s.round(context.Background(), w, g, 2)
 		if got := s.lossOf(w, g, q); got < best*(1-1e-9) || math.Abs(got-loss) > 1e-9*loss {
 			t.Fatalf("seed %d: the loss of GPTQ is %g and said to be %g, the least of all %g", seed, got, loss, best)
 		}

@@ -91,7 +91,7 @@ func (s outlierShape) IsZero() bool { return s == "" || s == quant.DefaultOutlie
 
 // quantizeVersion is that of the code below and of package quant: raise it when they compute other
 // weights.
-const quantizeVersion = 8
+const quantizeVersion = 9
 
 // Describe says what the step does.
 func (q *Quantize) Describe(from string) string {
