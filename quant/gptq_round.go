@@ -198,7 +198,7 @@ func (r *outputRounder) encode(codes []byte, y []float64, o, a int) {
 	i := r.order[a]
 	if g, ok := r.grid.(*intGrid); ok {
 		r.scales.load(g, o, i, len(codes))
-		matrix.RoundNearest(codes, y, y, r.scales.scale[:len(codes)], r.scales.zero[:len(codes)], g.lowest, g.highest, 1)
+		matrix.RoundNearest(codes, y, r.scales.scale[:len(codes)], r.scales.zero[:len(codes)], g.lowest, g.highest)
 		return
 	}
 	for l, v := range y {

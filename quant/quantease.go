@@ -193,13 +193,12 @@ type path struct {
 	codes    []byte       // [in, outputs] with the stride of values
 	scales   laneScales
 	line     []float64 // of lanes
-	left     []float64
 }
 
 func newPath(d *descent, first, end int) *path {
 	n := end - first
 	p := &path{descent: d, first: first, dense: columnsOf(d.w.In, n), values: columnsOf(d.w.In, n), residual: columnsOf(d.w.In, n),
-		changes: columnsOf(min(d.block, d.w.In), n), changed: make([]bool, n), line: make([]float64, lanes), left: make([]float64, lanes)}
+		changes: columnsOf(min(d.block, d.w.In), n), changed: make([]bool, n), line: make([]float64, lanes)}
 	p.codes = make([]byte, len(p.values.Data))
 	for o := first; o < end; o++ {
 		p.outputs = append(p.outputs, o)
@@ -249,7 +248,7 @@ func (p *path) sweep(ctx context.Context, rounded bool) {
 // before the block, less what the inputs before in the block have changed.
 func (p *path) sweepBlock(lane, n, start, end int, rounded bool) {
 	p.scales.valid = false
-	line, left := p.line[:n], p.left[:n]
+	line := p.line[:n]
 	for a := start; a < end; a++ {
 		before := a - start
 		gram, value, change := p.gram.Row(a), p.values.Row(a)[lane:lane+n], p.changes.Row(before)[lane:lane+n]
@@ -263,7 +262,7 @@ func (p *path) sweepBlock(lane, n, start, end int, rounded bool) {
 			line[l] = value[l] + r*inverse
 		}
 		if rounded {
-			p.encode(p.codes[a*p.values.RowStride+lane:][:n], line, left, lane, a)
+			p.encode(p.codes[a*p.values.RowStride+lane:][:n], line, lane, a)
 		}
 		for l, v := range line {
 			if change[l] = v - value[l]; change[l] != 0 {
@@ -276,7 +275,7 @@ func (p *path) sweepBlock(lane, n, start, end int, rounded bool) {
 
 // encode moves values of the ordered input a, of the outputs of columns lane, lane+1, …, to the
 // nearest on the grid and sets their codes.
-func (p *path) encode(codes []byte, values, left []float64, lane, a int) {
+func (p *path) encode(codes []byte, values []float64, lane, a int) {
 	i := p.order[a]
 	g, ok := p.grid.(*intGrid)
 	if !ok {
@@ -287,7 +286,7 @@ func (p *path) encode(codes []byte, values, left []float64, lane, a int) {
 	}
 	p.scales.loadOf(g, p.outputs[lane:lane+len(codes)], i)
 	scale, zero := p.scales.scale[:len(codes)], p.scales.zero[:len(codes)]
-	matrix.RoundNearest(codes, left, values, scale, zero, g.lowest, g.highest, 1)
+	matrix.RoundNearest(codes, values, scale, zero, g.lowest, g.highest)
 	for l, c := range codes {
 		values[l] = (float64(int8(c)) - zero[l]) * scale[l]
 	}

@@ -56,8 +56,8 @@ func smallCholesky(a Dense) bool {
 	return true
 }
 
-// InvertUpper replaces the upper triangle U of u [n, n], whose rows must be consecutive, by U⁻¹.
-func InvertUpper(ctx context.Context, u Dense) {
+// invertUpper replaces the upper triangle U of u [n, n], whose rows must be consecutive, by U⁻¹.
+func invertUpper(ctx context.Context, u Dense) {
 	if ctx.Err() != nil {
 		return
 	}
@@ -76,8 +76,8 @@ func InvertUpper(ctx context.Context, u Dense) {
 			row[j] = -row[j]
 		}
 	}
-	InvertUpper(ctx, top)
-	InvertUpper(ctx, rest)
+	invertUpper(ctx, top)
+	invertUpper(ctx, rest)
 }
 
 // smallInverse goes from the last row to the first: row k of the inverse is −1/U(k, k) times the
@@ -104,7 +104,7 @@ func smallInverse(u Dense) {
 // InvertCholesky replaces the upper triangle U of u [n, n], whose rows must be consecutive, by that
 // of (UᵀU)⁻¹.
 func InvertCholesky(ctx context.Context, u Dense) {
-	InvertUpper(ctx, u)
+	invertUpper(ctx, u)
 	squareUpper(ctx, u)
 }
 

@@ -2,10 +2,10 @@
 // and solved in float64.
 //
 // Dense is a strided view. Dot, AddProduct and AddSymmetric multiply, Subtract is a step of
-// substitution, RoundNearest one of rounding to a grid; Cholesky, SolveUpper, SolveUpperTransposed,
-// InvertUpper and InvertCholesky work on symmetric positive definite matrices and their triangles,
-// by halving, down to triangles of 256 rows for solutions and of 16 for factors, so that almost all
-// of their work is products.
+// substitution, RoundNearest one of rounding to a grid; Cholesky, SolveUpper, SolveUpperTransposed
+// and InvertCholesky work on symmetric positive definite matrices and their triangles, by halving,
+// down to triangles of 256 rows for solutions and of 16 for factors, so that almost all of their
+// work is products.
 //
 // When its context ends, a routine returns after the block of a product that it is at, and leaves
 // the result half made. Callers look at the context themselves, once behind several calls.

@@ -30,7 +30,7 @@ func BenchmarkFactor(b *testing.B) {
 			n3   float64 // operations in cubes of n
 		}{
 			{"cholesky", &h, func() { Cholesky(context.Background(), x) }, 1. / 3},
-			{"inverse", &u, func() { InvertUpper(context.Background(), x) }, 1. / 3},
+			{"inverse", &u, func() { invertUpper(context.Background(), x) }, 1. / 3},
 			{"product", &u, func() { AddProduct(context.Background(), x, h, h, 1) }, 2},
 		} {
 			b.Run(fmt.Sprintf("%s/n=%d", work.name, n), func(b *testing.B) {

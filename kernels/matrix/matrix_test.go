@@ -132,9 +132,9 @@ func TestRoundNearestHasTheBitsOfPlainGo(t *testing.T) {
 	eachImplementation(t, func(t *testing.T) {
 		r := rand.New(rand.NewPCG(7, 10))
 		for n := range 40 {
-			e, y, scale, zero := make([]float64, n+1), make([]float64, n), make([]float64, n), make([]float64, n)
-			codes, wantCodes, want := make([]byte, n+1), make([]byte, n), make([]float64, n)
-			codes[n], e[n] = 77, 77
+			y, scale, zero := make([]float64, n), make([]float64, n), make([]float64, n)
+			codes, wantCodes, left := make([]byte, n+1), make([]byte, n), make([]float64, n+1)
+			codes[n], left[n] = 77, 77
 			for i := range n {
 				scale[i], zero[i] = math.Exp(r.NormFloat64()), float64(r.IntN(16)-8)
 				switch i % 4 {
@@ -147,13 +147,14 @@ func TestRoundNearestHasTheBitsOfPlainGo(t *testing.T) {
 				}
 			}
 			for _, ends := range [][2]float64{{-8, 7}, {-127, 127}, {-128, 127}} {
-				d := r.NormFloat64()
-				RoundNearest(codes[:n], e[:n], y, scale, zero, ends[0], ends[1], d)
-				nearestRef(wantCodes, want, y, scale, zero, ends[0], ends[1], d)
-				if !slices.Equal(codes[:n], wantCodes) || !slices.Equal(e[:n], want) {
-					t.Fatalf("%d elements, %v: codes %v, errors %v, want %v, %v", n, ends, codes[:n], e[:n], wantCodes, want)
+				want := slices.Clone(y)
+				copy(left, y)
+				RoundNearest(codes[:n], left[:n], scale, zero, ends[0], ends[1])
+				nearestRef(wantCodes, want, scale, zero, ends[0], ends[1])
+				if !slices.Equal(codes[:n], wantCodes) || !slices.Equal(left[:n], want) {
+					t.Fatalf("%d elements, %v: codes %v with %v left, want %v with %v", n, ends, codes[:n], left[:n], wantCodes, want)
 				}
-				if codes[n] != 77 || e[n] != 77 {
+				if codes[n] != 77 || left[n] != 77 {
 					t.Fatalf("%d elements: what is behind them was overwritten", n)
 				}
 			}
@@ -161,18 +162,18 @@ func TestRoundNearestHasTheBitsOfPlainGo(t *testing.T) {
 	})
 }
 
-// RoundNearest rounds halves to even, clamps at the ends, and divides what is left.
+// RoundNearest rounds halves to even, clamps at the ends, and leaves the rest.
 func TestRoundNearestByHand(t *testing.T) {
 	eachImplementation(t, func(t *testing.T) {
-		y := []float64{0, 1, 3, -1, -3, 100, -100, 5}
+		values := []float64{0, 1, 3, -1, -3, 100, -100, 5}
 		scale := []float64{2, 2, 2, 2, 2, 2, 2, 2}
 		zero := []float64{0, 0, 0, 0, 0, 0, 0, -6}
-		codes, e := make([]byte, 8), make([]float64, 8)
-		RoundNearest(codes, e, y, scale, zero, -8, 7, 4)
+		codes, y := make([]byte, 8), slices.Clone(values)
+		RoundNearest(codes, y, scale, zero, -8, 7)
 		for i, want := range []int8{0, 0, 2, 0, -2, 7, -8, -4} {
-			left := []float64{0, 0.25, -0.25, -0.25, 0.25, 21.5, -21, 0.25}[i]
-			if int8(codes[i]) != want || e[i] != left {
-				t.Errorf("%v: code %d with %v left, want %d with %v", y[i], int8(codes[i]), e[i], want, left)
+			left := []float64{0, 1, -1, -1, 1, 86, -84, 1}[i]
+			if int8(codes[i]) != want || y[i] != left {
+				t.Errorf("%v: code %d with %v left, want %d with %v", values[i], int8(codes[i]), y[i], want, left)
 			}
 		}
 	})
@@ -375,7 +376,7 @@ func TestFactorisations(t *testing.T) {
 				check(t, "right-hand side")
 			}
 			inverse := lost.copyOf()
-			InvertUpper(context.Background(), inverse)
+			invertUpper(context.Background(), inverse)
 			unit := multiplied(u, triangle(inverse))
 			for i := range n {
 				unit.Row(i)[i]--
@@ -423,7 +424,7 @@ func TestMisusePanics(t *testing.T) {
 		"subtract":    func() { Subtract(make([]float64, 3), make([]float64, 3), a) },
 		"nearest": func() {
 			x := make([]float64, 8)
-			RoundNearest(make([]byte, 8), x, x, x, x[:7], -8, 7, 1)
+			RoundNearest(make([]byte, 8), x, x, x[:7], -8, 7)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -484,7 +485,7 @@ func TestEndedContext(t *testing.T) {
 		"Cholesky":             func(x Dense) { Cholesky(ctx, x) },
 		"SolveUpper":           func(x Dense) { SolveUpper(ctx, a, x) },
 		"SolveUpperTransposed": func(x Dense) { SolveUpperTransposed(ctx, a, x) },
-		"InvertUpper":          func(x Dense) { InvertUpper(ctx, x) },
+		"invertUpper":          func(x Dense) { invertUpper(ctx, x) },
 		"InvertCholesky":       func(x Dense) { InvertCholesky(ctx, x) },
 	} {
 		x := a.copyOf()

@@ -172,21 +172,21 @@ func Subtract(y, f []float64, x Dense) {
 }
 
 // RoundNearest chooses codes on grids of integers: codes[i], the bits of an int8, is the integer
-// nearest to y[i]/scale[i] + zero[i] in lowest…highest, e[i] = (y[i] − (code − zero[i])·scale[i])/d
-// is what is left of y[i]. Slices have the length of codes, the ends lie in −128…127. All
+// nearest to y[i]/scale[i] + zero[i] in lowest…highest, and y[i] becomes what is left of it,
+// y[i] − (code − zero[i])·scale[i]. Slices have the length of codes, the ends lie in −128…127. All
 // implementations have the same bits.
-func RoundNearest(codes []byte, e, y, scale, zero []float64, lowest, highest, d float64) {
+func RoundNearest(codes []byte, y, scale, zero []float64, lowest, highest float64) {
 	n := len(codes)
-	for _, x := range [][]float64{e, y, scale, zero} {
+	for _, x := range [][]float64{y, scale, zero} {
 		if len(x) != n {
 			panic(fmt.Sprintf("matrix: RoundNearest of %d codes with a slice of %d", n, len(x)))
 		}
 	}
 	whole := n &^ 7
 	if whole > 0 {
-		routinesOf(kernels.Implementation()).nearest(codes[:whole], e, y[:whole], scale, zero, lowest, highest, d)
+		routinesOf(kernels.Implementation()).nearest(codes[:whole], y[:whole], scale, zero, lowest, highest)
 	}
-	nearestRef(codes[whole:], e[whole:], y[whole:], scale[whole:], zero[whole:], lowest, highest, d)
+	nearestRef(codes[whole:], y[whole:], scale[whole:], zero[whole:], lowest, highest)
 }
 
 // Dot is the sum of x[i]·y[i], in four sums that end as (0 + 2) + (1 + 3).

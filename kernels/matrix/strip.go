@@ -29,7 +29,7 @@ type routines struct {
 	substitute func(x []float64, from, next int, f []float64)
 
 	// nearest is RoundNearest for a multiple of 8 elements, at least 8.
-	nearest func(codes []byte, e, y, scale, zero []float64, lowest, highest, d float64)
+	nearest func(codes []byte, y, scale, zero []float64, lowest, highest float64)
 }
 
 var plain = routines{4, stripRef, packRef, packTransposedRef, unpackRef, unpackTransposedRef, subtractRef, substituteRef, nearestRef}
@@ -124,10 +124,10 @@ func substituteRows(x []float64, from, next int, f []float64, rows int) {
 	}
 }
 
-func nearestRef(codes []byte, e, y, scale, zero []float64, lowest, highest, d float64) {
+func nearestRef(codes []byte, y, scale, zero []float64, lowest, highest float64) {
 	for i, v := range y {
 		code := max(lowest, min(highest, math.RoundToEven(v/scale[i])+zero[i]))
 		codes[i] = byte(int8(code))
-		e[i] = (v - float64((code-zero[i])*scale[i])) / d
+		y[i] = v - float64((code-zero[i])*scale[i])
 	}
 }

@@ -55,7 +55,7 @@ func substituteFloat64AVX2(x []float64, from, next int, f []float64) {
 }
 
 //go:noescape
-func nearestFloat64AVX512(codes []byte, e, y, scale, zero []float64, lowest, highest, d float64)
+func nearestFloat64AVX512(codes []byte, y, scale, zero []float64, lowest, highest float64)
 
 //go:noescape
-func nearestFloat64AVX2(codes []byte, e, y, scale, zero []float64, lowest, highest, d float64)
+func nearestFloat64AVX2(codes []byte, y, scale, zero []float64, lowest, highest float64)

@@ -686,20 +686,18 @@ done:
 	VZEROUPPER
 	RET
 
-// DI codes, SI e, R9 y, R10 scale, R11 zero, CX elements left; registers 13, 14, 15 lowest,
-// highest, d. Vector v of 8 elements: registers 4v y, 4v+1 scale, 4v+2 zero, 4v+3 the code and
-// what follows; 12 the code in bytes.
-// func nearestFloat64AVX2(codes []byte, e, y, scale, zero []float64, lowest, highest, d float64)
-TEXT ·nearestFloat64AVX2(SB), NOSPLIT, $0-144
+// DI codes, R9 y, R10 scale, R11 zero, CX elements left; registers 13, 14 lowest, highest. Vector v
+// of 8 elements: registers 4v y, 4v+1 scale, 4v+2 zero, 4v+3 the code and what follows; 12 the code
+// in bytes.
+// func nearestFloat64AVX2(codes []byte, y, scale, zero []float64, lowest, highest float64)
+TEXT ·nearestFloat64AVX2(SB), NOSPLIT, $0-112
 	MOVQ codes_base+0(FP), DI
 	MOVQ codes_len+8(FP), CX
-	MOVQ e_base+24(FP), SI
-	MOVQ y_base+48(FP), R9
-	MOVQ scale_base+72(FP), R10
-	MOVQ zero_base+96(FP), R11
-	VBROADCASTSD lowest+120(FP), Y13
-	VBROADCASTSD highest+128(FP), Y14
-	VBROADCASTSD d+136(FP), Y15
+	MOVQ y_base+24(FP), R9
+	MOVQ scale_base+48(FP), R10
+	MOVQ zero_base+72(FP), R11
+	VBROADCASTSD lowest+96(FP), Y13
+	VBROADCASTSD highest+104(FP), Y14
 
 loop:
 	VMOVUPD 0(R9), Y0
@@ -726,15 +724,12 @@ loop:
 	VSUBPD Y2, Y3, Y3
 	VMULPD Y1, Y3, Y3
 	VSUBPD Y3, Y0, Y3
-	VDIVPD Y15, Y3, Y3
-	VMOVUPD Y3, 0(SI)
+	VMOVUPD Y3, 0(R9)
 	VSUBPD Y6, Y7, Y7
 	VMULPD Y5, Y7, Y7
 	VSUBPD Y7, Y4, Y7
-	VDIVPD Y15, Y7, Y7
-	VMOVUPD Y7, 32(SI)
+	VMOVUPD Y7, 32(R9)
 	ADDQ $8, DI
-	ADDQ $64, SI
 	ADDQ $64, R9
 	ADDQ $64, R10
 	ADDQ $64, R11

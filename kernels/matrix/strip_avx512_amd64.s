@@ -2717,20 +2717,18 @@ stored:
 	VZEROUPPER
 	RET
 
-// DI codes, SI e, R9 y, R10 scale, R11 zero, CX elements left; registers 13, 14, 15 lowest,
-// highest, d. Vector v of 8 elements: registers 4v y, 4v+1 scale, 4v+2 zero, 4v+3 the code and
-// what follows; 12 the code in bytes.
-// func nearestFloat64AVX512(codes []byte, e, y, scale, zero []float64, lowest, highest, d float64)
-TEXT ·nearestFloat64AVX512(SB), NOSPLIT, $0-144
+// DI codes, R9 y, R10 scale, R11 zero, CX elements left; registers 13, 14 lowest, highest. Vector v
+// of 8 elements: registers 4v y, 4v+1 scale, 4v+2 zero, 4v+3 the code and what follows; 12 the code
+// in bytes.
+// func nearestFloat64AVX512(codes []byte, y, scale, zero []float64, lowest, highest float64)
+TEXT ·nearestFloat64AVX512(SB), NOSPLIT, $0-112
 	MOVQ codes_base+0(FP), DI
 	MOVQ codes_len+8(FP), CX
-	MOVQ e_base+24(FP), SI
-	MOVQ y_base+48(FP), R9
-	MOVQ scale_base+72(FP), R10
-	MOVQ zero_base+96(FP), R11
-	VBROADCASTSD lowest+120(FP), Z13
-	VBROADCASTSD highest+128(FP), Z14
-	VBROADCASTSD d+136(FP), Z15
+	MOVQ y_base+24(FP), R9
+	MOVQ scale_base+48(FP), R10
+	MOVQ zero_base+72(FP), R11
+	VBROADCASTSD lowest+96(FP), Z13
+	VBROADCASTSD highest+104(FP), Z14
 
 loop:
 	VMOVUPD 0(R9), Z0
@@ -2747,10 +2745,8 @@ loop:
 	VSUBPD Z2, Z3, Z3
 	VMULPD Z1, Z3, Z3
 	VSUBPD Z3, Z0, Z3
-	VDIVPD Z15, Z3, Z3
-	VMOVUPD Z3, 0(SI)
+	VMOVUPD Z3, 0(R9)
 	ADDQ $8, DI
-	ADDQ $64, SI
 	ADDQ $64, R9
 	ADDQ $64, R10
 	ADDQ $64, R11
