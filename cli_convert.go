@@ -43,8 +43,9 @@ func (f *convertFlags) check() error {
 
 // convertOptions are the options of package convert, with progress on stderr.
 func (p *program) convertOptions(f convertFlags) convert.Options {
+	progress := newProgress(p.progressTo)
 	return convert.Options{
-		Open: p.home.OpenModel, Content: p.home.Content, DType: convert.DType(f.dtype), Progress: newProgress(p.progressTo).step,
+		Open: p.home.OpenModel, Content: p.home.Content, DType: convert.DType(f.dtype), Progress: progress.step,
 		Begin: func(e convert.MemoryEstimate, verdicts []convert.Compatibility) {
 			fmt.Fprintf(p.stderr, "needs about %s of memory beside the program: a layer %s, statistics %s, the calibration text's stream %s, its inputs of a linear layer %s\n",
 				bytesText(e.Total()), bytesText(e.Layer), bytesText(e.Statistics), bytesText(e.Stream), bytesText(e.Inputs))
@@ -52,6 +53,7 @@ func (p *program) convertOptions(f convertFlags) convert.Options {
 				fmt.Fprintf(p.stderr, "of these %s are the whole model and its gradients, which the method needs\n", bytesText(e.Whole))
 			}
 			if e.Finished > 0 {
+				progress.pace.resumed = true
 				fmt.Fprintf(p.stderr, "goes on from layer %d: %s of an interrupted command %s finished\n", e.Finished, plural.Of(e.Finished, "layer"), plural.Verb(e.Finished))
 			}
 			fmt.Fprintf(p.stderr, "writes about %s of tensors\n", bytesText(e.Result))

@@ -28,6 +28,7 @@ type progress struct {
 	width    int     // of the line to be rewritten; 0: none
 	run      string  // its id
 	mark     string  // before each text
+	pace     pace    // of the steps of a verb
 
 	board    *lab.Board // of the run that is shown; nil: none
 	forecast *lab.Forecast
@@ -115,6 +116,30 @@ func (p *progress) far(now float64) (text string) {
 	return text
 }
 
+// pace is what the time left of a verb's steps is reckoned from: those after from, which was
+// reached at since. A part of the work with another total has a pace of its own.
+type pace struct {
+	total, from int
+	since, last float64 // in seconds since the start
+	// an earlier command has done some of the steps, which the first one that is heard of counts
+	// too
+	resumed bool
+}
+
+// left is the time that is left after a step, ok where one has been done since.
+func (p *pace) left(done, total int, elapsed float64) (seconds float64, ok bool) {
+	if total != p.total {
+		p.total, p.from, p.since = total, 0, p.last
+	}
+	if p.last = elapsed; p.resumed && done > 0 {
+		p.from, p.since, p.resumed = done, elapsed, false
+	}
+	if done <= p.from {
+		return 0, false
+	}
+	return (elapsed - p.since) / float64(done-p.from) * float64(max(0, total-done)), true
+}
+
 // step shows how much of the work is done, and the time left once a part of it is.
 func (p *progress) step(done, total int, text string) {
 	elapsed := p.elapsed()
@@ -122,8 +147,8 @@ func (p *progress) step(done, total int, text string) {
 		const width = 20
 		filled := max(0, min(width*done/total, width))
 		line := fmt.Sprintf("%s%s %d/%d", strings.Repeat("█", filled), strings.Repeat("░", width-filled), done, total)
-		if done > 0 {
-			line += fmt.Sprintf(", %s left", report.Duration(elapsed/float64(done)*float64(max(0, total-done))))
+		if left, ok := p.pace.left(done, total, elapsed); ok {
+			line += fmt.Sprintf(", %s left", report.Duration(left))
 		}
 		text = line + " · " + text
 	}

@@ -49,3 +49,29 @@ func TestProgressOfSteps(t *testing.T) {
 		}
 	})
 }
+
+// TestPaceOfSteps: what an earlier command has done takes no time of this one, and a part of the
+// work with another total has its own pace.
+func TestPaceOfSteps(t *testing.T) {
+	type step struct {
+		at          float64
+		done, total int
+		left        float64 // -1: not known
+	}
+	for name, c := range map[string]struct {
+		resumed bool
+		steps   []step
+	}{
+		"from the beginning": {false, []step{{0, 0, 4, -1}, {10, 1, 4, 30}, {20, 2, 4, 20}, {40, 4, 4, 0}}},
+		"an interrupted one": {true, []step{{1, 0, 100, -1}, {2, 51, 100, -1}, {4, 52, 100, 96}, {6, 53, 100, 94}}},
+		"two parts":          {false, []step{{10, 1, 2, 10}, {20, 2, 2, 0}, {21, 1, 10, 9}, {22, 2, 10, 8}}},
+	} {
+		p := pace{resumed: c.resumed}
+		for _, s := range c.steps {
+			left, known := p.left(s.done, s.total, s.at)
+			if known != (s.left >= 0) || known && left != s.left {
+				t.Errorf("%s: %d of %d after %g s: %g s left (%v), expected %g", name, s.done, s.total, s.at, left, known, s.left)
+			}
+		}
+	}
+}
