@@ -75,7 +75,13 @@ func collect(t testing.TB, m *model.Model, list []Sequence, chunk int) []*Stats 
 func collectWith(t testing.TB, m *model.Model, list []Sequence, o Options[string]) []*Stats {
 	t.Helper()
 	var all []*Stats
-	v := visitor{visit: func(s *Stats, _ []model.LinearLayer) error { all = append(all, s); return nil }}
+	v := visitor{visit: func(s *Stats, linears []model.LinearLayer) error {
+		all = append(all, s)
+		for _, l := range linears { // as methods do, here by one of the same numbers
+			l.Linear.Weight = weight.NewDense(slices.Clone(l.Weight.Float32()), l.Out, l.In)
+		}
+		return nil
+	}}
 	if _, err := Run(context.Background(), layersOf(t, m), list, o, v); err != nil {
 		t.Fatal(err)
 	}
@@ -86,9 +92,10 @@ func collectWith(t testing.TB, m *model.Model, list []Sequence, o Options[string
 // bfloat16 they are those of a model whose weights have that format, of rounded inputs.
 func TestStatsMatchForward(t *testing.T) {
 	for _, precision := range []kernels.Precision{kernels.Float32, kernels.BFloat16} {
-		for _, parallel := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%v parallel=%v", precision, parallel), func(t *testing.T) {
-				statsMatchForward(t, Settings{Precision: precision, Parallel: parallel})
+		for _, settings := range []Settings{{}, {Parallel: true}, {Target: 1}} {
+			settings.Precision = precision
+			t.Run(fmt.Sprintf("%v parallel=%v target=%v", precision, settings.Parallel, settings.Target), func(t *testing.T) {
+				statsMatchForward(t, settings)
 			})
 		}
 	}
@@ -152,6 +159,9 @@ func statsMatchForward(t *testing.T, settings Settings) {
 	for _, s := range all {
 		k := key{s.Layer, s.Site}
 		order = append(order, k)
+		if (s.Cross.Data != nil) != (settings.Target > 0 && k != key{}) {
+			t.Errorf("layer %d site %d: %d numbers of the dense model", s.Layer, s.Site, len(s.Cross.Data))
+		}
 		if s.Tokens != tokens[k] || s.Tokens != Tokens(list) || s.Width != len(sum[k]) {
 			t.Fatalf("layer %d site %d: %d tokens of width %d, want %d of %d", s.Layer, s.Site, s.Tokens, s.Width, tokens[k], len(sum[k]))
 		}
@@ -166,6 +176,13 @@ func statsMatchForward(t *testing.T, settings Settings) {
 				scale := math.Sqrt(gram[k][i*s.Width+i]*gram[k][j*s.Width+j]) / float64(tokens[k])
 				if got, want := s.Gram.Row(i)[j], gram[k][i*s.Width+j]/float64(tokens[k]); math.Abs(got-want) > 1e-5*scale {
 					t.Fatalf("layer %d site %d: Gram[%d, %d] is %g, want %g", s.Layer, s.Site, i, j, got, want)
+				}
+				if s.Cross.Data == nil {
+					continue
+				}
+				// the dense model's inputs are the same
+				if got, want := s.Cross.Row(i)[j], gram[k][i*s.Width+j]/float64(tokens[k]); math.Abs(got-want) > 1e-5*scale {
+					t.Fatalf("layer %d site %d: Cross[%d, %d] is %g, want %g", s.Layer, s.Site, i, j, got, want)
 				}
 			}
 		}
