@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"slimlab/kernels"
 	"slimlab/kernels/parallel"
 	"slimlab/model"
 	"slimlab/model/calibrate"
@@ -201,6 +202,21 @@ func TestWidthsUnderABudget(t *testing.T) {
 		if !slices.Equal(flat(again), flat(pruned)) {
 			t.Errorf("%+v: other bits with another number of threads", c)
 		}
+	}
+}
+
+// The layers are measured in the precision of the pass that follows, which finds their statistics.
+func TestBudgetIsMeasuredInThePrecisionOfThePass(t *testing.T) {
+	m := newModel(t, config("LlamaForCausalLM"))
+	all := HalfParameters(m.Config, m.Layers, true, false)
+	var sums []float64
+	for _, p := range []kernels.Precision{kernels.Float32, kernels.BFloat16} {
+		budget := Budget{MLP: true, Parameters: all * 6 / 10}
+		_, r := prune(t, m, Options{Method: OSSCAR, Budget: &budget, Statistics: calibrate.Settings{Parallel: true, Precision: p}})
+		sums = append(sums, r.Budget.Error)
+	}
+	if sums[0] == sums[1] || !near(sums[0], sums[1], 0.02) {
+		t.Errorf("the sums of errors are %v: expected near ones that differ", sums)
 	}
 }
 
