@@ -107,7 +107,7 @@ func (w *worker) planError(s scenario.Step, err error) error {
 	}
 	var of keyError
 	if errors.As(err, &of) {
-		return fmt.Errorf("%s: step %s's %w", at(strings.Split(of.key, ".")...), s.Name, err)
+		return fmt.Errorf("%s: step %s %w", at(strings.Split(of.key, ".")...), scenario.Possessive(s.Name), err)
 	}
 	return fmt.Errorf("%s: step %s: %w", at(), s.Name, err)
 }

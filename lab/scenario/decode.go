@@ -86,10 +86,18 @@ func (d *decoder) anyOf(n *node, what string, fields []reflect.StructField) {
 	}
 }
 
+// Possessive is a name before what belongs to it.
+func Possessive(name string) string {
+	if strings.HasSuffix(name, "s") {
+		return name + "'"
+	}
+	return name + "'s"
+}
+
 func (d *decoder) field(n *node, what string, f reflect.StructField, v reflect.Value) {
 	key := f.Tag.Get("key")
 	value := n.get(key)
-	name := what + "'s " + key
+	name := Possessive(what) + " " + key
 	if v.Kind() == reflect.Struct {
 		short := f.Tag.Get("short")
 		switch {

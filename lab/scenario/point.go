@@ -249,7 +249,7 @@ func (b *builder) step(p *Point, pipeline, entry *node, packed map[string]bool) 
 	}
 	bad := func(key, with, format string, args ...any) {
 		at, wayOut := body.cause(s.Name, key, with)
-		b.bad.add(at, "step %s's %s %s%s", s.Name, key, fmt.Sprintf(format, args...), wayOut)
+		b.bad.add(at, "step %s %s %s%s", Possessive(s.Name), key, fmt.Sprintf(format, args...), wayOut)
 	}
 	if w, ok := s.Work.(TaskChecker); ok && b.bad.added == before {
 		w.CheckTask(p.Task.Kind, func(key, format string, args ...any) { bad(key, "", format, args...) })
