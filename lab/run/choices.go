@@ -1,12 +1,16 @@
 package run
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
+	"slimlab/internal/plural"
 	"slimlab/kernels"
 	"slimlab/model"
+	"slimlab/pruning"
 	"slimlab/quant"
 )
 
@@ -47,6 +51,59 @@ func FittingScheme(name string, c model.Config) string {
 	return ""
 }
 
+// parseShare reads a share of a layer's MLP neurons that may go.
+func parseShare(text string) (float64, error) {
+	share, percent := strings.CutSuffix(text, "%")
+	x, err := strconv.ParseFloat(share, 64)
+	if percent {
+		x /= 100
+	}
+	if err != nil || !(x > 0 && x < 1) {
+		return 0, errors.New("expected shares below 1 such as 25% or 0.25")
+	}
+	return x, nil
+}
+
+// CheckShare reports a share of the MLP neurons, by its word, that cannot go from a model of a
+// shape, with those that can.
+func CheckShare(text string, c model.Config) error {
+	x, err := parseShare(text)
+	if err == nil {
+		err = checkShare(x, c)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", text, err)
+	}
+	return nil
+}
+
+// checkShare reports a share that leaves no neuron of a layer, or removes none of any.
+func checkShare(share float64, c model.Config) error {
+	widest, narrowest := 0, 0
+	for i, l := range c.Layers {
+		if l.MLP > c.Layers[widest].MLP {
+			widest = i
+		}
+		if l.MLP < c.Layers[narrowest].MLP {
+			narrowest = i
+		}
+	}
+	// a share is rounded to a number of neurons
+	least, most := 0.5/float64(c.Layers[widest].MLP), 1-0.5/float64(c.Layers[narrowest].MLP)
+	expected := "expected no share"
+	if from, to := math.Ceil(1e4*least), math.Ceil(1e4*most)-1; from <= to {
+		expected = fmt.Sprintf("expected shares from %g%% to %g%%", from/100, to/100)
+	}
+	cut := pruning.Cut{Ratio: share}
+	if kept, err := cut.Kept(c.Layers[narrowest].MLP, 1, ""); err != nil || kept == 0 {
+		return fmt.Errorf("leaves none of the %s of layer %d: %s", plural.Of(c.Layers[narrowest].MLP, "neuron"), narrowest, expected)
+	}
+	if kept, err := cut.Kept(c.Layers[widest].MLP, 1, ""); err == nil && kept == c.Layers[widest].MLP {
+		return fmt.Errorf("rounds to none of the %s of layer %d: %s", plural.Of(c.Layers[widest].MLP, "neuron"), widest, expected)
+	}
+	return nil
+}
+
 // LeastBytes is what a model of a shape takes at the least by number formats and shares of its MLP
 // neurons that may go, which CheckChoices has read, and what it takes in bfloat16; rest is what no
 // choice changes: all but the linear layers. Neurons are taken as if any number could go, so no
@@ -58,13 +115,9 @@ func LeastBytes(schemes, shares []string, c model.Config) (least, rest, plain in
 	}
 	keep := 1.0
 	for _, text := range shares {
-		digits, percent := strings.CutSuffix(text, "%")
-		x, err := strconv.ParseFloat(digits, 64)
+		x, err := parseShare(text)
 		if err != nil {
 			return 0, 0, 0, err
-		}
-		if percent {
-			x /= 100
 		}
 		keep = min(keep, 1-x)
 	}

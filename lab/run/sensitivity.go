@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"slimlab/internal/plural"
@@ -38,11 +37,14 @@ func (s *Sensitivity) Describe(from string) string {
 	return fmt.Sprintf("measure what each layer of %s loses by %s", from, strings.Join(append(s.names(), s.cacheNames()...), ", "))
 }
 
+// mlpPrefix begins the name of a choice that removes neurons.
+const mlpPrefix = "mlp "
+
 // names are those of the choices.
 func (s *Sensitivity) names() []string {
 	var names []string
 	for _, c := range listed(s.MLP) {
-		names = append(names, "mlp "+c)
+		names = append(names, mlpPrefix+c)
 	}
 	return append(names, listed(s.Schemes)...)
 }
@@ -106,15 +108,11 @@ func (s *Sensitivity) Check(_ func(key string) bool, bad func(key, with, format 
 func (s *Sensitivity) choices() (list []sensitivity.Choice, err error) {
 	seen := map[string]bool{}
 	for _, text := range listed(s.MLP) {
-		share, percent := strings.CutSuffix(text, "%")
-		x, err := strconv.ParseFloat(share, 64)
-		if percent {
-			x /= 100
+		x, err := parseShare(text)
+		if err != nil {
+			return nil, keyError{"mlp", fmt.Errorf("has %q, %w", text, err)}
 		}
-		if err != nil || !(x > 0 && x < 1) {
-			return nil, keyError{"mlp", fmt.Errorf("has %q, expected shares below 1 such as 25%% or 0.25", text)}
-		}
-		list = append(list, sensitivity.Choice{Name: "mlp " + text, MLP: x})
+		list = append(list, sensitivity.Choice{Name: mlpPrefix + text, MLP: x})
 	}
 	for _, text := range listed(s.Schemes) {
 		scheme, err := quant.ParseScheme(text)
@@ -178,7 +176,13 @@ func (s *Sensitivity) plan(ctx context.Context, w *worker, step scenario.Step) (
 		caches, err = s.caches(source.shape.HeadDim)
 	}
 	for _, c := range choices {
-		if err == nil && c.Scheme.Rounder != nil {
+		switch {
+		case err != nil:
+		case c.Scheme.Rounder == nil:
+			if err = checkShare(c.MLP, source.shape); err != nil {
+				err = keyError{"mlp", fmt.Errorf("has %s, which %w", strings.TrimPrefix(c.Name, mlpPrefix), err)}
+			}
+		default:
 			if err = CheckScheme(c.Name, source.shape); err != nil {
 				err = keyError{"schemes", fmt.Errorf("has %w", err)}
 			}

@@ -8,6 +8,7 @@ import (
 
 	"slimlab/lab"
 	"slimlab/lab/scenario"
+	"slimlab/model"
 )
 
 const sensitivityScenario = `
@@ -105,6 +106,35 @@ func TestSensitivityOfCaches(t *testing.T) {
 	}
 }
 
+// Shares that a model can have are those that are named, whatever its widths.
+func TestShares(t *testing.T) {
+	for _, c := range []struct {
+		widths []int
+		bad    []string
+		good   []string
+		want   string
+	}{
+		{[]int{384}, []string{"0.1%", "0.0001", "99.9%", "0.9999", "120%"}, []string{"0.14%", "99.86%", "0.5"}, "expected shares from 0.14% to 99.86%"},
+		{[]int{4, 100}, []string{"90%", "0.4%"}, []string{"0.5%", "87.49%"}, "expected shares from 0.5% to 87.49%"},
+		{[]int{1}, []string{"10%", "50%", "90%"}, nil, "expected no share"},
+	} {
+		var shape model.Config
+		for _, n := range c.widths {
+			shape.Layers = append(shape.Layers, model.LayerConfig{MLP: n})
+		}
+		for _, share := range c.bad {
+			if err := CheckShare(share, shape); err == nil || !strings.HasPrefix(err.Error(), share+": ") || share != "120%" && !strings.HasSuffix(err.Error(), c.want) {
+				t.Errorf("%s of %d: %v", share, c.widths, err)
+			}
+		}
+		for _, share := range c.good {
+			if err := CheckShare(share, shape); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
 func TestSensitivityIsChecked(t *testing.T) {
 	for keys, want := range map[string]string{
 		"schemes: \"\", mlp: \"\"":     "expected a number format or a share",
@@ -112,6 +142,9 @@ func TestSensitivityIsChecked(t *testing.T) {
 		"schemes: none":                "changes nothing",
 		"mlp: 120%":                    "expected shares below 1",
 		"schemes: w8a8 w8a8":           "twice",
+		"mlp: 99.99%":                  "step layers' mlp has 99.99%, which leaves none of the ",
+		"mlp: 25% 0.0001":              "mlp has 0.0001, which rounds to none of the ",
+		"examples: 2000000":            "step layers' examples is 2000000, expected at least 1 and at most 1000000",
 		"schemes: w4a16-rtn-g40":       "groups of 40 do not divide",
 		"calibration: { source: web }": "web",
 		"kv: int9":                     `kv has "int9"`,
