@@ -63,7 +63,7 @@ func Choose(view *lab.View, candidates []Candidate, goals []Goal, recovered bool
 		}
 		c.Points = append(c.Points, p)
 	}
-	least := 0.0
+	least, cached := 0.0, bounds(goals, cacheBytes)
 	for i := range c.Points {
 		p := &c.Points[i]
 		if p.Row == Base { // it is what is to become smaller
@@ -85,10 +85,10 @@ func Choose(view *lab.View, candidates []Candidate, goals []Goal, recovered bool
 		if len(goals) == 0 {
 			continue
 		}
-		if len(p.Misses) == 0 && (c.Chosen < 0 || smaller(p.Values, c.Points[c.Chosen].Values)) {
+		if len(p.Misses) == 0 && (c.Chosen < 0 || smaller(p.Values, c.Points[c.Chosen].Values, cached)) {
 			c.Chosen = i
 		}
-		if c.Nearest < 0 || missed < least || missed == least && smaller(p.Values, c.Points[c.Nearest].Values) {
+		if c.Nearest < 0 || missed < least || missed == least && smaller(p.Values, c.Points[c.Nearest].Values, cached) {
 			c.Nearest, least = i, missed
 		}
 	}
@@ -96,10 +96,14 @@ func Choose(view *lab.View, candidates []Candidate, goals []Goal, recovered bool
 	return c
 }
 
-// smaller orders rows by bytes, of equal ones by those of the KV cache, then by the divergence.
-func smaller(a, b map[string]float64) bool {
-	const bytes, cache, kl = "bytes", "kv_bytes_per_token", "kl"
-	return cmp.Or(cmp.Compare(a[bytes], b[bytes]), cmp.Compare(a[cache], b[cache]), cmp.Compare(a[kl], b[kl])) < 0
+// smaller orders rows by bytes, of equal ones by the divergence, then by the bytes of the KV cache;
+// where a goal is about the cache by its bytes first.
+func smaller(a, b map[string]float64, cached bool) bool {
+	bytes, cache, kl := cmp.Compare(a["bytes"], b["bytes"]), cmp.Compare(a[cacheBytes], b[cacheBytes]), cmp.Compare(a["kl"], b["kl"])
+	if cached {
+		return cmp.Or(bytes, cache, kl) < 0
+	}
+	return cmp.Or(bytes, kl, cache) < 0
 }
 
 // front marks the points that no other beats in bytes, bytes of the KV cache where they are
@@ -107,7 +111,7 @@ func smaller(a, b map[string]float64) bool {
 func (c *Choice) front() {
 	figures := func(i int) (list [3]float64, ok bool) {
 		loss, ok := c.Points[i].Values[c.Loss]
-		return [3]float64{c.Points[i].Values["bytes"], c.Points[i].Values["kv_bytes_per_token"], loss}, ok && !math.IsNaN(loss)
+		return [3]float64{c.Points[i].Values["bytes"], c.Points[i].Values[cacheBytes], loss}, ok && !math.IsNaN(loss)
 	}
 	for i := range c.Points {
 		own, ok := figures(i)

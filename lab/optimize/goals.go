@@ -56,7 +56,7 @@ func (g Goals) Parse() (goals []Goal, err error) {
 		return Goal{Metrics: []string{"bytes"}, Bound: x}, err
 	})
 	add("--kv-bytes", g.KVBytes, func(text string) (Goal, error) {
-		goal := Goal{Metrics: []string{"kv_bytes_per_token"}}
+		goal := Goal{Metrics: []string{cacheBytes}}
 		share, relative := strings.CutSuffix(text, "%")
 		x, err := number(share)
 		if goal.Bound, goal.Share = x, relative; relative {
@@ -143,8 +143,11 @@ func (g Goal) Measured(metrics []string) bool {
 	return slices.ContainsFunc(g.Metrics, func(key string) bool { return sized(key) || slices.Contains(metrics, key) })
 }
 
+// cacheBytes is the metric of the bytes that a token takes in the KV cache.
+const cacheBytes = "kv_bytes_per_token"
+
 // sized reports a metric that every row has.
-func sized(key string) bool { return key == "bytes" || key == "kv_bytes_per_token" }
+func sized(key string) bool { return key == "bytes" || key == cacheBytes }
 
 // Most is the largest size that the goals allow a metric, 0 for no bound. base is the model's own.
 func Most(goals []Goal, key string, base float64) int64 {
@@ -212,11 +215,10 @@ func CheckBytes(goals []Goal, least, rest, plain int64) error {
 
 // CheckCacheBytes is CheckBytes of the bytes that a token takes in the KV cache.
 func CheckCacheBytes(goals []Goal, least, plain int64) error {
-	const key = "kv_bytes_per_token"
-	if !bounds(goals, key) || Most(goals, key, float64(plain)) >= least {
+	if !bounds(goals, cacheBytes) || Most(goals, cacheBytes, float64(plain)) >= least {
 		return nil
 	}
-	return fmt.Errorf("%s: cannot be reached: the smallest format of --kv takes %d bytes a token, %s of those in bfloat16: expected no less", flagOf(goals, key), least, percentUp(least, plain))
+	return fmt.Errorf("%s: cannot be reached: the smallest format of --kv takes %d bytes a token, %s of those in bfloat16: expected no less", flagOf(goals, cacheBytes), least, percentUp(least, plain))
 }
 
 func bounds(goals []Goal, key string) bool { return flagOf(goals, key) != "" }
