@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 
 	"slimlab/internal/filelock"
 	"slimlab/internal/nearest"
+	"slimlab/internal/plural"
 	"slimlab/lab/optimize"
 	"slimlab/lab/run"
 	"slimlab/lab/scenario"
@@ -83,11 +85,11 @@ func (p *program) optimizeCommand() *cobra.Command {
 	flags.StringSliceVar(&f.schemes, "schemes", []string{"w8a8", "w4a16", "w3a16"}, "number formats to choose from")
 	flags.StringSliceVar(&f.mlp, "mlp", []string{"15%", "30%", "50%"}, "shares of a layer's MLP neurons that may go")
 	flags.StringSliceVar(&f.kv, "kv", []string{"bfloat16", "int8", "k8v4", "int4"}, "formats of the KV cache to choose from; bfloat16 alone leaves the cache as it is")
-	flags.IntVar(&f.samples, "samples", 256, "calibration sequences")
-	flags.IntVar(&f.examples, "examples", 64, "validation examples that layers are judged by")
-	flags.IntVar(&f.candidates, "candidates", 8, "sizes to choose mixtures for, 0 for none; uniform choices that come close are added")
+	flags.IntVar(&f.samples, "samples", 256, fmt.Sprintf("calibration sequences, at most %d", mostSamples))
+	flags.IntVar(&f.examples, "examples", 64, fmt.Sprintf("validation examples that layers are judged by, at most %d", mostSamples))
+	flags.IntVar(&f.candidates, "candidates", 8, fmt.Sprintf("sizes to choose mixtures for, 0 for none, at most %d; uniform choices that come close are added", optimize.MostSizes))
 	flags.IntVar(&f.recover, "recover", 0, "steps of distillation from the model after neurons were removed")
-	flags.DurationVar(&f.time, "time", 0, "time for building candidates, the most promising first; then the best front so far is kept (default: no limit)")
+	flags.DurationVar(&f.time, "time", 0, "time for choosing and building candidates, the most promising first; then the best front so far is kept (default: no limit)")
 	flags.BoolVar(&f.tokenizer, "train-tokenizer", false, "for a model without a tokenizer, such as random:SHAPE: train one on the task's text; figures of a model that was trained with other tokens say nothing")
 	flags.BoolVar(&f.rehearse, "rehearse", false, "run everything on a random model of two layers of the same architecture first, small")
 	flags.StringVar(&f.format, "format", f.format, "output format: "+strings.Join(formats, ", "))
@@ -122,19 +124,25 @@ func (f *optimizeFlags) sections() (map[string]any, error) {
 	return sections, nil
 }
 
+// What the steps of a search take at most: sequences and examples, and steps of distillation.
+const (
+	mostSamples = 1_000_000
+	mostSteps   = 100_000_000
+)
+
 // check refuses numbers that cannot be.
 func (f *optimizeFlags) check() error {
 	switch {
 	case f.time < 0:
 		return fmt.Errorf("--time %s: expected a time such as 30m, or 0 for no limit", f.time)
-	case f.candidates < 0:
-		return fmt.Errorf("--candidates %d: expected a number of sizes, or 0 for uniform choices alone", f.candidates)
-	case f.recover < 0:
-		return fmt.Errorf("--recover %d: expected a number of steps, or 0 for none", f.recover)
-	case f.samples < 1:
-		return fmt.Errorf("--samples %d: expected at least 1", f.samples)
-	case f.examples < 1:
-		return fmt.Errorf("--examples %d: expected at least 1", f.examples)
+	case f.candidates < 0 || f.candidates > optimize.MostSizes:
+		return fmt.Errorf("--candidates %d: expected a number of sizes of at most %d, or 0 for uniform choices alone", f.candidates, optimize.MostSizes)
+	case f.recover < 0 || f.recover > mostSteps:
+		return fmt.Errorf("--recover %d: expected a number of steps of at most %d, or 0 for none", f.recover, mostSteps)
+	case f.samples < 1 || f.samples > mostSamples:
+		return fmt.Errorf("--samples %d: expected 1 to %d", f.samples, mostSamples)
+	case f.examples < 1 || f.examples > mostSamples:
+		return fmt.Errorf("--examples %d: expected 1 to %d", f.examples, mostSamples)
 	}
 	if key, err := run.CheckChoices(strings.Join(f.schemes, " "), strings.Join(f.mlp, " "), strings.Join(f.kv, " ")); err != nil {
 		return fmt.Errorf("--%s: %w", key, err)
@@ -187,7 +195,7 @@ type search struct {
 	model, folder string
 	goals         []optimize.Goal
 	sections      map[string]any
-	schemes       []string // number formats
+	schemes, mlp  []string // number formats, and shares of neurons
 	kv            []string // formats of the KV cache; none where the search is not about them
 	trained       bool     // the model has no tokenizer, and one is trained
 	release       func()
@@ -230,7 +238,13 @@ func (p *program) prepare(ctx context.Context, model, folder string, f optimizeF
 	if fit := run.CachesThatFit(f.kv, shape.HeadDim); len(fit) < len(f.kv) && !given("kv") {
 		s.kv = fit
 	}
-	least, rest, plain, err := run.LeastBytes(s.schemes, f.mlp, shape)
+	if s.mlp, err = p.fittingShares(f.mlp, func(share string) error { return run.CheckShare(share, shape) }, given("mlp")); err != nil {
+		return nil, err
+	}
+	if len(s.schemes)+len(s.mlp) == 0 {
+		return nil, fmt.Errorf("model %s: no number format of --schemes and no share of --mlp fits its shape: expected others", model)
+	}
+	least, rest, plain, err := run.LeastBytes(s.schemes, s.mlp, shape)
 	if err != nil {
 		return nil, err
 	}
@@ -324,13 +338,34 @@ func (p *program) fittingSchemes(names []string, fit func(name string) (fitting 
 	return list, nil
 }
 
+// fittingShares are the shares of the neurons that can go from a model. Those that were not asked
+// for are left out where they cannot, which is said.
+func (p *program) fittingShares(shares []string, fit func(share string) error, given bool) (list []string, err error) {
+	var out []string
+	for _, share := range shares {
+		err := fit(share)
+		switch {
+		case err == nil:
+			list = append(list, share)
+		case given:
+			return nil, fmt.Errorf("--mlp %w", err)
+		default:
+			out = append(out, share)
+		}
+	}
+	if len(out) > 0 {
+		fmt.Fprintf(p.stderr, "note: the layers have too few neurons for some shares: %s left out (--mlp)\n", strings.Join(out, ", ")+" "+plural.Words(len(out), "is", "are"))
+	}
+	return list, nil
+}
+
 func (p *program) optimize(ctx context.Context, s *search, f optimizeFlags) error {
 	goals, sections, model, folder := s.goals, s.sections, s.model, s.folder
 	mark := ""
 	if f.rehearsing {
 		mark = "rehearsal · "
 	}
-	setting := optimize.Setting{Model: model, Sections: sections, Schemes: s.schemes, MLP: f.mlp, KV: s.kv, Samples: f.samples, Examples: f.examples, Recover: f.recover, Goals: goals}
+	setting := optimize.Setting{Model: model, Sections: sections, Schemes: s.schemes, MLP: s.mlp, KV: s.kv, Samples: f.samples, Examples: f.examples, Recover: f.recover, Goals: goals}
 	first, err := p.searchRun(ctx, setting.Sensitivity(), mark)
 	if err != nil {
 		return err
@@ -348,7 +383,20 @@ func (p *program) optimize(ctx context.Context, s *search, f optimizeFlags) erro
 	for _, bytes := range layers.Dense {
 		rest -= bytes
 	}
-	candidates := layers.Candidates(rest, optimize.Most(goals, "bytes", 2*parameters), f.candidates)
+	limited, cancel := ctx, context.CancelFunc(func() {})
+	if f.time > 0 {
+		limited, cancel = context.WithTimeout(ctx, f.time)
+	}
+	defer cancel()
+	candidates, err := layers.Candidates(limited, rest, optimize.Most(goals, "bytes", 2*parameters), f.candidates)
+	switch {
+	case ctx.Err() != nil:
+		return failure{exitInterrupted, fmt.Errorf("interrupted; what was finished is kept, and the same command goes on from there (run %s)", first.ID)}
+	case limited.Err() != nil:
+		return f.withoutTime("begun")
+	case err != nil:
+		return broke(err)
+	}
 	if caches := optimize.ReadCaches(view.Cells[0].Matrices); caches != nil {
 		candidates = caches.With(candidates, optimize.Most(goals, "kv_bytes_per_token", float64(caches.Plain)))
 	}
@@ -358,22 +406,17 @@ func (p *program) optimize(ctx context.Context, s *search, f optimizeFlags) erro
 	if f.rehearsing {
 		candidates = optimize.Cover(candidates)
 	}
-	limited, cancel := ctx, context.CancelFunc(func() {})
-	if f.time > 0 {
-		limited, cancel = context.WithTimeout(ctx, f.time)
-	}
-	defer cancel()
 	kind, _ := sections["task"].(map[string]any)
 	second, err := p.searchRun(limited, setting.Build(candidates, measures(kind["kind"])), mark)
 	if second == nil && limited.Err() != nil && ctx.Err() == nil {
-		return broke(fmt.Errorf("--time %s was over before the first candidate was begun: give more", f.time))
+		return f.withoutTime("begun")
 	}
 	if second == nil || err != nil && (ctx.Err() != nil || limited.Err() == nil) {
 		return err
 	}
 	choice := optimize.Choose(second.Board.Snapshot(), candidates, goals, f.recover > 0)
 	if err != nil && len(choice.Points) < 2 { // no more than the model as it is
-		return broke(fmt.Errorf("--time %s was over before the first candidate was measured; what was finished is kept: give more", f.time))
+		return f.withoutTime("measured; what was finished is kept")
 	}
 	result := searchResult{Choice: choice, Sensitivity: first.ID, Run: second.ID, Goals: flagsOfGoals(goals), TimeOver: err != nil, Built: len(choice.Points), candidates: candidates, trained: s.trained, unsaved: folder != "" && len(goals) == 0}
 	saved := choice.Chosen
@@ -401,6 +444,11 @@ func (p *program) optimize(ctx context.Context, s *search, f optimizeFlags) erro
 	return nil
 }
 
+// withoutTime is the error of a time that was over before a candidate was there to choose.
+func (f *optimizeFlags) withoutTime(was string) error {
+	return broke(fmt.Errorf("--time %s was over before the first candidate was %s: give more", f.time, was))
+}
+
 func flagsOfGoals(goals []optimize.Goal) []string {
 	list := []string{}
 	for _, g := range goals {
@@ -424,11 +472,25 @@ func misses(c optimize.Choice) string {
 // searchFile names the scenarios that a search writes for itself.
 const searchFile = "optimize.yaml"
 
-// withoutPlace is an error without its place in a file that the user does not have.
-func withoutPlace(err error) error {
+// searchKey begins an error about a key of a scenario of a search.
+var searchKey = regexp.MustCompile(`^step \S+ (calibration'?s?[ .]samples|examples|schemes|mlp|kv|steps) `)
+
+// ofSearch is an error in the words of the command: without its place in a file that the user does
+// not have, and with the flag that a key is from.
+func ofSearch(err error) error {
 	place, text, found := strings.Cut(err.Error(), ": ")
 	if !found || !strings.HasPrefix(place, searchFile+":") {
 		return err
+	}
+	if key := searchKey.FindStringSubmatch(text); key != nil {
+		flag := key[1]
+		switch {
+		case strings.HasSuffix(flag, "samples"):
+			flag = "samples"
+		case flag == "steps":
+			flag = "recover"
+		}
+		text = "--" + flag + " " + strings.TrimPrefix(text, key[0])
 	}
 	return errors.New(text)
 }
@@ -438,7 +500,7 @@ func withoutPlace(err error) error {
 func (p *program) searchRun(ctx context.Context, text []byte, mark string) (*run.Run, error) {
 	s, err := scenario.Parse(searchFile, text, scenario.Options{Vocabulary: run.Vocabulary()})
 	if err != nil {
-		return nil, usage(withoutPlace(err))
+		return nil, usage(ofSearch(err))
 	}
 	progress := newProgress(p.progressTo)
 	progress.mark = mark
@@ -446,9 +508,9 @@ func (p *program) searchRun(ctx context.Context, text []byte, mark string) (*run
 	if err != nil {
 		var input run.InputError
 		if errors.As(err, &input) {
-			return nil, usage(withoutPlace(err))
+			return nil, usage(ofSearch(err))
 		}
-		return nil, broke(withoutPlace(err))
+		return nil, broke(ofSearch(err))
 	}
 	progress.of(r.Board)
 	progress.earlier = earlierOf(p.home, r.Board)

@@ -6,12 +6,14 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"slimlab/internal/filelock"
 	"slimlab/lab/convert"
 	"slimlab/lab/home"
 	"slimlab/lab/report"
+	"slimlab/lab/run"
 )
 
 // rehearse runs the whole search on a twin of the model, small, in a home of its own. Its goals are
@@ -40,6 +42,13 @@ func (p *program) rehearse(ctx context.Context, of *search, f optimizeFlags) err
 	if !own {
 		small.sections["tokenizer"] = map[string]any{"train": true}
 	}
+	c, err := p.home.OpenModel(twin)
+	if err != nil {
+		return broke(err)
+	}
+	shape := c.Config()
+	c.Close()
+	small.mlp = slices.DeleteFunc(slices.Clone(of.mlp), func(share string) bool { return run.CheckShare(share, shape) != nil })
 	there := &program{stdout: p.stdout, stderr: p.stderr, progressTo: p.progressTo, home: home.Open(filepath.Join(folder, "home"), p.home.Version)}
 	if err := there.optimize(ctx, &small, f); err != nil {
 		return err

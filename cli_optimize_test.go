@@ -13,6 +13,8 @@ import (
 	"slimlab/internal/filelock"
 	"slimlab/internal/shareddata"
 	"slimlab/lab/optimize"
+	"slimlab/lab/run"
+	"slimlab/lab/scenario"
 )
 
 // optimizeTask writes a scenario whose task a search takes.
@@ -86,6 +88,12 @@ func TestOptimizeThatCannotBe(t *testing.T) {
 		{[]string{"--auc", "0.1"}, "--auc 0.1: expected a relative change"},
 		{[]string{"--schemes", "w5a16"}, `w5a16`},
 		{[]string{"--mlp", "120%"}, "expected shares below 1"},
+		{[]string{"--mlp", "25%,99.99%"}, "--mlp 99.99%: leaves none of the "},
+		{[]string{"--mlp", "0.001%"}, "--mlp 0.001%: rounds to none of the "},
+		{[]string{"--candidates", "1000000000"}, "--candidates 1000000000: expected a number of sizes of at most 1000"},
+		{[]string{"--samples", "1000000000"}, "--samples 1000000000: expected 1 to 1000000"},
+		{[]string{"--examples", "1000000000"}, "--examples 1000000000: expected 1 to 1000000"},
+		{[]string{"--recover", "1000000000"}, "--recover 1000000000: expected a number of steps of at most 100000000"},
 		{[]string{"--task", "nothing"}, "unknown scenario"},
 		{[]string{"--format", "yaml"}, "yaml"},
 		{[]string{"--kv", "int9"}, `"int9"`},
@@ -196,16 +204,40 @@ func TestRehearsedSections(t *testing.T) {
 	}
 }
 
-// TestWithoutPlace: a place in the file of a search is left out, another one is not.
-func TestWithoutPlace(t *testing.T) {
+// A place in the file of a search is left out, another one is not, and keys of its steps are named
+// by their flags.
+func TestErrorOfSearch(t *testing.T) {
 	for text, want := range map[string]string{
 		"optimize.yaml:5:9: task: too short":  "task: too short",
 		"own.yaml:5:9: task: too short":       "own.yaml:5:9: task: too short",
 		"cell seed=1: optimize.yaml is short": "cell seed=1: optimize.yaml is short",
 		"optimize.yaml":                       "optimize.yaml",
+		"optimize.yaml:5:9: step layers' calibration's samples is 9, expected more": "--samples is 9, expected more",
+		"optimize.yaml:5:9: step layers' calibration.samples is 9: too few":         "--samples is 9: too few",
+		"optimize.yaml:5:9: step layers' examples is 9, expected more":              "--examples is 9, expected more",
+		"optimize.yaml:5:9: step layers' mlp has 1%, which":                         "--mlp has 1%, which",
+		"optimize.yaml:5:9: step c1-recovered's steps is 9, expected more":          "--recover is 9, expected more",
 	} {
-		if got := withoutPlace(errors.New(text)).Error(); got != want {
+		if got := ofSearch(errors.New(text)).Error(); got != want {
 			t.Errorf("%s: found %q, expected %q", text, got, want)
+		}
+	}
+}
+
+// The bounds of the flags are those of the steps.
+func TestOptimizeBounds(t *testing.T) {
+	task := map[string]any{"task": map[string]any{"kind": "recsys", "members": 6}}
+	mixed := []optimize.Candidate{{Name: "c1", MLP: []string{"50%"}, Schemes: []string{"none"}}}
+	for _, more := range []int{0, 1} {
+		for _, s := range []optimize.Setting{{Samples: mostSamples + more, Examples: 1}, {Samples: 1, Examples: mostSamples + more}, {Samples: 1, Recover: mostSteps + more}} {
+			s.Model, s.Sections, s.Schemes = "pretrained:recsys-fm", task, []string{"w8a8"}
+			text := s.Sensitivity()
+			if s.Recover > 0 {
+				text = s.Build(mixed, nil)
+			}
+			if _, err := scenario.Parse(searchFile, text, scenario.Options{Vocabulary: run.Vocabulary()}); (err == nil) != (more == 0) || err != nil && !strings.HasPrefix(ofSearch(err).Error(), "--") {
+				t.Errorf("%d samples, %d examples, %d steps: %v", s.Samples, s.Examples, s.Recover, err)
+			}
 		}
 	}
 }

@@ -2,6 +2,7 @@ package optimize
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -117,12 +118,15 @@ func (l *Layers) candidate(ways []way) Candidate {
 	return c
 }
 
+// MostSizes bounds the sizes that mixtures are chosen for: each may be a model to build.
+const MostSizes = 1000
+
 // Candidates lists what is worth building, the most promising first: the best allocations at
 // budgets of bytes between the smallest and the largest, that of the goal among them, and each
 // uniform choice that costs no more than the best mixed one of its size allows (1.5 times). rest
 // are the bytes of the model that no choice changes, goal those that the whole may take, 0 for no
-// bound.
-func (l *Layers) Candidates(rest, goal int64, n int) []Candidate {
+// bound; n is at most MostSizes.
+func (l *Layers) Candidates(ctx context.Context, rest, goal int64, n int) ([]Candidate, error) {
 	layers, all := make([][]sensitivity.Option, len(l.Dense)), make([][]sensitivity.Option, len(l.Dense))
 	ways, allWays := make([][]way, len(l.Dense)), make([][]way, len(l.Dense))
 	dense := rest
@@ -149,11 +153,15 @@ func (l *Layers) Candidates(rest, goal int64, n int) []Candidate {
 		add(chosen, a.Bytes, a.Cost)
 	}
 	if goal > rest {
-		if a, err := sensitivity.Allocate(layers, goal-rest); err == nil {
+		if a, err := sensitivity.Allocate(ctx, layers, goal-rest); err == nil {
 			mixed(a)
 		}
 	}
-	for _, a := range sensitivity.Front(layers, n) {
+	front, err := sensitivity.Front(ctx, layers, n)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range front {
 		mixed(a)
 	}
 	for mlp := -1; mlp < len(l.MLP); mlp++ {
@@ -165,10 +173,13 @@ func (l *Layers) Candidates(rest, goal int64, n int) []Candidate {
 				chosen = append(chosen, allWays[i][at])
 				bytes, cost = bytes+all[i][at].Bytes, cost+all[i][at].Cost
 			}
-			if a, err := sensitivity.Allocate(layers, bytes); err != nil || cost <= 1.5*a.Cost {
+			if a, err := sensitivity.Allocate(ctx, layers, bytes); err != nil || cost <= 1.5*a.Cost {
 				add(chosen, bytes, cost)
 			}
 		}
+	}
+	if err := ctx.Err(); err != nil { // which errors of budgets may be
+		return nil, err
 	}
 	wanted := goal
 	if wanted == 0 {
@@ -187,7 +198,7 @@ func (l *Layers) Candidates(rest, goal int64, n int) []Candidate {
 			c.Pruned = pruned[shares]
 		}
 	}
-	return list
+	return list, nil
 }
 
 // Cover are the candidates in which a share, a number format or a format of the KV cache occurs for

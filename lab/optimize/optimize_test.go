@@ -73,8 +73,8 @@ func TestCandidates(t *testing.T) {
 		t.Fatal(err)
 	}
 	const rest, goal = 500, 2000
-	list := l.Candidates(rest, goal, 6)
-	if len(list) < 6 || list[0].Bytes > goal || list[0].Name != "c1" {
+	list, err := l.Candidates(t.Context(), rest, goal, 6)
+	if err != nil || len(list) < 6 || list[0].Bytes > goal || list[0].Name != "c1" {
 		t.Fatalf("%d candidates, the first %+v", len(list), list[0])
 	}
 	options := make([][]sensitivity.Option, 4)
@@ -106,7 +106,7 @@ func TestCandidates(t *testing.T) {
 			t.Errorf("%s says %d bytes at %g, its layers have %d at %g", c.Name, c.Bytes, c.KL, bytes, cost)
 		}
 		// a uniform choice that a mixture of its size beats by far is not worth building
-		if best, err := sensitivity.Allocate(options, c.Bytes-rest); err != nil || c.KL > 1.5*best.Cost+1e-12 {
+		if best, err := sensitivity.Allocate(t.Context(), options, c.Bytes-rest); err != nil || c.KL > 1.5*best.Cost+1e-12 {
 			t.Errorf("%s costs %g, the best of its size %g: %v", c.Name, c.KL, best.Cost, err)
 		}
 		if i > 0 && list[i-1].Bytes > goal && c.Bytes <= goal {

@@ -2,6 +2,7 @@ package sensitivity
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -20,8 +21,12 @@ type Allocation struct {
 	Cost   float64
 }
 
-// lattice bounds the sums of bytes that Allocate tells apart.
-const lattice = 1 << 14
+// The sums of bytes that are told apart at most: under one budget, and under all those of a front,
+// of which the smallest are a small part of the largest.
+const (
+	lattice      = 1 << 14
+	frontLattice = 1 << 16
+)
 
 // plan is the least cost of the layers so far for each number of units of bytes at most.
 type plan struct {
@@ -30,10 +35,10 @@ type plan struct {
 	choice [][]int16 // by layer and units
 }
 
-// newPlan solves the budget most. Bytes are counted in units, rounded up for each layer
-// where there are more of them than the lattice has points, so that no allocation takes more than
-// it says.
-func newPlan(layers [][]Option, most int64) *plan {
+// newPlan solves the budget most and all below it. Bytes are counted in units, rounded up for each
+// layer where there are more of them than so many points, so that no allocation takes more than it
+// says.
+func newPlan(ctx context.Context, layers [][]Option, most int64, points int64) (*plan, error) {
 	p := &plan{}
 	for _, options := range layers {
 		for _, o := range options {
@@ -41,13 +46,16 @@ func newPlan(layers [][]Option, most int64) *plan {
 		}
 	}
 	p.unit = max(1, p.unit)
-	if most/p.unit >= lattice {
-		p.unit = (most + lattice - 1) / lattice
+	if most/p.unit >= points {
+		p.unit = (most + points - 1) / points
 	}
 	n := int(most/p.unit) + 1
 	p.cost = make([]float64, n)
 	next := make([]float64, n)
 	for _, options := range layers {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		choice := make([]int16, n)
 		for at := range next {
 			next[at], choice[at] = math.Inf(1), -1
@@ -64,7 +72,7 @@ func newPlan(layers [][]Option, most int64) *plan {
 		p.cost, next = next, p.cost
 		p.choice = append(p.choice, choice)
 	}
-	return p
+	return p, nil
 }
 
 // gcd is the greatest divisor of both; that of 0 and b is b.
@@ -75,10 +83,10 @@ func gcd(a, b int64) int64 {
 	return a
 }
 
-// best reads the best allocation of the whole budget; ok is false where none fits.
-func (p *plan) best(layers [][]Option) (a Allocation, ok bool) {
+// best reads the best allocation of a budget up to the plan's; ok is false where none fits.
+func (p *plan) best(layers [][]Option, budget int64) (a Allocation, ok bool) {
 	a.Choice = make([]int, len(layers))
-	units := len(p.cost) - 1
+	units := min(int(budget/p.unit), len(p.cost)-1)
 	for layer := len(layers) - 1; layer >= 0; layer-- {
 		i := p.choice[layer][units]
 		if i < 0 {
@@ -97,8 +105,26 @@ func (p *plan) best(layers [][]Option) (a Allocation, ok bool) {
 // the costs is least, by dynamic programming over the bytes: exact where the bytes have a common
 // divisor of a 16,384th of the budget, else for bytes of each layer rounded up to that. A budget
 // below what the smallest options take is an error that says what they take.
-func Allocate(layers [][]Option, budget int64) (Allocation, error) {
-	var smallest Allocation
+func Allocate(ctx context.Context, layers [][]Option, budget int64) (Allocation, error) {
+	smallest, err := smallestOf(layers)
+	if err != nil {
+		return Allocation{}, err
+	}
+	if budget < smallest.Bytes {
+		return Allocation{}, fmt.Errorf("a budget of %d bytes, expected at least the %d that the smallest choice of each layer takes", budget, smallest.Bytes)
+	}
+	p, err := newPlan(ctx, layers, budget, lattice)
+	if err != nil {
+		return Allocation{}, err
+	}
+	if a, ok := p.best(layers, budget); ok {
+		return a, nil
+	}
+	return smallest, nil // the rounding up took what was left
+}
+
+// smallestOf has the smallest option of each layer.
+func smallestOf(layers [][]Option) (smallest Allocation, err error) {
 	for i, options := range layers {
 		if len(options) == 0 {
 			return Allocation{}, fmt.Errorf("layer %d has no option", i)
@@ -108,41 +134,39 @@ func Allocate(layers [][]Option, budget int64) (Allocation, error) {
 		smallest.Bytes += o.Bytes
 		smallest.Cost += o.Cost
 	}
-	if budget < smallest.Bytes {
-		return Allocation{}, fmt.Errorf("a budget of %d bytes, expected at least the %d that the smallest choice of each layer takes", budget, smallest.Bytes)
-	}
-	p := newPlan(layers, budget)
-	if a, ok := p.best(layers); ok {
-		return a, nil
-	}
-	return smallest, nil // the rounding up took what was left
+	return smallest, nil
 }
 
 // Front lists allocations of ascending bytes and descending cost, of at most n budgets that lie
-// evenly between the smallest and the largest.
-func Front(layers [][]Option, n int) []Allocation {
-	smallest, largest := int64(0), int64(0)
+// evenly between the smallest and the largest. One plan of the largest has them all, so that their
+// number costs little.
+func Front(ctx context.Context, layers [][]Option, n int) ([]Allocation, error) {
+	smallest, err := smallestOf(layers)
+	if err != nil || n < 1 {
+		return nil, err
+	}
+	largest := int64(0)
 	for _, options := range layers {
-		low, high := int64(math.MaxInt64), int64(0)
-		for _, o := range options {
-			low, high = min(low, o.Bytes), max(high, o.Bytes)
-		}
-		smallest, largest = smallest+low, largest+high
+		largest += slices.MaxFunc(options, func(a, b Option) int { return cmp.Compare(a.Bytes, b.Bytes) }).Bytes
+	}
+	p, err := newPlan(ctx, layers, largest, frontLattice)
+	if err != nil {
+		return nil, err
 	}
 	var front []Allocation
 	for i := range n {
 		budget := largest
 		if n > 1 {
-			budget = smallest + (largest-smallest)*int64(i)/int64(n-1)
+			budget = smallest.Bytes + (largest-smallest.Bytes)*int64(i)/int64(n-1)
 		}
-		a, err := Allocate(layers, budget)
-		if err != nil {
-			continue
+		a, ok := p.best(layers, budget)
+		if !ok {
+			a = smallest // the rounding up took what was left
 		}
 		if k := len(front); k > 0 && a.Cost >= front[k-1].Cost {
 			continue
 		}
 		front = append(front, a)
 	}
-	return front
+	return front, nil
 }

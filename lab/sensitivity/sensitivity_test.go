@@ -2,6 +2,7 @@ package sensitivity
 
 import (
 	"context"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -52,7 +53,7 @@ func TestAllocateBruteForce(t *testing.T) {
 			least, most = least+low, most+high
 		}
 		for _, budget := range []int64{least, most, least + rng.Int64N(most-least+1), most + 7} {
-			a, err := Allocate(layers, budget)
+			a, err := Allocate(t.Context(), layers, budget)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -68,7 +69,7 @@ func TestAllocateBruteForce(t *testing.T) {
 				t.Fatalf("trial %d: the choice takes %d and costs %g, it says %d and %g", trial, bytes, cost, a.Bytes, a.Cost)
 			}
 		}
-		if _, err := Allocate(layers, least-1); err == nil || !strings.Contains(err.Error(), "expected at least") {
+		if _, err := Allocate(t.Context(), layers, least-1); err == nil || !strings.Contains(err.Error(), "expected at least") {
 			t.Fatalf("a budget below the least: %v", err)
 		}
 	}
@@ -88,7 +89,7 @@ func TestAllocateOfAwkwardBytes(t *testing.T) {
 			most += slices.MaxFunc(layers[i], func(a, b Option) int { return int(a.Bytes - b.Bytes) }).Bytes
 		}
 		budget := most * 3 / 4
-		a, err := Allocate(layers, budget)
+		a, err := Allocate(t.Context(), layers, budget)
 		if err != nil {
 			continue
 		}
@@ -112,7 +113,7 @@ func TestAllocateOneByteShort(t *testing.T) {
 			most += slices.MaxFunc(layers[i], func(a, b Option) int { return int(a.Bytes - b.Bytes) }).Bytes
 		}
 		for budget := most; ; {
-			a, err := Allocate(layers, budget)
+			a, err := Allocate(t.Context(), layers, budget)
 			if err != nil {
 				break
 			}
@@ -124,9 +125,41 @@ func TestAllocateOneByteShort(t *testing.T) {
 	}
 }
 
+// Each allocation of a front is as good as that of its budget alone, and their number costs little:
+// a thousand of a large model are chosen at once. A context that has ended stops it.
+func TestFrontOfManySizes(t *testing.T) {
+	rng := rand.New(rand.NewPCG(4, 4))
+	layers := make([][]Option, 32)
+	for i := range layers {
+		for size := range 12 {
+			layers[i] = append(layers[i], Option{Bytes: int64(size+2) * 1e7, Cost: rng.Float64() / float64(size+1)})
+		}
+	}
+	front, err := Front(t.Context(), layers, 1000)
+	if err != nil || len(front) < 100 {
+		t.Fatalf("%d allocations, %v", len(front), err)
+	}
+	for i := 0; i < len(front); i += 40 {
+		if a, err := Allocate(t.Context(), layers, front[i].Bytes); err != nil || math.Abs(a.Cost-front[i].Cost) > 1e-12 {
+			t.Errorf("%d bytes cost %g, the best are %g: %v", front[i].Bytes, front[i].Cost, a.Cost, err)
+		}
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if front, err := Front(ended, layers, 1000); !errors.Is(err, context.Canceled) {
+		t.Errorf("after the end: %d allocations, %v", len(front), err)
+	}
+	if a, err := Allocate(ended, layers, 1e9); !errors.Is(err, context.Canceled) {
+		t.Errorf("after the end: %+v, %v", a, err)
+	}
+}
+
 func TestFrontFalls(t *testing.T) {
 	layers := [][]Option{{{10, 0}, {5, 1}, {2, 3}}, {{10, 0}, {5, 2}, {2, 2.5}}}
-	front := Front(layers, 20)
+	front, err := Front(t.Context(), layers, 20)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for i := 1; i < len(front); i++ {
 		if front[i].Bytes <= front[i-1].Bytes || front[i].Cost >= front[i-1].Cost {
 			t.Errorf("%+v after %+v", front[i], front[i-1])
