@@ -50,7 +50,7 @@ func (p *program) convertOptions(f convertFlags) convert.Options {
 			fmt.Fprintf(p.stderr, "needs about %s of memory beside the program: a layer %s, statistics %s, the calibration text's stream %s, its inputs of a linear layer %s\n",
 				bytesText(e.Total()), bytesText(e.Layer), bytesText(e.Statistics), bytesText(e.Stream), bytesText(e.Inputs))
 			if e.Whole > 0 {
-				fmt.Fprintf(p.stderr, "of these %s are the whole model and its gradients, which the method needs\n", bytesText(e.Whole))
+				fmt.Fprintf(p.stderr, "of these %s are the whole model and its gradients, which the method needs; the pass that gives them takes %s, before the rest\n", bytesText(e.Whole), bytesText(e.Pass))
 			}
 			if e.Finished > 0 {
 				progress.pace.resumed = true

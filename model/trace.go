@@ -140,6 +140,21 @@ func NewTrace(m *Model, tokens int, options TraceOptions) *Trace {
 	return t
 }
 
+// TraceBytes is what the buffers of a Trace with Recompute and float32 products take for passes of
+// so many tokens over a model of a shape, beside the weights as products read them.
+func TraceBytes(c Config, tokens int) int64 {
+	w := c.widest()
+	d, heads, kv := c.Hidden, w.Heads*c.HeadDim, w.KVHeads*c.HeadDim
+	widest := max(d, heads, w.MLP)
+	streams := (len(c.Layers)+6)*d + 2*w.MLP // of all layers; mid, last, hidden, normed, dx and the table of rotations
+	row := streams + 5*heads + 4*kv + w.MLP
+	if c.QKNorm {
+		row += heads + kv
+	}
+	row += 2*widest + 2*widest + 2*max(kv, w.MLP) + 2*kv // operands, each in two forms
+	return 4 * int64(tokens) * int64(row)
+}
+
 // pack packs the weights of m, unless they are packed and have not changed.
 func (t *Trace) pack(ctx context.Context, m *Model) {
 	if changes := m.changes.Load(); t.of != m || t.changes != changes {

@@ -3,6 +3,7 @@ package pruning
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 
 	"slimlab/kernels"
 	"slimlab/model"
@@ -36,6 +37,7 @@ func (p *pruner) differentiate(ctx context.Context, sequences []calibrate.Sequen
 	if err != nil {
 		return nil, err
 	}
+	debug.FreeOSMemory() // activations and logits: the collector would wait for the statistics
 	of, at := map[string][]float32{}, 0
 	for _, t := range m.Parameters() {
 		of[t.Name] = all.Flat[at:][:len(t.Data)]
@@ -50,6 +52,14 @@ func (p *pruner) differentiate(ctx context.Context, sequences []calibrate.Sequen
 	return found, nil
 }
 
+// GradientBytes is what the pass takes, beside the model and its gradients, that Taylor makes
+// over so many sequences of a length: activations, their gradients and logits.
+func GradientBytes(c model.Config, sequences, length int) int64 {
+	rows := max(length, min(sequences*length, passTokens))
+	logits := int64(min(rows, headRows(c.Vocab))) * int64(c.Vocab)
+	return model.TraceBytes(c, rows) + 4*(2*logits+2*int64(rows)*int64(c.Hidden))
+}
+
 // lossGradients is the gradient of the mean cross-entropy of the sequences' next tokens.
 func lossGradients(ctx context.Context, m *model.Model, sequences []calibrate.Sequence) (*model.Gradients, error) {
 	targets := 0
@@ -61,7 +71,11 @@ func lossGradients(ctx context.Context, m *model.Model, sequences []calibrate.Se
 	}
 	l := &nextTokens{model: m, weight: 1 / float32(targets), head: kernels.NewTrainedWeight(m.Vocab, m.Hidden, kernels.Float32), gradients: model.NewGradients(m)}
 	l.head.Pack(m.Head.Float32())
-	l.trace = model.NewTrace(m, passTokens, model.TraceOptions{Recompute: true})
+	all, longest := calibrate.Tokens(sequences), 0
+	for _, s := range sequences {
+		longest = max(longest, len(s))
+	}
+	l.trace = model.NewTrace(m, max(longest, min(all, passTokens)), model.TraceOptions{Recompute: true})
 	for len(sequences) > 0 {
 		batch, n := model.Batch{Starts: []int{0}}, 0
 		for _, s := range sequences {
@@ -88,6 +102,8 @@ type nextTokens struct {
 	trace         *model.Trace
 	input, output kernels.Operand // of the head's products
 	gradients     *model.Gradients
+	// of one pass, used again by the next: the gradient of the hidden states, and rows of logits
+	gradient, logits []float32
 }
 
 // headRows bounds the rows whose logits exist at once.
@@ -102,12 +118,14 @@ func (l *nextTokens) add(ctx context.Context, b model.Batch) {
 		}
 	}
 	hidden := l.trace.Forward(ctx, l.model, b)
-	gradient := make([]float32, rows*d)
 	chunk := min(rows, headRows(vocab))
-	logits, loss := make([]float32, chunk*vocab), make([]float32, chunk)
+	if len(l.gradient) < rows*d {
+		l.gradient, l.logits = make([]float32, rows*d), make([]float32, chunk*vocab)
+	}
+	gradient, loss := l.gradient[:rows*d], make([]float32, chunk)
 	for first := 0; first < rows && ctx.Err() == nil; first += chunk {
 		n := min(chunk, rows-first)
-		logits := logits[:n*vocab]
+		logits := l.logits[:n*vocab]
 		l.input.Pack(hidden[first*d:][:n*d], n, d, kernels.Float32, kernels.Rows)
 		kernels.Run(l.head.Begin(logits, &l.input))
 		kernels.CrossEntropy(loss[:n], logits, labels[first:first+n], weights[first:first+n], n, vocab)

@@ -13,6 +13,7 @@ import (
 	"slimlab/model"
 	"slimlab/model/calibrate"
 	"slimlab/model/checkpoint"
+	"slimlab/pruning"
 )
 
 // Calibration is the text that statistics are taken from.
@@ -197,6 +198,7 @@ type MemoryEstimate struct {
 	Stream     int64  // the residual stream of the calibration text
 	Inputs     int64  // what a linear layer reads of the whole text, from one pass to the next
 	Whole      int64  // the whole model and its gradients, where a method needs them
+	Pass       int64  // the pass that gives the gradients, which is over before all but Whole begin
 	Kept       int64  // on disk: statistics that later runs find, at most
 	Folder     string // which they are kept in
 	Result     int64  // on disk: the tensors that are written
@@ -229,12 +231,17 @@ func (e *MemoryEstimate) gather(c model.Config, g *Gathering, reads func(model.S
 const wholeCopies = 4
 
 // differentiate adds what gradients of a model take.
-func (e *MemoryEstimate) differentiate(c model.Config) {
+func (e *MemoryEstimate) differentiate(c model.Config, calibration Calibration) {
 	e.Whole = wholeCopies * 4 * int64(c.Parameters())
+	if calibration.given() {
+		e.Pass = pruning.GradientBytes(c, calibration.Samples, calibration.Length)
+	}
 }
 
-// Total is all that is memory.
-func (e MemoryEstimate) Total() int64 { return e.Layer + e.Statistics + e.Stream + e.Inputs + e.Whole }
+// Total is all that is memory at one time.
+func (e MemoryEstimate) Total() int64 {
+	return e.Whole + max(e.Pass, e.Layer+e.Statistics+e.Stream+e.Inputs)
+}
 
 // statisticsCopies is the number of matrices of the size of the statistics that OSSCAR and GPTQ
 // hold at most: the sums, which become the damped mean, the products of the last block, a tableau

@@ -14,10 +14,11 @@ var ErrNoMemory = errors.New("too little memory is free")
 // MemoryInPlace predicts what a compression takes whose model is in memory, as those of a scenario
 // are: of a shape, with so many calibration sequences of a length and a target.
 func MemoryInPlace(shape model.Config, samples, length int, target float64, parallel, differentiates bool) MemoryEstimate {
-	needs := estimate(shape, Calibration{Random: true, Samples: samples, Length: max(1, length)})
+	calibration := Calibration{Random: true, Samples: samples, Length: max(1, length)}
+	needs := estimate(shape, calibration)
 	needs.gather(shape, &Gathering{Target: target, Parallel: parallel}, func(model.Site) bool { return true })
 	if needs.Whole = 4 * int64(shape.Parameters()); differentiates {
-		needs.differentiate(shape)
+		needs.differentiate(shape, calibration)
 	}
 	return needs
 }
@@ -35,7 +36,7 @@ func (o *Options) foresee(shape model.Config, c compression) (MemoryEstimate, er
 			needs.gather(shape, &most, c.reads)
 		}
 		if c.differentiates() {
-			needs.differentiate(shape)
+			needs.differentiate(shape, calibration)
 		}
 		return needs
 	}

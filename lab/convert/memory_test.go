@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"slimlab/model/checkpoint"
+	"slimlab/pruning"
 )
 
 // TestMemoryIsForeseen: work for which too little memory is free is refused before it begins, with
@@ -92,6 +94,38 @@ func TestDistilOnATextThatRepeats(t *testing.T) {
 		}
 		if got := strings.Contains(strings.Join(r.Notes, "\n"), file+": repeats itself: "); got != want {
 			t.Errorf("said: %v, expected %v: %q", got, want, r.Notes)
+		}
+	}
+}
+
+// TestGradientsAreForeseen: the pass that gives gradients is counted, beside the model and before
+// the rest.
+func TestGradientsAreForeseen(t *testing.T) {
+	from, text := source(t, checkpoint.BF16)
+	for _, samples := range []int{2, 2000} {
+		p := Pruning{Calibration: Calibration{File: text, Samples: samples, Length: 32, Seed: 3}}
+		if err := p.Set("taylor", Cuts{MLP: "25%"}); err != nil {
+			t.Fatal(err)
+		}
+		c, err := open(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shape := c.Config()
+		c.Close()
+		var needs MemoryEstimate
+		begin := func(e MemoryEstimate, _ []Compatibility) { needs = e }
+		ctx, cancel := context.WithCancel(t.Context())
+		if samples > 2 { // the estimate alone
+			begin = func(e MemoryEstimate, _ []Compatibility) { needs = e; cancel() }
+		}
+		if _, err := Prune(ctx, from, filepath.Join(t.TempDir(), "out"), p, Options{Open: open, Begin: begin}); err != nil && ctx.Err() == nil {
+			t.Fatal(err)
+		}
+		cancel()
+		rest := needs.Layer + needs.Statistics + needs.Stream + needs.Inputs
+		if needs.Pass != pruning.GradientBytes(shape, samples, 32) || needs.Pass < 4*int64(samples*32*shape.Hidden*len(shape.Layers)) && samples == 2 || needs.Total() != needs.Whole+max(needs.Pass, rest) {
+			t.Errorf("%d samples: %+v", samples, needs)
 		}
 	}
 }
