@@ -105,28 +105,43 @@ func (g *Gathering) settings(ctx context.Context, of recipe.Recipe, sequences []
 }
 
 // notes say what was kept and what was found.
-func (g *Gathering) notes() (notes []string) {
-	problem := g.unkept
-	if g.kept != nil {
-		problem = g.kept.Problem()
+func (g *Gathering) notes() []string {
+	const another = "; --statistics names another folder, or none"
+	switch {
+	case g.unkept != nil:
+		return []string{fmt.Sprintf("statistics are not kept, and the work went on without: %v", g.unkept) + another}
+	case g.kept == nil:
+		return nil
 	}
-	if problem != nil {
-		notes = append(notes, fmt.Sprintf("statistics are not kept, and the work went on without: %v; --statistics names another folder, or none", problem))
+	text := g.counts()
+	switch problem := g.kept.Problem(); {
+	case problem != nil && text == "":
+		text = fmt.Sprintf("statistics are not kept, and the work went on without: %v", problem) + another
+	case problem != nil:
+		text += fmt.Sprintf("; others could not be kept, and the work went on without: %v", problem) + another
+	case text != "" && g.kept.Passed() > 0:
+		text += fmt.Sprintf("; those of %s were gathered from what other layers had become, and not kept: --statistics FOLDER keeps them", plural.Of(g.kept.Passed(), "other"))
 	}
-	return append(notes, g.counts()...)
+	if text == "" {
+		return nil
+	}
+	return []string{text}
 }
 
 // counts say how many were kept and found.
-func (g *Gathering) counts() []string {
+func (g *Gathering) counts() string {
+	read, written := g.kept.Read(), g.kept.Written()
 	switch {
-	case g.kept == nil || g.kept.Read() == 0 && g.kept.Written() == 0:
-		return nil
-	case g.kept.Written() == 0:
-		return []string{fmt.Sprintf("statistics of %s were read from %s, none were gathered", plural.Of(g.kept.Read(), "input"), g.Folder)}
-	case g.kept.Read() == 0:
-		return []string{fmt.Sprintf("statistics of %s were kept in %s", plural.Of(g.kept.Written(), "input"), g.Folder)}
+	case read == 0 && written == 0:
+		return ""
+	case written == 0 && g.kept.Passed() == 0:
+		return fmt.Sprintf("statistics of %s were read from %s, none were gathered", plural.Of(read, "input"), g.Folder)
+	case written == 0:
+		return fmt.Sprintf("statistics of %s were read from %s", plural.Of(read, "input"), g.Folder)
+	case read == 0:
+		return fmt.Sprintf("statistics of %s were kept in %s", plural.Of(written, "input"), g.Folder)
 	}
-	return []string{fmt.Sprintf("statistics of %s were read from %s, those of %d more were kept there", plural.Of(g.kept.Read(), "input"), g.Folder, g.kept.Written())}
+	return fmt.Sprintf("statistics of %s were read from %s, those of %d more were kept there", plural.Of(read, "input"), g.Folder, written)
 }
 
 // disk bounds the bytes that the statistics of the inputs which a method reads take on disk.

@@ -9,7 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"slimlab/kernels/matrix"
 	"slimlab/model"
+	"slimlab/model/calibrate"
 	"slimlab/model/calibrate/statistics"
 	"slimlab/model/checkpoint"
 	"slimlab/pruning"
@@ -131,7 +133,7 @@ func TestKeptStatisticsChangeNoByte(t *testing.T) {
 	// The sequential order finds the first inputs, which nothing was done before, and with the
 	// default folder keeps no others.
 	one, r := run("prune", "25%", Gathering{Folder: kept})
-	if !strings.Contains(note(r), "statistics of 1 input were read from") {
+	if want := "statistics of 1 input were read from " + kept + "; those of 2 others were gathered from what other layers had become, and not kept: --statistics FOLDER keeps them"; note(r) != want {
 		t.Errorf("sequential: %q", note(r))
 	}
 	after, _ := statistics.List(kept)
@@ -273,5 +275,34 @@ func TestAllDamagedStatistics(t *testing.T) {
 			t.Fatal(err)
 		}
 		sameFiles(t, files(t, to), whole)
+	}
+}
+
+// TestOneNoteOfKeptStatistics: what was kept before the folder failed is said together with why.
+func TestOneNoteOfKeptStatistics(t *testing.T) {
+	save := func(g *Gathering, key string) {
+		stats := &calibrate.Stats{Width: 1, Tokens: 1, Gram: matrix.NewDense(1, 1, []float64{1}), MaxAbs: []float64{1}, MeanAbs: []float64{1}, Mean: []float64{1}}
+		if g.kept.Keeps(false) {
+			if err := g.kept.Save(t.Context(), key, stats); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	dir := t.TempDir()
+	g := Gathering{Folder: filepath.Join(dir, "statistics")}
+	g.kept = statistics.New(g.Folder, "a model", true)
+	save(&g, "one")
+	save(&g, "two")
+	if err := os.RemoveAll(g.Folder); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(g.Folder, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	save(&g, "three")
+	save(&g, "four")
+	notes, want := g.notes(), "statistics of 2 inputs were kept in "+g.Folder+"; others could not be kept, and the work went on without: "
+	if len(notes) != 1 || !strings.HasPrefix(notes[0], want) || g.kept.Passed() != 2 {
+		t.Errorf("%q, %d were not kept, expected one note that begins with %q", notes, g.kept.Passed(), want)
 	}
 }

@@ -46,6 +46,7 @@ type Folder struct {
 	problem atomic.Pointer[error]
 	read    atomic.Int64
 	written atomic.Int64
+	passed  atomic.Int64 // inputs that were gathered and are not kept
 }
 
 // New returns the statistics in dir, which need not be there yet, of a content: a text that is
@@ -59,6 +60,9 @@ func New(dir, content string, denseOnly bool) *Folder {
 // Read and Written count the inputs whose statistics were found, and written.
 func (f *Folder) Read() int    { return int(f.read.Load()) }
 func (f *Folder) Written() int { return int(f.written.Load()) }
+
+// Passed counts the inputs whose statistics were gathered and are not kept.
+func (f *Folder) Passed() int { return int(f.passed.Load()) }
 
 // Problem is why a folder with denseOnly keeps no more; nil where it does.
 func (f *Folder) Problem() error {
@@ -108,9 +112,14 @@ func (f *Folder) Load(ctx context.Context, key string) (*calibrate.Stats, error)
 	return s, nil
 }
 
-// Keeps implements calibrate.Store.
+// Keeps implements calibrate.Store. It is asked once for each input that was gathered, and counts
+// those that are not kept.
 func (f *Folder) Keeps(changed bool) bool {
-	return (!changed || !f.dense) && f.problem.Load() == nil
+	keeps := (!changed || !f.dense) && f.problem.Load() == nil
+	if !keeps {
+		f.passed.Add(1)
+	}
+	return keeps
 }
 
 // Save implements calibrate.Store.
@@ -122,6 +131,7 @@ func (f *Folder) Save(ctx context.Context, key string, s *calibrate.Stats) error
 	if err == nil || !f.dense || ctx.Err() != nil {
 		return err
 	}
+	f.passed.Add(1)
 	f.problem.CompareAndSwap(nil, &err)
 	return nil
 }

@@ -154,6 +154,8 @@ func TestMost(t *testing.T) {
 func TestKeeps(t *testing.T) {
 	if f := New("", "", true); !f.Keeps(false) || f.Keeps(true) {
 		t.Error("statistics of changed models are kept where they should not, or those of others are not")
+	} else if f.Passed() != 1 {
+		t.Errorf("%d inputs were not kept, expected 1", f.Passed())
 	}
 	if f := New("", "", false); !f.Keeps(false) || !f.Keeps(true) {
 		t.Error("some statistics are not kept")
