@@ -80,7 +80,7 @@ func Prune(ctx context.Context, layers calibrate.Layers, calibration []calibrate
 	}
 	if err == nil {
 		run := calibrate.Options[LayerReport]{Settings: p.statistics(), ChunkTokens: o.ChunkTokens, OnDone: done}
-		p.report.Layers, err = calibrate.Run(ctx, layers, calibration, run, p)
+		p.report.Layers, err = calibrate.Run(ctx, looked{layers, p.report}, calibration, run, p)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("pruning: %w", err)
@@ -93,6 +93,29 @@ func Prune(ctx context.Context, layers calibrate.Layers, calibration []calibrate
 	before.Layers = p.before
 	p.report.count(before, m.Config)
 	return p.report, nil
+}
+
+// looked are layers whose weights are looked at as they are left.
+type looked struct {
+	calibrate.Layers
+	report *CutReport
+}
+
+// Leave warns of weights that are too large to compute with, which those of the calibration text
+// need not show, and magnitudes and activations alone never do.
+func (l looked) Leave(ctx context.Context, layer int) error {
+	l.report.Warnings = append(l.report.Warnings, TooLarge(l.Model(), layer)...)
+	return l.Layers.Leave(ctx, layer)
+}
+
+// TooLarge says which tensors of a layer have numbers that are too large to compute with.
+func TooLarge(m *model.Model, layer int) (warnings []string) {
+	for _, t := range m.BlockTensors(layer) {
+		if text := calibrate.TooLarge(t.Name, calibrate.Largest(t.Data)); text != "" {
+			warnings = append(warnings, text)
+		}
+	}
+	return warnings
 }
 
 // statistics are the settings of the pass with a description of the method: all options.

@@ -304,13 +304,13 @@ func (q *quantizer) quantize(ctx context.Context, l model.LinearLayer, m *Moment
 		if task == 0 { // one sum in the order of the weights
 			r.WeightError = weightError(w.Data, rounded)
 		} else {
-			largest, overflow = largestOf(w.Data), !finite(rounded)
+			largest, overflow = calibrate.Largest(w.Data), !finite(rounded)
 		}
 	})
 	if overflow {
 		return r, fmt.Errorf("weights of up to %.3g, rounded to %s, are above the largest float32, %.3g: expected smaller weights", largest, r.Format, math.MaxFloat32)
-	} else if float64(largest) > mostSquared {
-		q.report.Warnings = append(q.report.Warnings, fmt.Sprintf("%s has weights of up to %.3g: what it gives to inputs around 1 has squares above the largest float32, so a model with it may compute nothing", l.Name, largest))
+	} else if text := calibrate.TooLarge(l.Name, largest); text != "" {
+		q.report.Warnings = append(q.report.Warnings, text)
 	}
 	if err := ctx.Err(); err != nil { // the error may be wrong
 		return r, err
@@ -320,19 +320,6 @@ func (q *quantizer) quantize(ctx context.Context, l model.LinearLayer, m *Moment
 		q.grids[l.Name] = c.grid
 	}
 	return r, nil
-}
-
-// mostSquared is the largest number whose square is a float32, as norms need it.
-var mostSquared = math.Sqrt(math.MaxFloat32)
-
-// largestOf is the largest magnitude, NaN where there is one: the bits of float32 without their
-// sign have the order of magnitudes, and NaN has the highest.
-func largestOf(w []float32) float32 {
-	var largest uint32
-	for _, v := range w {
-		largest = max(largest, math.Float32bits(v)&^(1<<31))
-	}
-	return math.Float32frombits(largest)
 }
 
 func finite(w []float32) bool {

@@ -29,6 +29,24 @@ func cause(ctx context.Context, source *checkpoint.Checkpoint, from string, err 
 	return fmt.Errorf("%s: %w; of the tensors up to there %s has the largest number, %.3g (%.3g in the others): expected numbers whose products stay below 1e38: get the model's files again, or train it anew", from, err, name, largest, others)
 }
 
+// tooLarge says which tensors around the layers have numbers that are too large to compute with: a
+// method looks at those of the layers.
+func tooLarge(ctx context.Context, source *checkpoint.Checkpoint) (warnings []string, err error) {
+	for _, t := range source.Tensors() {
+		if strings.HasPrefix(t.Name, layerPrefix) {
+			continue
+		}
+		largest, err := source.Largest(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		if text := calibrate.TooLarge(t.Name, largest); text != "" {
+			warnings = append(warnings, text)
+		}
+	}
+	return warnings, nil
+}
+
 // largestUpTo finds the tensor with the largest number among the embedding and the layers up to
 // one; others is the largest number of the rest.
 func largestUpTo(ctx context.Context, source *checkpoint.Checkpoint, layer int) (name string, largest, others float32, err error) {

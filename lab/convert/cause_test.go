@@ -80,6 +80,46 @@ func TestLargeWeightsAreNamed(t *testing.T) {
 	}
 }
 
+// TestPruneWarnsOfLargeWeights: every method names a weight whose square is no float32, where the
+// statistics and the cut are of other inputs, and where there are none; a smaller one is none.
+func TestPruneWarnsOfLargeWeights(t *testing.T) {
+	cases := map[string]Pruning{}
+	for _, method := range Methods() {
+		var p Pruning
+		if err := p.Set(method, Cuts{Heads: "1"}); err != nil {
+			t.Fatal(err)
+		}
+		cases[method] = p
+	}
+	var p Pruning
+	if err := p.Set("osscar", Cuts{Layers: "1"}); err != nil {
+		t.Fatal(err)
+	}
+	cases["layers"] = p
+	for _, c := range []struct {
+		tensor string
+		value  float32
+		warns  bool
+	}{{"model.layers.1.mlp.down_proj.weight", 1e38, true}, {"model.layers.1.mlp.down_proj.weight", 1e18, false}, {"model.norm.weight", 1e38, true}} {
+		folder, text := enlarged(t, c.tensor, c.value)
+		for name, p := range cases {
+			if c.value < 1e38 && name != "osscar" {
+				continue
+			}
+			p.Calibration = Calibration{File: text, Samples: 4, Length: 16, Seed: 3}
+			r, err := Prune(t.Context(), folder, filepath.Join(t.TempDir(), "out"), p, Options{Open: open})
+			if err != nil && (c.warns && strings.Contains(err.Error(), c.tensor)) {
+				continue // a method that computes with it
+			}
+			if err != nil {
+				t.Errorf("%s, %g in %s: %v", name, c.value, c.tensor, err)
+			} else if said := slices.ContainsFunc(r.Warnings, func(w string) bool { return strings.HasPrefix(w, c.tensor+" has weights of up to ") }); said != c.warns {
+				t.Errorf("%s, %g in %s: warnings %q", name, c.value, c.tensor, r.Warnings)
+			}
+		}
+	}
+}
+
 // TestCompressedModelsAreDecodedByAVerb: the refusal names the folder and the command.
 func TestCompressedModelsAreDecodedByAVerb(t *testing.T) {
 	from, text := source(t, checkpoint.BF16)

@@ -75,6 +75,10 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 	if err := source.CheckFinite(ctx, from); err != nil {
 		return nil, err
 	}
+	large, err := tooLarge(ctx, source)
+	if err != nil {
+		return nil, err
+	}
 	// matrices of hundreds of megabytes come and go, and there are few objects to look at
 	defer debug.SetGCPercent(debug.SetGCPercent(20))
 	needs, err := o.foresee(source.Config(), c)
@@ -110,6 +114,7 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 	if err == nil {
 		err = c.compress(ctx, s, sequences, r)
 		r.Notes = append(r.Notes, gathering.notes()...)
+		r.Warnings = append(r.Warnings, large...)
 	}
 	if err == nil {
 		err = s.finish(ctx)

@@ -363,6 +363,7 @@ func (p *Pruning) compressDepth(ctx context.Context, s *stream, sequences []cali
 				return err
 			}
 			small.Blocks[to], s.model.Blocks[from] = s.model.Blocks[from], model.Block{}
+			r.Warnings = append(r.Warnings, pruning.TooLarge(small, to)...)
 			if err := s.to.Block(ctx, small, to); err != nil {
 				return err
 			}

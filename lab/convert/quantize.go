@@ -209,7 +209,7 @@ func (q *Quantization) compress(ctx context.Context, s *stream, sequences []cali
 	if err != nil {
 		return err
 	}
-	r.Quantization, r.Warnings = report, report.Warnings
+	r.Quantization, r.Warnings = report, append(r.Warnings, report.Warnings...)
 	if q.Scheme.HasGroups() && q.Scheme.Format.Group == 0 && !q.Scheme.Channel {
 		r.Notes = append(r.Notes, fmt.Sprintf("--group auto: groups of %d, which divide the inputs of all linear layers", q.fitted.Format.Group))
 	}
