@@ -19,10 +19,17 @@ func cause(ctx context.Context, source *checkpoint.Checkpoint, from string, err 
 		return fmt.Errorf("%s: %w: `slimlab import %s FOLDER` decodes it to floats, which can be pruned and quantized", from, err, from)
 	}
 	var infinite *calibrate.NotFiniteError
-	if !errors.As(err, &infinite) {
+	var unfit *unfitError
+	layer := 0
+	switch {
+	case errors.As(err, &infinite):
+		layer = infinite.Layer
+	case errors.As(err, &unfit):
+		layer = unfit.layer
+	default:
 		return err
 	}
-	name, largest, others, bad := largestUpTo(ctx, source, infinite.Layer)
+	name, largest, others, bad := largestUpTo(ctx, source, layer)
 	if bad != nil {
 		return errors.Join(err, bad)
 	}
@@ -48,7 +55,7 @@ func tooLarge(ctx context.Context, source *checkpoint.Checkpoint) (warnings []st
 }
 
 // largestUpTo finds the tensor with the largest number among the embedding and the layers up to
-// one; others is the largest number of the rest.
+// one, of the head's those and the last norm; others is the largest number of the rest.
 func largestUpTo(ctx context.Context, source *checkpoint.Checkpoint, layer int) (name string, largest, others float32, err error) {
 	for _, t := range source.Tensors() {
 		if rest, found := strings.CutPrefix(t.Name, layerPrefix); found {
@@ -56,7 +63,7 @@ func largestUpTo(ctx context.Context, source *checkpoint.Checkpoint, layer int) 
 			if n, err := strconv.Atoi(number); err != nil || n > layer {
 				continue
 			}
-		} else if t.Name != embeddingName {
+		} else if t.Name != embeddingName && (t.Name != finalNormName || layer < len(source.Config().Layers)) {
 			continue
 		}
 		v, err := source.Largest(ctx, t)

@@ -60,6 +60,11 @@ func TestLargeWeightsAreNamed(t *testing.T) {
 				t.Errorf("%g, %s: %v", value, verb, err)
 			}
 		}
+		o := Options{Open: open, WithoutTokenizer: true, Calibration: Calibration{File: text, Samples: 4, Length: 16}}
+		_, err := Export(t.Context(), folder, filepath.Join(t.TempDir(), "out.gguf"), "gguf-q4_0", o)
+		if !errors.Is(err, calibrate.ErrNotFinite) || !Broke(err) || !strings.Contains(err.Error(), tensor+".weight has the largest number") {
+			t.Errorf("%g, export: %v", value, err)
+		}
 		for _, scheme := range []string{"w8a8", "w4a16-rtn", "w4a16-asym-rtn", "w3a16-rtn", "fp8"} {
 			var q Quantization
 			var err error

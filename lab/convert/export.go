@@ -95,7 +95,7 @@ func exportGGUF(ctx context.Context, from, to string, t gguf.Type, o Options) (*
 			r.Notes = append(r.Notes, fmt.Sprintf("special tokens that are written in a text, %s, are found by readers of GGUF wherever they stand, and by tokenizer.json after a space alone: the ids of such texts differ, those of others do not", strings.Join(moved, ", ")))
 		}
 	}
-	if options.Importance, err = o.importance(ctx, source, r); err != nil {
+	if options.Importance, err = o.importance(ctx, source, from, r); err != nil {
 		return nil, err
 	}
 	if err := atomicfile.RemoveAbandoned(to); err != nil {
@@ -110,7 +110,7 @@ func exportGGUF(ctx context.Context, from, to string, t gguf.Type, o Options) (*
 }
 
 // importance reads the calibration text, where one is given, and runs the model over it.
-func (o *Options) importance(ctx context.Context, source *checkpoint.Checkpoint, r *Result) (map[string][]float32, error) {
+func (o *Options) importance(ctx context.Context, source *checkpoint.Checkpoint, from string, r *Result) (map[string][]float32, error) {
 	c := o.Calibration
 	if !c.given() {
 		return nil, nil
@@ -122,13 +122,17 @@ func (o *Options) importance(ctx context.Context, source *checkpoint.Checkpoint,
 	if err := c.read(ctx, source); err != nil {
 		return nil, err
 	}
+	if err := source.CheckFinite(ctx, from); err != nil {
+		return nil, err
+	}
 	r.Notes = append(r.Notes, c.notes()...)
 	sequences, err := c.sequences(ctx, source)
 	if err != nil {
 		return nil, err
 	}
 	r.Notes = append(r.Notes, c.warnings()...)
-	return importance(ctx, source, sequences, o.Progress)
+	list, err := importance(ctx, source, sequences, o.Progress)
+	return list, cause(ctx, source, from, err)
 }
 
 // writeGGUF writes a checkpoint a few rows at a time, or, where its weights are packed, the model

@@ -54,7 +54,7 @@ func importance(ctx context.Context, from *checkpoint.Checkpoint, sequences []ca
 		for site, s := range sums {
 			mean, err := s.mean()
 			if err != nil {
-				return nil, fmt.Errorf("calibration: layer %d, input of %s: %w", layer, readers[site][0], err)
+				return nil, &unfitError{layer, fmt.Errorf("calibration: layer %d, input of %s: %w", layer, readers[site][0], err)}
 			}
 			for _, name := range readers[site] {
 				list[fmt.Sprintf("%s%d.%s.weight", layerPrefix, layer, name)] = mean
@@ -76,7 +76,7 @@ func addHead(m *model.Model, streams [][]float32, list map[string][]float32) err
 	}
 	mean, err := sum.mean()
 	if err != nil {
-		return fmt.Errorf("calibration: input of the head: %w", err)
+		return &unfitError{len(m.Blocks), fmt.Errorf("calibration: input of the head: %w", err)}
 	}
 	list[headName] = mean
 	if m.TiedHead {
@@ -84,6 +84,15 @@ func addHead(m *model.Model, streams [][]float32, list map[string][]float32) err
 	}
 	return nil
 }
+
+// unfitError is a calibrate.ErrNotFinite of what a layer, or the head behind the last, reads.
+type unfitError struct {
+	layer int
+	error
+}
+
+// Unwrap returns the error without its layer.
+func (e *unfitError) Unwrap() error { return e.error }
 
 // squares sums the squares of channels.
 type squares struct {

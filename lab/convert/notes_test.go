@@ -134,7 +134,10 @@ func TestNothingIsComputedWithNotFiniteNumbers(t *testing.T) {
 		for verb, run := range map[string]func(to string) (*Result, error){
 			"prune":    func(to string) (*Result, error) { return Prune(t.Context(), bad, to, p, Options{Open: open}) },
 			"quantize": func(to string) (*Result, error) { return Quantize(t.Context(), bad, to, q, Options{Open: open}) },
-			"distil":   func(to string) (*Result, error) { return Distil(t.Context(), bad, "", to, d, Options{Open: open}) },
+			"export": func(to string) (*Result, error) {
+				return Export(t.Context(), bad, to+".gguf", "gguf-q4_0", Options{Open: open, WithoutTokenizer: true, Calibration: Calibration{File: text, Samples: 2}})
+			},
+			"distil": func(to string) (*Result, error) { return Distil(t.Context(), bad, "", to, d, Options{Open: open}) },
 		} {
 			to := filepath.Join(dir, verb)
 			if _, err := run(to); err == nil || !strings.Contains(err.Error(), "NaN or infinite, 1 in all: 1 in "+tensor) {

@@ -45,6 +45,9 @@ type Model struct {
 	// Generate continues a prompt greedily by so many tokens, or up to one of stop, which is left
 	// out.
 	Generate func(ctx context.Context, prompt []int32, tokens int, stop []int32) ([]int32, error)
+
+	// why adds to the error of a measurement which tensors of the files are not finite; may be nil
+	why func(ctx context.Context, err error) error
 }
 
 // Ends lists the tokens that end a text: those of the model's files and the tokenizer's.
@@ -310,6 +313,9 @@ func (r *run) compute(ctx context.Context, m *Model, source Source, parts []part
 	for _, p := range parts {
 		what = p.name()
 		if err := p.compute(ctx, m, s); err != nil {
+			if m.why != nil && ctx.Err() == nil {
+				err = m.why(ctx, err)
+			}
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		if err := kept.put(p.parameters(), what+" by "+source.Name, p); err != nil {

@@ -110,6 +110,17 @@ func load(ctx context.Context, models Models, name, dtype string, cache kernels.
 	out.Generate = func(ctx context.Context, prompt []int32, tokens int, stop []int32) ([]int32, error) {
 		return generate(ctx, out, prompt, tokens, stop)
 	}
+	out.why = func(ctx context.Context, err error) error {
+		c, opening := models.OpenModel(name)
+		if opening != nil {
+			return err
+		}
+		defer c.Close()
+		if found, _ := c.AllNotFinite(ctx); found != "" {
+			return fmt.Errorf("tensors of its files have numbers that are NaN or infinite, %s: %w", found, err)
+		}
+		return err
+	}
 	return out, nil
 }
 
