@@ -104,7 +104,7 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 			needs.Finished++
 		}
 	}
-	o.Begin(needs, engines.CheckShape(shape, scheme))
+	o.Begin(needs, engines.CheckResult(source, shape, scheme))
 	sequences, err := calibration.sequences(ctx, source)
 	r.Notes = append(r.Notes, calibration.warnings()...)
 	if err == nil {

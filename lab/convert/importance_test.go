@@ -135,6 +135,32 @@ func TestExportWithoutTokenizer(t *testing.T) {
 	if _, err := Export(t.Context(), from, to, "gguf-f32", Options{Open: open}); err == nil || !strings.Contains(err.Error(), "--without-tokenizer") {
 		t.Errorf("the error is %v, want one that offers --without-tokenizer", err)
 	}
+	const lost = " without its tokenizer, which GGUF has no words for: it takes token ids alone, and slimlab export --without-tokenizer writes it"
+	in, err := Inspect(from, open)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := in.Verdicts[3]; v.Engine != "llama.cpp" || !strings.HasSuffix(v.String(), "Instead: a GGUF file (F16 or BF16)"+lost) {
+		t.Errorf("inspect advises what export refuses: %s: %s", v.Engine, v)
+	}
+	var planned []Compatibility
+	p := Pruning{Calibration: Calibration{File: text, Samples: 4, Length: 32}}
+	if err := p.Set("osscar", Cuts{Budget: "75%"}); err != nil {
+		t.Fatal(err)
+	}
+	pruned, err := Prune(t.Context(), from, filepath.Join(t.TempDir(), "pruned"), p, Options{Open: open, Begin: func(_ MemoryEstimate, v []Compatibility) { planned = v }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, list := range [][]Compatibility{planned, pruned.Verdicts} {
+		for _, v := range list {
+			for _, instead := range v.Instead {
+				if strings.HasPrefix(instead, "a GGUF file") && !strings.HasSuffix(instead, lost) {
+					t.Errorf("prune advises what export refuses: %s: %s", v.Engine, instead)
+				}
+			}
+		}
+	}
 	o := Options{Open: open, WithoutTokenizer: true, Calibration: Calibration{File: text, Samples: 4, Length: 32}}
 	r, err := Export(t.Context(), from, to, "gguf-q8_0", o)
 	if err != nil {

@@ -55,7 +55,7 @@ func Check(c *checkpoint.Checkpoint) []Compatibility {
 			most = l.Storage
 		}
 	}
-	list := CheckShape(c.Config(), most)
+	list := CheckResult(c, c.Config(), most)
 	if t, err := c.Tokenizer(); most.Packing == checkpoint.GGUF && t == nil && err == nil {
 		for i := range list {
 			if v := &list[i]; v.Engine == "llama.cpp" && v.Loads {
@@ -65,6 +65,30 @@ func Check(c *checkpoint.Checkpoint) []Compatibility {
 	}
 	return list
 }
+
+// CheckResult is CheckShape of what is made of a checkpoint, which keeps its tokenizer: a GGUF file
+// is advised with what is lost where it cannot hold that.
+func CheckResult(c *checkpoint.Checkpoint, shape model.Config, s checkpoint.Storage) []Compatibility {
+	list := CheckShape(shape, s)
+	t, err := c.Tokenizer()
+	if err != nil || t == nil {
+		return list
+	}
+	if _, err := t.Vocabulary(); err == nil {
+		return list
+	}
+	for i := range list {
+		for j, instead := range list[i].Instead {
+			if strings.HasPrefix(instead, ggufFile) {
+				list[i].Instead[j] += " without its tokenizer, which GGUF has no words for: it takes token ids alone, and slimlab export --without-tokenizer writes it"
+			}
+		}
+	}
+	return list
+}
+
+// ggufFile begins the advice to write one.
+const ggufFile = "a GGUF file"
 
 // CheckShape says which engines would load a model of a shape whose linear layers, but not the
 // head, are stored in one way, on one GPU. It goes by what the engines' sources asked for in 2025
@@ -124,7 +148,7 @@ func (v *Compatibility) uneven(c model.Config) {
 		v.refuse("the same widths in all layers", "its layers have different widths")
 	}
 	if asDeci(c) {
-		v.Instead = append(v.Instead, "a GGUF file for llama.cpp")
+		v.Instead = append(v.Instead, ggufFile+" for llama.cpp")
 	}
 }
 
@@ -265,14 +289,14 @@ func (v *Compatibility) gguf(c model.Config, s checkpoint.Storage) {
 		return
 	}
 	if s.Packing != checkpoint.GGUF {
-		want := "a GGUF file (F16 or BF16)"
+		want := ggufFile + " (F16 or BF16)"
 		switch {
 		case s.Format.Bits == 4 && (s.Format.ZeroPoints || s.V2):
-			want = "a GGUF file (Q4_1)"
+			want = ggufFile + " (Q4_1)"
 		case s.Format.Bits == 4 && !s.Format.Float:
-			want = "a GGUF file (Q4_0)"
+			want = ggufFile + " (Q4_0)"
 		case s.Format.Bits == 8:
-			want = "a GGUF file (Q8_0)"
+			want = ggufFile + " (Q8_0)"
 		}
 		v.refuse(want, "it reads GGUF files alone")
 		return
