@@ -169,6 +169,10 @@ func (c *Calibration) sequences(ctx context.Context, from *checkpoint.Checkpoint
 	return list, nil
 }
 
+// leastAdvised is the shortest length that is advised: statistics of fewer tokens, each with little
+// before it, say nothing of the texts that a model reads.
+const leastAdvised = 32
+
 // tokens tokenizes the file that was read.
 func (c *Calibration) tokens(ctx context.Context, from *checkpoint.Checkpoint) ([]int32, error) {
 	t, err := from.Tokenizer()
@@ -183,7 +187,11 @@ func (c *Calibration) tokens(ctx context.Context, from *checkpoint.Checkpoint) (
 		return nil, fmt.Errorf("%s: %w", c.File, err)
 	}
 	if len(ids) < c.Length {
-		return nil, fmt.Errorf("%s has %s, expected at least the %d of a sequence: give a longer text, or --length %d", c.File, plural.Of(len(ids), "token"), c.Length, max(1, len(ids)))
+		advice := "give a longer text"
+		if len(ids) >= leastAdvised {
+			advice += fmt.Sprintf(", or --length %d", len(ids))
+		}
+		return nil, fmt.Errorf("%s has %s, expected at least the %d of a sequence: %s", c.File, plural.Of(len(ids), "token"), c.Length, advice)
 	}
 	if err := t.CheckIDs(ids, from.Config().Vocab); err != nil {
 		return nil, fmt.Errorf("%s: %w", c.File, err)

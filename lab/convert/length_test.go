@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -45,6 +46,26 @@ func TestLengthsFitTheModel(t *testing.T) {
 		}
 		if _, err := verb(name+"-long", 65); err == nil || !strings.Contains(err.Error(), "--length 65") {
 			t.Errorf("%s --length 65: %v", name, err)
+		}
+	}
+}
+
+// TestShortCalibrationTexts: a text that is shorter than a sequence is refused, with a length that
+// would do only where it has enough tokens to say something.
+func TestShortCalibrationTexts(t *testing.T) {
+	folder, _ := source(t, checkpoint.F32)
+	for content, wants := range map[string]bool{"ab": false, strings.Repeat("abcdefg hij ", 4): true} {
+		text := filepath.Join(t.TempDir(), "short.txt")
+		if err := os.WriteFile(text, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p := Pruning{Calibration: Calibration{File: text, Samples: 2}}
+		if err := p.Set("osscar", Cuts{MLP: "0.5"}); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Prune(t.Context(), folder, filepath.Join(t.TempDir(), "out"), p, Options{Open: open})
+		if err == nil || !strings.Contains(err.Error(), ", expected at least the 64 of a sequence: give a longer text") || strings.Contains(err.Error(), "--length") != wants {
+			t.Errorf("%q: error %v, with a length: %t", content, err, wants)
 		}
 	}
 }

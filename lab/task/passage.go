@@ -21,13 +21,16 @@ type PassageConfig struct {
 	Test       float64 `key:"test" default:"0" omit:"default"`
 }
 
+// leastPassage is the shortest window.
+const leastPassage = 8
+
 // Validate reports the first setting that cannot be.
 func (c PassageConfig) Validate() error {
 	switch {
 	case c.Path == "":
 		return fmt.Errorf("text: path is empty, expected a file of text")
-	case c.Length < 8:
-		return fmt.Errorf("text: length is %d, expected at least 8 tokens", c.Length)
+	case c.Length < leastPassage:
+		return fmt.Errorf("text: length is %d, expected at least %d tokens", c.Length, leastPassage)
 	case c.Limit < 0:
 		return fmt.Errorf("text: limit is %d, expected 0 (all) or more", c.Limit)
 	case !(c.Validation > 0 && c.Test >= 0 && c.Validation+c.Test < 1):
@@ -122,7 +125,11 @@ func (p *Passage) Tokenize(ctx context.Context, enc Encoder) (*Windows, error) {
 		need = 3
 	}
 	if all < need || validation+test >= all {
-		return nil, fmt.Errorf("%s: found %d tokens, %d windows of %d, expected at least %d windows, one for each split: give a longer text, or a length of at most %d", name, len(tokens), all, p.cfg.Length, need, len(tokens)/need+len(before))
+		advice := "give a longer text"
+		if most := len(tokens)/need + len(before); most >= leastPassage {
+			advice += fmt.Sprintf(", or a length of at most %d", most)
+		}
+		return nil, fmt.Errorf("%s: found %d tokens, %d windows of %d, expected at least %d windows, one for each split: %s", name, len(tokens), all, p.cfg.Length, need, advice)
 	}
 	for i := range all {
 		e := Example{Tokens: slices.Concat(before, tokens[i*own:(i+1)*own]), Answer: make([]bool, p.cfg.Length)}
