@@ -38,7 +38,7 @@ func (f *convertFlags) check() error {
 	if f.dtype == "" {
 		return nil
 	}
-	return nearest.Check("--dtype", f.dtype, dtypes)
+	return checkDType(&f.dtype, dtypes)
 }
 
 // convertOptions are the options of package convert, with progress on stderr.

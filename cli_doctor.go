@@ -87,7 +87,7 @@ func (p *program) doctor(cmd *cobra.Command, f doctorFlags) error {
 func (f *doctorFlags) check(cmd *cobra.Command) error {
 	err := cmp.Or(
 		nearest.Check("--format", f.format, doctor.Formats()),
-		nearest.Check("--dtype", f.dtype, doctor.WeightFormats()),
+		checkDType(&f.dtype, doctor.WeightFormats()),
 		nearest.Check("--kv", f.kv, doctor.CacheFormats()),
 	)
 	if err != nil {

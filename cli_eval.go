@@ -102,11 +102,13 @@ func (p *program) eval(cmd *cobra.Command, name string, f evalFlags) error {
 
 // check refuses invalid flags before a model is opened.
 func (f *evalFlags) check(cmd *cobra.Command) error {
+	if err := checkDType(&f.dtype, eval.DTypes()); err != nil {
+		return err
+	}
 	for _, flag := range []struct {
 		name, value string
 		valid       []string
 	}{
-		{"dtype", f.dtype, eval.DTypes()},
 		{"format", f.format, eval.Formats()},
 		{"perplexity", f.Perplexity, eval.Perplexities()},
 		{"bos", f.BOS, eval.BeginningsOfText()},

@@ -34,7 +34,7 @@ func (f *loadFlags) add(cmd *cobra.Command) {
 }
 
 func (f *loadFlags) check(cmd *cobra.Command) error {
-	if err := nearest.Check("--dtype", f.DType, eval.DTypes()); err != nil {
+	if err := checkDType(&f.DType, eval.DTypes()); err != nil {
 		return err
 	}
 	if cmd.Flags().Changed("kv") {
