@@ -121,6 +121,24 @@ func TestStopAsksAndCancels(t *testing.T) {
 	s.expect("■ stopped", "goes on from there")
 }
 
+// A live run is stopped from every view whose x chooses no axis; the help of the others names no
+// such key.
+func TestStopFromEveryView(t *testing.T) {
+	for keys, stops := range map[string]bool{"": true, "<enter>": true, "T": true, "L": true, "P": false, "H": false, "A": false} {
+		s := newScript(t, 100, 30, Options{}).keys("r<enter>" + keys)
+		named := false
+		for _, group := range s.runScreen().Keys() {
+			for _, b := range group.bindings {
+				named = named || b.help == s.runScreen().stopKey().help
+			}
+		}
+		s.keys("x")
+		if asks := strings.Contains(s.screen(), "Stop this run?"); asks != stops || named != stops {
+			t.Errorf("%q: the help names the key %t, x asks %t, expected %t", keys, named, asks, stops)
+		}
+	}
+}
+
 func TestQuitAsksWhileLive(t *testing.T) {
 	s := newScript(t, 100, 30, Options{})
 	s.keys("r<enter>q").expect("A run is live")

@@ -93,10 +93,15 @@ func (r *runScreen) chartKeys() []binding {
 		{keys: []string{"]"}, help: "more room for the table", do: split(10)},
 		{keys: []string{"v"}, help: "expectations and whether they held", do: r.showVerdicts},
 		{keys: []string{"."}, help: "freeze the view, never the run; again: go on", do: act(r.freeze)},
-		{keys: []string{"x"}, footer: "x stop", help: "stop the live run (asks); what it has finished is kept", when: r.showsLive, why: r.noStop, do: act(r.stop)},
+		r.stopKey(),
 		{keys: []string{"p"}, footer: "p replay", help: "replay this run from its log", when: func() bool { return r.session.replay == nil && r.replayable() }, why: r.noLog, do: func() tea.Cmd { return r.openRun(r.session.id, true) }},
 		r.exportKey(),
 	})
+}
+
+// stopKey stops the run. Views whose x chooses an axis have none.
+func (r *runScreen) stopKey() binding {
+	return binding{keys: []string{"x"}, footer: "x stop", help: "stop the live run (asks); what it has finished is kept", when: r.showsLive, why: r.noStop, do: act(r.stop)}
 }
 
 func (r *runScreen) detailKeys() []binding {
@@ -115,7 +120,7 @@ func (r *runScreen) detailKeys() []binding {
 		{keys: []string{"l"}, footer: "l log", help: "axes: linear, log y, log x, log-log", do: act(r.turnAxes)},
 		{keys: []string{"v"}, help: "expectations and whether they held", do: r.showVerdicts},
 		{keys: []string{"."}, help: "freeze the view, never the run; again: go on", do: act(r.freeze)},
-		{keys: []string{"x"}, footer: "x stop", help: "stop the live run (asks); what it has finished is kept", when: r.showsLive, why: r.noStop, do: act(r.stop)},
+		r.stopKey(),
 		{keys: []string{"J"}, help: "scroll what is known of the model down", do: act(func() { r.scrollPage(3) })},
 		{keys: []string{"K"}, help: "scroll it up", do: act(func() { r.scrollPage(-3) })},
 		{keys: []string{"Y"}, footer: "Y command", help: "copy a command that goes on with the model, or its name (OSC 52)", when: func() bool { return r.model.Model != "" }, do: act(r.copyCommand)},

@@ -116,6 +116,9 @@ func (r *runScreen) inView() []keyGroup {
 		r.exportKey(),
 		{keys: []string{"."}, help: "freeze the view, never the run; again: go on", do: act(r.freeze)},
 	}...)
+	if r.view == viewCurves || r.view == viewMatrix {
+		own = append(own, r.stopKey())
+	}
 	return []keyGroup{{"Run: " + title, append(own, r.viewKeys()...)}, {"Replay", r.replayKeys()}}
 }
 
