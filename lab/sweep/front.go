@@ -261,12 +261,16 @@ func (t *Table) Decades(rows []int, key string) float64 {
 	return math.Log10(high / low)
 }
 
-// Quality is the metric of quality that a run is looked at by: the first of expected AUC, AUC,
-// validation loss and agreement that its table has, else the table's first metric of section
-// Evaluate, else the first of those that were measured. A run without any has the table's first
-// metric, a cost (IsQuality); zero where that has none either.
+// Quality is the metric of quality that a run is looked at by: the divergence where its table has
+// that before all others of section Evaluate, as a search has, which judges by it; else the first
+// of expected AUC, AUC, validation loss and agreement that the table has, else the table's first
+// metric of section Evaluate, else the first of those that were measured. A run without any has the
+// table's first metric, a cost (IsQuality); zero where that has none either.
 func Quality(v *lab.View) lab.Metric {
 	columns := v.Columns()
+	if i := slices.IndexFunc(columns, IsQuality); i >= 0 && columns[i].Key == "kl" {
+		return columns[i]
+	}
 	for _, key := range []string{"auc_soft", "auc", "loss", "agreement"} {
 		if i := slices.IndexFunc(columns, func(m lab.Metric) bool { return m.Key == key }); i >= 0 {
 			return columns[i]

@@ -184,12 +184,13 @@ func TestMixedGroups(t *testing.T) {
 	}
 }
 
-// TestQualityOfARun: the metric by which a run is looked at is the one with the least noise, else
-// the first of section Evaluate, in the table or measured, else the first that has a direction.
+// TestQualityOfARun: the metric by which a run is looked at is the divergence where it is the first
+// of section Evaluate, else the one with the least noise, else the first of section Evaluate, in
+// the table or measured, else the first that has a direction.
 func TestQualityOfARun(t *testing.T) {
 	for columns, want := range map[string]string{
 		"": "", "bytes auc loss auc_soft": "auc_soft", "bytes agreement loss auc": "auc", "agreement loss": "loss", "bytes agreement": "agreement", "mlp_kept bytes tokens_per_s": "bytes", "mlp_kept tokens_per_s bytes": "tokens_per_s", "mlp_kept": "",
-		"params bytes smaller kl": "kl", "bytes flips kl": "flips", "ttft_cold_p50 bytes auc_ceiling choice_accuracy": "choice_accuracy",
+		"params bytes smaller kl": "kl", "bytes flips kl": "flips", "bytes smaller kl flips loss": "kl", "bytes loss kl": "loss", "ttft_cold_p50 bytes auc_ceiling choice_accuracy": "choice_accuracy",
 		"params bytes +kl": "kl", "params bytes +loss": "loss", "flips bytes +kl": "flips",
 	} {
 		columns, measured, _ := strings.Cut(columns, " +") // that are no columns
