@@ -14,7 +14,7 @@ import (
 	"slimlab/tui/text"
 )
 
-// shades stand beside the numbers where there is no colour, from worst to best.
+// shades stand beside the numbers where there is no colour, from the least ink to the most.
 var shades = []string{" ", "░", "▒", "▓", "█"}
 
 // better says which cells are better; a number of rows is neither.
@@ -41,12 +41,28 @@ func (c *pivotChart) goodness(x float64) float64 {
 	return g
 }
 
-// shade is a cell's mark where there is no colour; "" with colours.
-func (r *runScreen) shade(goodness float64) string {
+// shade is a cell's mark where there is no colour, "" with colours: what is worse has more ink, or
+// what is higher where neither is better.
+func (r *runScreen) shade(goodness float64, better lab.Direction) string {
 	if r.theme.heat(goodness).Open != "" {
 		return ""
 	}
-	return shades[min(int(goodness*float64(len(shades))), len(shades)-1)]
+	ink := goodness
+	if better != lab.Neither {
+		ink = 1 - goodness
+	}
+	return shades[min(int(ink*float64(len(shades))), len(shades)-1)]
+}
+
+// aboutShades says which way the shades go; "" with colours.
+func (r *runScreen) aboutShades(better lab.Direction) string {
+	switch {
+	case r.shade(0, better) == "":
+		return ""
+	case better == lab.Neither:
+		return "   more ink is higher"
+	}
+	return "   more ink is worse"
 }
 
 // heatLegend is the scale of the shades.
@@ -67,13 +83,9 @@ func (r *runScreen) heatLegend(c *pivotChart) string {
 	out := low + scale.Format(from) + " "
 	for i := range 9 {
 		g := float64(i) / 8
-		if mark := r.shade(g); mark != "" {
-			out += mark
-		} else {
-			out += r.theme.heat(g).On("  ")
-		}
+		out += r.heatStep(g, c.better())
 	}
-	out += " " + scale.Format(to) + high
+	out += " " + scale.Format(to) + high + r.aboutShades(c.better())
 	if c.log {
 		out += "   shades are logarithmic"
 	}
@@ -96,7 +108,7 @@ func (r *runScreen) heatCells(c *pivotChart, y, width, height int) []string {
 	for _, value := range p.Columns {
 		cell = max(cell, min(text.Width(text.Clean(value)), 14))
 	}
-	cell += 2 + text.Width(r.shade(0))
+	cell += 2 + text.Width(r.shade(0, c.better()))
 	room := max(1, (width-head-3)/cell)
 	left, right := window(r.pivot.column, room, len(p.Columns))
 	top, bottom := window(r.pivot.row, max(1, height-2), len(p.Rows))
@@ -154,7 +166,7 @@ func (r *runScreen) heatCell(c *pivotChart, one *sweep.PivotCell, scale report.S
 		return r.theme.dim.On(body)
 	}
 	g := c.goodness(one.Value)
-	mark := r.shade(g)
+	mark := r.shade(g, c.better())
 	return r.theme.heat(g).On(before + text.Right(value, width-2-text.Width(mark)) + mark + after)
 }
 

@@ -8,14 +8,18 @@ import (
 	"slimlab/lab/sweep"
 )
 
-// Shades go from the worst cell to the best, of which the legend names the values; cells that are
-// all equal are all the best.
+// Shades go from the worst cell, which has the most ink, to the best, of which the legend names the
+// values; cells that are all equal are all the best.
 func TestShadesGoFromWorstToBest(t *testing.T) {
 	for _, c := range []struct {
 		better      lab.Direction
 		worst, best float64
 		words       [2]string
-	}{{lab.Higher, 2, 4, [2]string{"worst 2", "4 best"}}, {lab.Lower, 4, 2, [2]string{"worst 4", "2 best"}}, {lab.Neither, 2, 4, [2]string{"lowest 2", "4 highest"}}} {
+		ink         [2]string // of the worst and of the best
+	}{
+		{lab.Higher, 2, 4, [2]string{"worst 2", "4 best   more ink is worse"}, [2]string{"█", " "}}, {lab.Lower, 4, 2, [2]string{"worst 4", "2 best   more ink is worse"}, [2]string{"█", " "}},
+		{lab.Neither, 2, 4, [2]string{"lowest 2", "4 highest   more ink is higher"}, [2]string{" ", "█"}},
+	} {
 		q := sweep.Question{Metric: lab.Metric{Key: "k", Better: c.better}}
 		p := &pivotChart{asked: q, pivot: &sweep.Pivot{Question: q, Low: 2, High: 4}}
 		if w, m, b := p.goodness(c.worst), p.goodness(3), p.goodness(c.best); w != 0 || m != 0.5 || b != 1 {
@@ -25,6 +29,11 @@ func TestShadesGoFromWorstToBest(t *testing.T) {
 		legend := strings.NewReplacer(".000", "", ".00", "", ".0", "").Replace(r.heatLegend(p))
 		if !strings.HasPrefix(legend, c.words[0]+" ") || !strings.HasSuffix(legend, " "+c.words[1]) {
 			t.Errorf("%s is better: the legend is %q", c.better, legend)
+		}
+		for i, x := range []float64{c.worst, c.best} {
+			if ink := r.shade(p.goodness(x), c.better); ink != c.ink[i] {
+				t.Errorf("%s is better: %v is drawn %q, expected %q", c.better, x, ink, c.ink[i])
+			}
 		}
 		if p.pivot.High = 2; p.goodness(2) != 1 {
 			t.Errorf("%s is better: a cell among equal ones has %v", c.better, p.goodness(2))

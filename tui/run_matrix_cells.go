@@ -30,7 +30,7 @@ func (r *runScreen) matrixLegend(c *matrixChart, width int) string {
 	if c.kind.Better != lab.Neither {
 		low, high = "worst ", " best"
 	}
-	about, format, steps := "", c.scale.Format, 9
+	about, ink, format, steps := "", r.aboutShades(c.kind.Better), c.scale.Format, 9
 	if c.scale.Log {
 		about += "   shades are logarithmic"
 	}
@@ -45,14 +45,18 @@ func (r *runScreen) matrixLegend(c *matrixChart, width int) string {
 	}
 	out := low + format(from) + " "
 	for i := range steps {
-		out += r.heatStep(float64(i) / float64(steps-1))
+		out += r.heatStep(float64(i)/float64(steps-1), c.kind.Better)
 	}
-	return text.Cut(out+" "+format(to)+high+about, width)
+	out += " " + format(to) + high + about
+	if text.Width(out+ink) <= width { // the steps show it too
+		out += ink
+	}
+	return text.Cut(out, width)
 }
 
 // heatStep is a step of a legend.
-func (r *runScreen) heatStep(goodness float64) string {
-	if mark := r.shade(goodness); mark != "" {
+func (r *runScreen) heatStep(goodness float64, better lab.Direction) string {
+	if mark := r.shade(goodness, better); mark != "" {
 		return mark
 	}
 	return r.theme.heat(goodness).On("  ")
@@ -79,8 +83,8 @@ func (r *runScreen) matrixFit(m *lab.MatrixView, c *matrixChart, width, height i
 		w.title = max(w.title, min(text.Width(text.Clean(m.Column(i))), matrixTitle))
 	}
 	room := max(1, width-w.name-3)
-	narrow := c.number + 2 + text.Width(r.shade(0))
-	brief := c.brief + 2 + text.Width(r.shade(0))
+	narrow := c.number + 2 + text.Width(r.shade(0, c.kind.Better))
+	brief := c.brief + 2 + text.Width(r.shade(0, c.kind.Better))
 	switch wide := max(narrow, w.title+2); { // and the arrow of a sorted column
 	case r.matrix.numbers == numbersAuto && narrow*m.Columns > room && brief*m.Columns <= room:
 		w.cell, w.numbers, w.brief = room/m.Columns, true, true
@@ -174,7 +178,7 @@ func (r *runScreen) matrixCell(c *matrixChart, x float64, w matrixWindow, cursor
 		return r.theme.dim.On(before + text.Right(value, w.cell-2) + after)
 	}
 	g := c.goodness(x)
-	mark := r.shade(g)
+	mark := r.shade(g, c.kind.Better)
 	if !w.numbers {
 		if !cursor {
 			before, after = mark, mark
