@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 
 	"slimlab/internal/plural"
 	"slimlab/model"
@@ -84,9 +85,15 @@ func (b Budget) Least(c model.Config, align int) int {
 
 // Check reports a budget that no widths of a model meet, or that all do. Of a budget of time it
 // reports what needs no measurement.
-func (b Budget) Check(c model.Config, align int) error {
+func (b Budget) Check(c model.Config, align int) error { return b.check(c, align, false) }
+
+// check is Check of a budget that was asked for as a share, or in bytes.
+func (b Budget) check(c model.Config, align int, inBytes bool) error {
 	least, all := b.Least(c, align), HalfParameters(c, c.Layers, b.MLP, b.Heads)
-	share := func(n int) float64 { return 100 * float64(n) / float64(all) }
+	enough := fmt.Sprintf("%.4g%%", math.Ceil(1e4*float64(least)/float64(all))/100)
+	if inBytes {
+		enough = sizeOf(least, math.Ceil)
+	}
 	if b.Time != nil {
 		return b.Time.check()
 	}
@@ -94,11 +101,25 @@ func (b Budget) Check(c model.Config, align int) error {
 	case b.Importance != nil && len(b.Importance) != len(c.Layers):
 		return fmt.Errorf("found importance of %s, expected one for each of the model's %d", plural.Of(len(b.Importance), "layer"), len(c.Layers))
 	case b.Parameters < least:
-		return fmt.Errorf("the budget is %s of %d, and with one unit of each layer there are %d: expected at least %.4g%%", plural.Of(b.Parameters, "parameter"), all, least, math.Ceil(100*share(least))/100)
+		return fmt.Errorf("the budget is %s of %d, and with one unit of each layer there are %d: expected at least %s", plural.Of(b.Parameters, "parameter"), all, least, enough)
+	case b.Parameters >= all && inBytes:
+		return fmt.Errorf("the budget is %s, and there are %d: nothing would be removed, expected less than %s", plural.Of(b.Parameters, "parameter"), all, sizeOf(all, math.Floor))
 	case b.Parameters >= all:
 		return fmt.Errorf("the budget is %s, and there are %d: nothing would be removed, expected fewer", plural.Of(b.Parameters, "parameter"), all)
 	}
 	return nil
+}
+
+// sizeOf writes the bytes of parameters in bfloat16 as ParseBudget reads them, rounded.
+func sizeOf(parameters int, round func(float64) float64) string {
+	bytes, unit, suffix := 2*float64(parameters), 1e3, "kB"
+	switch {
+	case bytes >= 1e9:
+		unit, suffix = 1e9, "GB"
+	case bytes >= 1e6:
+		unit, suffix = 1e6, "MB"
+	}
+	return strconv.FormatFloat(round(1e3*bytes/unit)/1e3, 'f', -1, 64) + suffix
 }
 
 // measured is a half of a layer with the error of each of its widths.

@@ -36,7 +36,9 @@ func ParseBudget(text string) (BudgetSize, error) {
 	bad := &BudgetError{text, budgetHint(text) + "expected a share that stays, above 0 and below 1, such as 80% or 0.8, bytes such as 500MB (kB, MB, GB or TB, of 1000, or KiB, MiB, GiB or TiB, of 1024), a time such as 1.5ms (us, ms or s), or a share of the time such as 80% of time"}
 	switch n, unit, err := bytesize.Parse(text); {
 	case unit == "" || unit == "B":
-	case err != nil || n < 1 || n > mostBytes:
+	case err == nil && (n < 1 || n > mostBytes):
+		return BudgetSize{}, &BudgetError{text, fmt.Sprintf("expected bytes from 0.001kB to %gTB", mostBytes/1e12)}
+	case err != nil:
 		return BudgetSize{}, bad
 	default:
 		return BudgetSize{Bytes: int64(n)}, nil
@@ -51,11 +53,13 @@ func ParseBudget(text string) (BudgetSize, error) {
 			continue
 		}
 		x, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-		n := int64(x * unit.size)
-		if err != nil || !(x > 0 && x < unit.most) || n < 1 || strings.ContainsAny(number, "xXpP_") {
+		switch {
+		case err != nil || !(x > 0) || math.IsInf(x, 0) || strings.ContainsAny(number, "xXpP_"):
 			return BudgetSize{}, bad
+		case x >= unit.most || int64(x*unit.size) < 1:
+			return BudgetSize{}, &BudgetError{text, "expected a time from 0.001us to below 1000s"}
 		}
-		return BudgetSize{Time: time.Duration(n)}, nil
+		return BudgetSize{Time: time.Duration(x * unit.size)}, nil
 	}
 	share, timed := strings.CutSuffix(text, ofTime)
 	cut, err := ParseCut(share)

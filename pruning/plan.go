@@ -143,6 +143,7 @@ func (w Wanted) Plan(c model.Config) (Planned, error) {
 	cut, byBudget := w.LayerCut, w.Widths == BudgetWidths
 	all := HalfParameters(c, c.Layers, true, false)
 	var p Planned
+	inBytes := false
 	switch {
 	case !byBudget && w.Budget != "":
 		return p, &CutError{"budget", "is of uniform widths, which have none: expected widths: budget"}
@@ -159,10 +160,10 @@ func (w Wanted) Plan(c model.Config) (Planned, error) {
 			return w.planTime(c, size)
 		}
 		p.Budget = &Budget{MLP: true, Parameters: int(size.Share * float64(all))}
-		if size.Bytes > 0 {
+		if inBytes = size.Bytes > 0; inBytes {
 			p.Budget.Parameters = int(size.Bytes / 2) // bfloat16
 		}
-		if err := p.Budget.Check(c, 1); err != nil {
+		if err := p.Budget.check(c, 1, inBytes); err != nil {
 			problem := err.Error()
 			if size.Bytes > 0 {
 				problem = fmt.Sprintf("%s are %s in bfloat16: %s", w.Budget, plural.Of(p.Budget.Parameters, "parameter"), problem)
@@ -188,7 +189,7 @@ func (w Wanted) Plan(c model.Config) (Planned, error) {
 		b.Parameters = HalfParameters(c, p.Layers, b.MLP, b.Heads)
 		p.Budget = &b
 	}
-	if err := p.Budget.Check(c, align); err != nil {
+	if err := p.Budget.check(c, align, inBytes); err != nil {
 		return p, &CutError{"budget", err.Error()}
 	}
 	p.Cuts = nil
