@@ -223,13 +223,13 @@ func (p *pruner) warnOfFLAP() {
 		mlp, heads = mlp || p.after[i].MLP < l.MLP, heads || p.after[i].Heads < l.Heads
 	}
 	if mlp {
-		p.report.warn("%s: down_proj has no bias, so the mean of what is removed from it is not compensated", p.Method)
+		p.report.warn("down_proj has no bias, so the mean of what %s removes from it is not compensated", p.Method)
 	}
 	switch {
 	case heads && !p.model.OBias:
-		p.report.warn("%s: o_proj has no bias, so the mean of what is removed from it is not compensated", p.Method)
+		p.report.warn("o_proj has no bias, so the mean of what %s removes from it is not compensated", p.Method)
 	case heads && p.Statistics.Target > 0:
-		p.report.warn("%s: with a target the bias of o_proj stays, since the mean of the dense model's outputs is not known", p.Method)
+		p.report.warn("with a target %s leaves the bias of o_proj, since the mean of the dense model's outputs is not known", p.Method)
 	}
 }
 
