@@ -257,3 +257,27 @@ func TestSharesAreCounted(t *testing.T) {
 		}
 	}
 }
+
+// Lines say what there is to say: no multiple of 1, and no second figure of a method that leaves
+// the weights as they are.
+func TestLinesOfACut(t *testing.T) {
+	from, text := source(t, checkpoint.F32)
+	for _, c := range []struct {
+		method            string
+		align             int
+		multiples, update bool
+	}{{"osscar", 8, true, true}, {"osscar", 1, false, true}, {"magnitude", 8, true, false}, {"magnitude", 1, false, false}} {
+		p := Pruning{Options: pruning.Options{Align: c.align}, Calibration: Calibration{File: text, Samples: 6, Length: 32, Seed: 1}}
+		if err := p.Set(c.method, Cuts{MLP: "20%"}); err != nil {
+			t.Fatal(err)
+		}
+		r, err := Prune(t.Context(), from, filepath.Join(t.TempDir(), "small"), p, Options{Open: open})
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Join(r.Lines(), "\n")
+		if strings.Contains(lines, "multiples of ") != c.multiples || strings.Contains(lines, "without the update") != c.update || !strings.Contains(lines, "mean relative output error") {
+			t.Errorf("%s, align %d:\n%s", c.method, c.align, lines)
+		}
+	}
+}

@@ -64,7 +64,7 @@ func (r *Result) Lines() []string {
 
 func pruningLines(r *pruning.CutReport) []string {
 	lines := []string{r.Summary()}
-	if r.Neurons.Before != r.Neurons.After {
+	if r.Neurons.Before != r.Neurons.After && r.Align > 1 {
 		lines = append([]string{fmt.Sprintf("MLP sizes are multiples of %d", r.Align)}, lines...)
 	}
 	if b := r.Budget; b != nil {
@@ -81,7 +81,11 @@ func pruningLines(r *pruning.CutReport) []string {
 			}
 		}
 		if n > 0 && r.Tokens > 0 {
-			lines = append(lines, fmt.Sprintf("%s: mean relative output error on the calibration text %.4g, %.4g without the update of weights", part, updated/float64(n), masked/float64(n)))
+			line := fmt.Sprintf("%s: mean relative output error on the calibration text %.4g", part, updated/float64(n))
+			if updated != masked { // of methods that leave the weights both are one
+				line += fmt.Sprintf(", %.4g without the update of weights", masked/float64(n))
+			}
+			lines = append(lines, line)
 		}
 	}
 	return lines
