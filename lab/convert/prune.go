@@ -268,7 +268,7 @@ func (p *Pruning) checkEffects() error {
 	}
 	if p.Method.Updates() {
 		if p.Intercept && p.Gathering.Target > 0 {
-			return fmt.Errorf("--intercept with --target %g: the mean of the dense model's outputs is not known: expected --target own, or no --intercept", p.Gathering.Target)
+			return fmt.Errorf("--intercept with --target %s: the mean of the dense model's outputs is not known: expected --target own, or no --intercept", targetWord(p.Gathering.Target))
 		}
 		return nil
 	}

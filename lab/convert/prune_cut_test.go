@@ -13,6 +13,7 @@ import (
 	"slimlab/model/calibrate"
 	"slimlab/model/checkpoint"
 	"slimlab/pruning"
+	"slimlab/quant"
 )
 
 // A cut that leaves none of a layer, or removes none of any, names its own flag and values of that
@@ -278,6 +279,22 @@ func TestLinesOfACut(t *testing.T) {
 		lines := strings.Join(r.Lines(), "\n")
 		if strings.Contains(lines, "multiples of ") != c.multiples || strings.Contains(lines, "without the update") != c.update || !strings.Contains(lines, "mean relative output error") {
 			t.Errorf("%s, align %d:\n%s", c.method, c.align, lines)
+		}
+	}
+}
+
+// A target stands in an error by its word.
+func TestTargetByItsWord(t *testing.T) {
+	scheme, err := quant.ParseScheme("w4a16-rtn")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for word, target := range map[string]float64{"dense": 1, "0.25": 0.25} {
+		q := Quantization{Scheme: scheme}
+		q.Gathering.Target = target
+		want := "--target " + word + ": w4a16-rtn rounds each weight on its own"
+		if err := q.checkEffects(); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%v, expected %q", err, want)
 		}
 	}
 }

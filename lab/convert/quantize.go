@@ -115,7 +115,7 @@ func (q *Quantization) CheckGiven(given func(flag string) bool) error {
 func (q *Quantization) checkEffects() error {
 	g := q.Gathering
 	if g.Target > 0 && !q.Scheme.Calibrated() {
-		return fmt.Errorf("--target %g: %s rounds each weight on its own: expected --target own, or a method such as gptq", g.Target, q.Scheme)
+		return fmt.Errorf("--target %s: %s rounds each weight on its own: expected --target own, or a method such as gptq", targetWord(g.Target), q.Scheme)
 	}
 	for _, of := range []struct {
 		flag  string
@@ -126,6 +126,14 @@ func (q *Quantization) checkEffects() error {
 		}
 	}
 	return nil
+}
+
+// targetWord is a share of the dense model's outputs as --target has it.
+func targetWord(share float64) string {
+	if share == 1 {
+		return "dense"
+	}
+	return strconv.FormatFloat(share, 'g', -1, 64)
 }
 
 func (q *Quantization) recipe(ctx context.Context, from string, o *Options) (recipe.Recipe, error) {
