@@ -91,7 +91,10 @@ func (b *bench) forecast(begin *lab.Begin) string {
 		return ""
 	}
 	about := "about "
-	if left.AtLeast {
+	switch {
+	case left.Guessed:
+		about = "perhaps "
+	case left.AtLeast:
 		about = "at least "
 	}
 	return about + report.Clock(math.Ceil(left.Seconds)) + ", from " + plural.Of(left.Earlier, "earlier run") + " of it on this machine"

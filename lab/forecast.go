@@ -29,6 +29,9 @@ type Left struct {
 	// AtLeast says that there is more to do whose time is not known: steps whose like has not been
 	// seen yet, or a step that takes longer than its like did.
 	AtLeast bool
+	// Guessed says that Seconds has steps whose like has not been seen, by what unlike ones took:
+	// they may need more, and less as well.
+	Guessed bool
 	// Longer says that a step takes longer than all that have finished, whatever their kind, so
 	// that nothing says how long it will be.
 	Longer bool
@@ -132,11 +135,11 @@ func (e *Earlier) Add(v *View) {
 
 // Left estimates what a run still needs at a time since its beginning. A step is taken to need what
 // its like has needed: the step of the same row with the same settings, else with settings that
-// have the effects that were seen in other cells, else in an earlier run. One without a like needs
-// at least what the quickest step of another row took, and one that is being worked on what the
-// next quickest took whose time it has not passed. What is found in the cache is taken to need what
-// such steps needed in this run, or nothing. A step that is being worked on needs at least what its
-// own pace says. Cells go to as many workers as were seen.
+// have the effects that were seen in other cells, else in an earlier run. One without a like is
+// guessed to need what the quickest step of another row took, and one that is being worked on what
+// the next quickest took whose time it has not passed. What is found in the cache is taken to need
+// what such steps needed in this run, or nothing. A step that is being worked on needs at least
+// what its own pace says. Cells go to as many workers as were seen.
 func (f *Forecast) Left(v *View, now float64, earlier Earlier) Left {
 	if v.State != Running || len(v.Cells) == 0 {
 		return Left{}
@@ -211,6 +214,7 @@ type estimate struct {
 	effects  []*effects        // by row, where they were needed
 	others   []float64         // what the finished steps of each row took, ascending
 	atLeast  bool
+	guessed  bool
 	longer   bool
 }
 
@@ -248,7 +252,7 @@ func (e *estimate) left() Left {
 	if !(seconds <= math.MaxFloat32) { // the times of a log can be anything
 		return Left{AtLeast: true}
 	}
-	left := Left{Seconds: max(0, seconds), AtLeast: e.atLeast, Longer: e.longer}
+	left := Left{Seconds: max(0, seconds), AtLeast: e.atLeast, Guessed: e.guessed, Longer: e.longer}
 	if e.rests {
 		left.Earlier = e.earlier.Runs
 	}
@@ -288,6 +292,7 @@ func (e *estimate) current(cell, row int) float64 {
 	rest := pace
 	if !known {
 		whole = e.unlike(spent)
+		e.guessed = e.guessed || whole-spent > pace
 		e.longer = e.longer || whole == 0 && !paced && len(e.others) > 0
 	}
 	rest = max(pace, whole-spent)
@@ -321,14 +326,15 @@ func (e *estimate) from(cell, row int) float64 {
 		} else if whole, known := e.step(cell, row); known {
 			seconds += whole
 		} else {
-			e.atLeast = true
-			seconds += e.unlike(0)
+			whole = e.unlike(0)
+			e.atLeast, e.guessed = true, e.guessed || whole > 0
+			seconds += whole
 		}
 	}
 	return seconds
 }
 
-// unlike is what a step needs at least whose like has not been seen, after so many seconds of it:
+// unlike is a guess at what a step needs whose like has not been seen, after so many seconds of it:
 // what the quickest step took that took longer; 0 where none did.
 func (e *estimate) unlike(spent float64) float64 {
 	for _, seconds := range e.others {

@@ -131,6 +131,18 @@ func TestForecast(t *testing.T) {
 	}
 }
 
+// TestForecastByPaceIsNoGuess: a step that says how far it is, where nothing else is known, bounds
+// what is left.
+func TestForecastByPaceIsNoGuess(t *testing.T) {
+	p := play(sweepOf(1), 1, true, func(_, row int) float64 { return []float64{10, 40}[row] })
+	if got := p.at(5, Earlier{}); got.Seconds < 4 || !got.AtLeast || got.Guessed {
+		t.Errorf("%+v, expected a bound of 5 s", got)
+	}
+	if got := p.at(30, Earlier{}); got.Seconds < 19 || !got.AtLeast || got.Guessed {
+		t.Errorf("%+v, expected a bound of 20 s by its own pace", got)
+	}
+}
+
 // TestForecastOfLikeSettings: a step is compared with those of the most equal settings.
 func TestForecastOfLikeSettings(t *testing.T) {
 	b := &Begin{Run: "r", Rows: []string{"student"}, Depends: [][]string{{"loss", "ratio"}}}
@@ -227,8 +239,8 @@ func TestEarlierRunsAreCounted(t *testing.T) {
 }
 
 // TestForecastOfUnlikeSteps: in a run of one cell no step has a like. From the first that has
-// finished on, the others need at least what the quickest took, and the one that is worked on what
-// the next quickest took that it has not passed.
+// finished on, the others are guessed to need what the quickest took, and the one that is worked on
+// what the next quickest took that it has not passed.
 func TestForecastOfUnlikeSteps(t *testing.T) {
 	begin := &Begin{Rows: []string{"FM", "small", "pruned", "quantized"}, Cells: []Cell{{ID: "seed=1", Seed: 1}}}
 	takes := []float64{10, 100, 40, 200}
@@ -238,15 +250,15 @@ func TestForecastOfUnlikeSteps(t *testing.T) {
 		want Left
 	}{
 		{5, Left{AtLeast: true}},
-		{14, Left{Seconds: 6 + 10 + 10, AtLeast: true}},            // 4 s of small
-		{60, Left{Seconds: 10 + 10, AtLeast: true, Longer: true}},  // 50 s of small, more than FM took
-		{115, Left{Seconds: 5 + 10, AtLeast: true}},                // 5 s of pruned
-		{130, Left{Seconds: 80 + 10, AtLeast: true}},               // 20 s of pruned, as long as small at most
-		{150 + 20, Left{Seconds: 20, AtLeast: true}},               // 20 s of quantized, pruned took 40
-		{150 + 60, Left{Seconds: 40, AtLeast: true}},               // small took 100
-		{150 + 150, Left{Seconds: 0, AtLeast: true, Longer: true}}, // longer than any
+		{14, Left{Seconds: 6 + 10 + 10, AtLeast: true, Guessed: true}},           // 4 s of small
+		{60, Left{Seconds: 10 + 10, AtLeast: true, Guessed: true, Longer: true}}, // 50 s of small, more than FM took
+		{115, Left{Seconds: 5 + 10, AtLeast: true, Guessed: true}},               // 5 s of pruned
+		{130, Left{Seconds: 80 + 10, AtLeast: true, Guessed: true}},              // 20 s of pruned, as long as small at most
+		{150 + 20, Left{Seconds: 20, AtLeast: true, Guessed: true}},              // 20 s of quantized, pruned took 40
+		{150 + 60, Left{Seconds: 40, AtLeast: true, Guessed: true}},              // small took 100
+		{150 + 150, Left{Seconds: 0, AtLeast: true, Longer: true}},               // longer than any
 	} {
-		if got := p.at(c.now, Earlier{}); math.Abs(got.Seconds-c.want.Seconds) > 1e-9 || got.AtLeast != c.want.AtLeast || got.Longer != c.want.Longer {
+		if got := p.at(c.now, Earlier{}); math.Abs(got.Seconds-c.want.Seconds) > 1e-9 || got.AtLeast != c.want.AtLeast || got.Guessed != c.want.Guessed || got.Longer != c.want.Longer {
 			t.Errorf("after %g s: %+v, expected %+v", c.now, got, c.want)
 		}
 	}

@@ -19,7 +19,8 @@ func Clock(seconds float64) string {
 	return Duration(seconds)
 }
 
-// Left says how long a run still needs: "~3m 10s left", "at least 40s left, from 3 earlier runs".
+// Left says how long a run still needs: "~3m 10s left" by the like of its steps, "at least 40s
+// left, from 3 earlier runs" where there are more, "perhaps 40s left" by what other steps took.
 func Left(l lab.Left) string {
 	seconds := Clock(math.Ceil(l.Seconds))
 	from := ""
@@ -31,6 +32,8 @@ func Left(l lab.Left) string {
 		return "time left not known: longer than the steps before"
 	case l.AtLeast && l.Seconds < 1:
 		return "time left not known yet"
+	case l.Guessed:
+		return "perhaps " + seconds + " left" + from
 	case l.AtLeast:
 		return "at least " + seconds + " left" + from
 	}

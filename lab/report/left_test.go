@@ -26,6 +26,8 @@ func TestHowFar(t *testing.T) {
 	}{
 		{3, lab.Left{Seconds: 189.2}, "1/3 cells, ~3m 10s left"},
 		{3, lab.Left{Seconds: 189.2, AtLeast: true}, "1/3 cells, at least 3m 10s left"},
+		{3, lab.Left{Seconds: 189.2, AtLeast: true, Guessed: true}, "1/3 cells, perhaps 3m 10s left"},
+		{1, lab.Left{Seconds: 40, AtLeast: true, Guessed: true, Earlier: 2}, "0/1 step, perhaps 40s left, from 2 earlier runs"},
 		{3, lab.Left{AtLeast: true}, "1/3 cells, time left not known yet"},
 		{1, lab.Left{AtLeast: true, Longer: true}, "0/1 step, time left not known: longer than the steps before"},
 		{1, lab.Left{Seconds: 40, AtLeast: true, Longer: true}, "0/1 step, at least 40s left"},
