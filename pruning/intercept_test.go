@@ -203,7 +203,7 @@ func TestInterceptRefusals(t *testing.T) {
 		}
 	}
 	_, r := prune(t, biased, Options{Method: FLAP + LS, Cuts: heads, Statistics: calibrate.Settings{Target: 0.5}})
-	if len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "with a target the bias of o_proj stays") {
+	if len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "with a target flap-ls leaves the bias of o_proj") {
 		t.Errorf("warnings %q", r.Warnings)
 	}
 }
