@@ -121,8 +121,7 @@ func (p *progress) far(now float64) (text string) {
 type pace struct {
 	total, from int
 	since, last float64 // in seconds since the start
-	// an earlier command has done some of the steps, which the first one that is heard of counts
-	// too
+	// an earlier command has done some of the steps, which the first number counts too
 	resumed bool
 }
 

@@ -251,10 +251,10 @@ func TestForecastOfUnlikeSteps(t *testing.T) {
 	}{
 		{5, Left{AtLeast: true}},
 		{14, Left{Seconds: 6 + 10 + 10, AtLeast: true, Guessed: true}},           // 4 s of small
-		{60, Left{Seconds: 10 + 10, AtLeast: true, Guessed: true, Longer: true}}, // 50 s of small, more than FM took
+		{60, Left{Seconds: 10 + 10, AtLeast: true, Guessed: true, Longer: true}}, // 50 s of small, FM took less
 		{115, Left{Seconds: 5 + 10, AtLeast: true, Guessed: true}},               // 5 s of pruned
-		{130, Left{Seconds: 80 + 10, AtLeast: true, Guessed: true}},              // 20 s of pruned, as long as small at most
-		{150 + 20, Left{Seconds: 20, AtLeast: true, Guessed: true}},              // 20 s of quantized, pruned took 40
+		{130, Left{Seconds: 80 + 10, AtLeast: true, Guessed: true}},              // 20 s of pruned, small took 100
+		{150 + 20, Left{Seconds: 20, AtLeast: true, Guessed: true}},              // 20 s of quantized
 		{150 + 60, Left{Seconds: 40, AtLeast: true, Guessed: true}},              // small took 100
 		{150 + 150, Left{Seconds: 0, AtLeast: true, Longer: true}},               // longer than any
 	} {

@@ -146,7 +146,8 @@ func TraceBytes(c Config, tokens int) int64 {
 	w := c.widest()
 	d, heads, kv := c.Hidden, w.Heads*c.HeadDim, w.KVHeads*c.HeadDim
 	widest := max(d, heads, w.MLP)
-	streams := (len(c.Layers)+6)*d + 2*w.MLP // of all layers; mid, last, hidden, normed, dx and the table of rotations
+	// those of all layers; mid, last, hidden, normed, dx and the table of rotations
+	streams := (len(c.Layers)+6)*d + 2*w.MLP
 	row := streams + 5*heads + 4*kv + w.MLP
 	if c.QKNorm {
 		row += heads + kv

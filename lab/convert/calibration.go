@@ -206,7 +206,7 @@ type MemoryEstimate struct {
 	Stream     int64  // the residual stream of the calibration text
 	Inputs     int64  // what a linear layer reads of the whole text, from one pass to the next
 	Whole      int64  // the whole model and its gradients, where a method needs them
-	Pass       int64  // the pass that gives the gradients, which is over before all but Whole begin
+	Pass       int64  // the pass that gives the gradients; it is over before the rest begins
 	Kept       int64  // on disk: statistics that later runs find, at most
 	Folder     string // which they are kept in
 	Result     int64  // on disk: the tensors that are written

@@ -322,7 +322,7 @@ func (t Type) Faintest() float32 {
 // zeros are none of them.
 type Faint struct {
 	Blocks int // of the tensor
-	Coarse int // whose numbers may be off by a sixteenth of the largest, or more, for the scale alone
+	Coarse int // whose numbers may be off by a sixteenth of the largest for the scale alone
 	Zero   int // of these, whose numbers all became zero
 }
 
