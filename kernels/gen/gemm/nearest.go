@@ -8,28 +8,27 @@ import (
 
 // nearestFloat64 prints
 //
-//	func nearest(codes []byte, e, y, scale, zero []float64, lowest, highest, d float64)
+//	func nearest(codes []byte, y, scale, zero []float64, lowest, highest float64)
 //
 // for a multiple of 8 elements: an integer code is the nearest to y/scale + zero that is not beyond
-// the ends, e is what is left of y, divided by d. Registers have width bytes; each instruction is
-// one operation of plain Go, and so are the bits.
+// the ends, y becomes what is left of it. Registers have width bytes; each instruction is one
+// operation of plain Go, and so are the bits.
 func nearestFloat64(p *asm.Printer, suffix, reg string, width int) {
 	p.Comment(
-		"DI codes, SI e, R9 y, R10 scale, R11 zero, CX elements left; registers 13, 14, 15 lowest,",
-		"highest, d. Vector v of 8 elements: registers 4v y, 4v+1 scale, 4v+2 zero, 4v+3 the code and",
-		"what follows; 12 the code in bytes.",
+		"DI codes, R9 y, R10 scale, R11 zero, CX elements left; registers 13, 14 lowest, highest. Vector v",
+		"of 8 elements: registers 4v y, 4v+1 scale, 4v+2 zero, 4v+3 the code and what follows; 12 the code",
+		"in bytes.",
 	)
-	p.Line("// func nearest%s(codes []byte, e, y, scale, zero []float64, lowest, highest, d float64)", suffix)
-	p.Line("TEXT ·nearest%s(SB), NOSPLIT, $0-144", suffix)
+	p.Line("// func nearest%s(codes []byte, y, scale, zero []float64, lowest, highest float64)", suffix)
+	p.Line("TEXT ·nearest%s(SB), NOSPLIT, $0-112", suffix)
 	for _, a := range []struct{ from, to string }{
-		{"codes_base+0(FP)", "DI"}, {"codes_len+8(FP)", "CX"}, {"e_base+24(FP)", "SI"}, {"y_base+48(FP)", "R9"},
-		{"scale_base+72(FP)", "R10"}, {"zero_base+96(FP)", "R11"},
+		{"codes_base+0(FP)", "DI"}, {"codes_len+8(FP)", "CX"}, {"y_base+24(FP)", "R9"},
+		{"scale_base+48(FP)", "R10"}, {"zero_base+72(FP)", "R11"},
 	} {
 		p.Op("MOVQ %s, %s", a.from, a.to)
 	}
-	p.Op("VBROADCASTSD lowest+120(FP), %s13", reg)
-	p.Op("VBROADCASTSD highest+128(FP), %s14", reg)
-	p.Op("VBROADCASTSD d+136(FP), %s15", reg)
+	p.Op("VBROADCASTSD lowest+96(FP), %s13", reg)
+	p.Op("VBROADCASTSD highest+104(FP), %s14", reg)
 	p.Line("")
 	p.Line("loop:")
 	each := func(print func(at int, y, scale, zero, x string)) {
@@ -68,11 +67,10 @@ func nearestFloat64(p *asm.Printer, suffix, reg string, width int) {
 		p.Op("VSUBPD %s, %s, %s", zero, x, x)
 		p.Op("VMULPD %s, %s, %s", scale, x, x)
 		p.Op("VSUBPD %s, %s, %s", x, y, x)
-		p.Op("VDIVPD %s15, %s, %s", reg, x, x)
-		p.Op("VMOVUPD %s, %d(SI)", x, at)
+		p.Op("VMOVUPD %s, %d(R9)", x, at)
 	})
 	p.Op("ADDQ $8, DI")
-	for _, r := range []string{"SI", "R9", "R10", "R11"} {
+	for _, r := range []string{"R9", "R10", "R11"} {
 		p.Op("ADDQ $64, %s", r)
 	}
 	p.Op("SUBQ $8, CX")
