@@ -42,7 +42,7 @@ var advisers = map[string][]string{
 	"lab/report/aggregate.go":    {"show"},
 	"lab/report/along.go":        {"show"},
 	"lab/report/curves_write.go": {"show"},
-	"lab/run/dataset.go":         {"run", "check"},
+	"lab/run/dataset_open.go":    {"run", "check"},
 	"lab/run/ratings.go":         {"run", "check"},
 	"lab/run/text.go":            {"run", "check"},
 	"lab/scenario/bounds.go":     {"run", "check"},
