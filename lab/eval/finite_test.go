@@ -15,20 +15,8 @@ import (
 // TestTensorsThatAreNotFiniteAreNamed: a measurement of such a model ends with their names first,
 // in every arithmetic.
 func TestTensorsThatAreNotFiniteAreNamed(t *testing.T) {
-	c, err := checkpoint.Open(shareddata.Path(t, "models", "TinyStories-656K"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	m, err := c.Model(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	m, tok := readModel(t, shareddata.Path(t, "models", "TinyStories-656K"))
 	m.Blocks[1].Up.Weight.Float32()[20] = float32(math.NaN())
-	tok, err := c.Tokenizer()
-	if err != nil {
-		t.Fatal(err)
-	}
 	folder, text := filepath.Join(t.TempDir(), "model"), filepath.Join(t.TempDir(), "text.txt")
 	if err := checkpoint.Save(t.Context(), folder, m, tok, checkpoint.SaveOptions{DType: checkpoint.F32}); err != nil {
 		t.Fatal(err)

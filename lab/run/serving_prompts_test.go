@@ -157,11 +157,6 @@ func TestOwnDataIsServedAndAnswered(t *testing.T) {
 		if _, ok := of["ttft_hot_p50"]; ok {
 			t.Error("prompts are served hot")
 		}
-		// so small a model may show no rise where garbage is collected meanwhile: it has no figure
-		// then, see TestServedAsStored for one that has
-		if m, ok := of["memory_peak"]; ok && !(m.Value > 0) {
-			t.Errorf("row %d: memory is %+v", i, m)
-		}
 	}
 	unlearned, learned := row(out.Board, 0), row(out.Board, 1)
 	if unlearned["exact"].Value != 0 || !(learned["exact"].Value > 0.7 && learned["f1"].Value >= learned["exact"].Value && learned["exact"].Low > 0.3) || !strings.Contains(learned["f1"].Warning, "12 validation records") {
