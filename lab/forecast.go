@@ -29,8 +29,8 @@ type Left struct {
 	// AtLeast says that there is more to do whose time is not known: steps whose like has not been
 	// seen yet, or a step that takes longer than its like did.
 	AtLeast bool
-	// Guessed says that Seconds has steps whose like has not been seen, by what unlike ones took:
-	// they may need more, and less as well.
+	// Guessed says that Seconds has steps whose like has not been seen, by what unlike ones
+	// took: they may need more, and less as well.
 	Guessed bool
 	// Longer says that a step takes longer than all that have finished, whatever their kind, so
 	// that nothing says how long it will be.

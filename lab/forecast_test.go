@@ -250,13 +250,20 @@ func TestForecastOfUnlikeSteps(t *testing.T) {
 		want Left
 	}{
 		{5, Left{AtLeast: true}},
-		{14, Left{Seconds: 6 + 10 + 10, AtLeast: true, Guessed: true}},           // 4 s of small
-		{60, Left{Seconds: 10 + 10, AtLeast: true, Guessed: true, Longer: true}}, // 50 s of small, FM took less
-		{115, Left{Seconds: 5 + 10, AtLeast: true, Guessed: true}},               // 5 s of pruned
-		{130, Left{Seconds: 80 + 10, AtLeast: true, Guessed: true}},              // 20 s of pruned, small took 100
-		{150 + 20, Left{Seconds: 20, AtLeast: true, Guessed: true}},              // 20 s of quantized
-		{150 + 60, Left{Seconds: 40, AtLeast: true, Guessed: true}},              // small took 100
-		{150 + 150, Left{Seconds: 0, AtLeast: true, Longer: true}},               // longer than any
+		// 4 s of small
+		{14, Left{Seconds: 6 + 10 + 10, AtLeast: true, Guessed: true}},
+		// 50 s of small, FM took less
+		{60, Left{Seconds: 10 + 10, AtLeast: true, Guessed: true, Longer: true}},
+		// 5 s of pruned
+		{115, Left{Seconds: 5 + 10, AtLeast: true, Guessed: true}},
+		// 20 s of pruned, small took 100
+		{130, Left{Seconds: 80 + 10, AtLeast: true, Guessed: true}},
+		// 20 s of quantized
+		{150 + 20, Left{Seconds: 20, AtLeast: true, Guessed: true}},
+		// small took 100
+		{150 + 60, Left{Seconds: 40, AtLeast: true, Guessed: true}},
+		// longer than any
+		{150 + 150, Left{Seconds: 0, AtLeast: true, Longer: true}},
 	} {
 		if got := p.at(c.now, Earlier{}); math.Abs(got.Seconds-c.want.Seconds) > 1e-9 || got.AtLeast != c.want.AtLeast || got.Guessed != c.want.Guessed || got.Longer != c.want.Longer {
 			t.Errorf("after %g s: %+v, expected %+v", c.now, got, c.want)

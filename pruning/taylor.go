@@ -102,7 +102,7 @@ type nextTokens struct {
 	trace         *model.Trace
 	input, output kernels.Operand // of the head's products
 	gradients     *model.Gradients
-	// of one pass, used again by the next: the gradient of the hidden states, and rows of logits
+	// of one pass, used again by the next: the gradient of the hidden states, rows of logits
 	gradient, logits []float32
 }
 

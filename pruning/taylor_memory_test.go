@@ -36,7 +36,8 @@ func TestGradientBytes(t *testing.T) {
 		// the gradients, and the weights for products forward and backward
 		found := int64(after.TotalAlloc-before.TotalAlloc) - 3*4*int64(c.Parameters())
 		if !c.TiedHead {
-			found += 2 * 4 * int64(c.Vocab*c.Hidden) // of the embedding there are no products
+			// of the embedding there are no products
+			found += 2 * 4 * int64(c.Vocab*c.Hidden)
 		}
 		want := GradientBytes(c, x.sequences, x.length)
 		if found > want*6/5 || found < want*7/10 {

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// lanes is the number of outputs whose weights of one input are rounded together. Those of a
-	// block of 128 inputs fill the first cache.
+	// lanes is the number of outputs whose weights of one input are rounded together. Those of
+	// a block of 128 inputs fill the first cache.
 	lanes = 32
 
 	// outputsOfTask is the number of outputs that a thread takes at once, at most.

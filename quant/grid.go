@@ -135,7 +135,7 @@ func (s *scaled) fitScales(w []float32, precision kernels.Precision, scale func(
 		s.scale[i] = 1
 		switch zero := !slices.ContainsFunc(w[i*s.group:(i+1)*s.group], func(v float32) bool { return v != 0 }); {
 		case zero:
-		case s.format.Bits == 3: // no weight is further from its own: a code of zero is there
+		case s.format.Bits == 3: // a code of zero is there: no weight is further from its own
 			s.scale[i] = leastFloat16
 			s.tiny++
 		default:

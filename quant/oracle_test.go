@@ -735,7 +735,7 @@ func TestGPTQIsTheTextbook(t *testing.T) {
 							if equal = false; borders[at] > 1e-9 {
 								t.Errorf("%d inputs, %d silent, act-order %v, grid %d: code [%d, %d] is %d, want %d, %g steps from the border", n, silent, actOrder, kind, o, i, int8(r.Codes[at]), int8(want[at]), borders[at])
 							}
-							break // the codes behind it answer another error
+							break // the codes behind it differ too
 						}
 					}
 					if outputs++; equal {

@@ -46,7 +46,7 @@ type Model struct {
 	// out.
 	Generate func(ctx context.Context, prompt []int32, tokens int, stop []int32) ([]int32, error)
 
-	// why adds to the error of a measurement which tensors of the files are not finite; may be nil
+	// why adds to a measurement's error which tensors of the files are not finite; may be nil
 	why func(ctx context.Context, err error) error
 }
 

@@ -27,7 +27,8 @@ func TestFreeMemoryIsCompared(t *testing.T) {
 				_, err := r.check(t.Context())
 				return err
 			}
-			low, high := int64(1), int64(1<<40) // the least memory with which 16 samples begin
+			// the least memory with which 16 samples begin
+			low, high := int64(1), int64(1<<40)
 			for low+1 < high {
 				if middle := low + (high-low)/2; begin(16, middle) != nil {
 					low = middle

@@ -63,10 +63,10 @@ type Settings struct {
 	// 0, what the layer as it was makes of the input that it gets now, to 1, what it made of the
 	// input in the dense model. Parallel has no other input, and no target.
 	Target float64
-	// Precision is what the model's float32 weights and the inputs of linear layers are rounded to
-	// as they are multiplied with each other, and the inputs as they are with themselves for the
-	// Gram matrices: bfloat16 where the model's files hold that, so that the statistics are of
-	// what its products read. The sums are float32 and float64 in either.
+	// Precision is what the model's float32 weights and the inputs of linear layers are
+	// rounded to as they are multiplied with each other, and the inputs with themselves for
+	// the Gram matrices: bfloat16 where the model's files hold that, so that the statistics
+	// are of what its products read. The sums are float32 and float64 in either.
 	Precision kernels.Precision
 	// Sample is the number of tokens, drawn from all, whose inputs are given as they are. They are
 	// not kept: with a sample everything is gathered anew.

@@ -79,7 +79,7 @@ func TestAClientThatGoesFreesAll(t *testing.T) {
 				select {
 				case <-over:
 					running = false
-				case <-time.After(50 * time.Millisecond): // for all goroutines to hear of it
+				case <-time.After(50 * time.Millisecond): // all goroutines hear of it
 					select {
 					case turn <- struct{}{}: // the step that is under way
 					case <-over:

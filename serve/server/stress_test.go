@@ -55,8 +55,8 @@ func TestStress(t *testing.T) {
 
 	summary := x.storm(t, 2*capacity, length)
 	grown := x.rest(t)
-	// net/http keeps a connection whose body was too large for half a second, which is longer than
-	// one look of goleak
+	// net/http keeps a connection whose body was too large for half a second, which is longer
+	// than one look of goleak
 	var leak error
 	for range 3 {
 		if leak = goleak.Find(goroutines, kernelThreads); leak == nil {
