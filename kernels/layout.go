@@ -43,6 +43,9 @@ func (l layout) padded(n int) int {
 	return lines * l.line
 }
 
+// room returns the elements that n rows of elements elements take.
+func (l layout) room(n, elements int) int { return l.tiles(n) * l.places * l.padded(elements) }
+
 // left is the left side of a product, n rows of stride elements with their padding, in a layout.
 type left[T any] struct {
 	layout
@@ -55,7 +58,7 @@ type left[T any] struct {
 // shape makes room for n rows of elements elements; their content is arbitrary.
 func (a *left[T]) shape(l layout, n, elements int) {
 	a.layout, a.n, a.stride = l, n, l.padded(elements)
-	a.memory = memory.Grown(a.memory, l.tiles(n)*l.places*a.stride)
+	a.memory = memory.Grown(a.memory, l.room(n, elements))
 	a.data = a.memory
 }
 

@@ -63,7 +63,7 @@ func (o *Operand) pack(g *productKernels, x []float32, rows, columns int, precis
 		o.shapeAlong(elements)
 	}
 	if forms.has(LeftSide) {
-		o.across.shape(f.leftAcross.layout, columns, (rows+f.elements-1)/f.elements)
+		o.across.shape(f.leftAcross.layout, columns, f.words(rows))
 	}
 	if forms.has(RightSide) {
 		o.right.shape(g, f, columns, rows, f.elements)
@@ -84,11 +84,37 @@ func (o *Operand) pack(g *productKernels, x []float32, rows, columns int, precis
 	}
 }
 
+// OperandBytes is the memory of an Operand that has packed [rows, columns] in the forms, by the
+// kernels in use: their layouts pad differently.
+func OperandBytes(rows, columns int, precision Precision, forms Forms) int64 {
+	g := &active.Load().products
+	f := precision.kernels(g)
+	words := 0
+	if forms.has(Rows) && !f.readsInPlace(rows, columns) {
+		words += f.leftAlong.room(rows, f.words(columns))
+	}
+	if forms.has(LeftSide) {
+		words += f.leftAcross.room(columns, f.words(rows))
+	}
+	if forms.has(RightSide) {
+		words += panelsOf(columns, g.width) * g.width * f.words(rows)
+	}
+	return 4 * int64(words)
+}
+
+// words returns the words of a chain of n elements.
+func (f *floatKernels) words(n int) int { return (n + f.elements - 1) / f.elements }
+
+// readsInPlace reports whether products read [rows, columns] where it is.
+func (f *floatKernels) readsInPlace(rows, columns int) bool {
+	// rows a power of two apart fall into few sets of the first cache
+	return f.inPlace && f.leftAlong.places == 1 && (columns%256 != 0 || rows < 4)
+}
+
 // shapeAlong makes room for the rows, or reads them where they are.
 func (o *Operand) shapeAlong(elements int) {
 	f := o.kernels
-	// rows a power of two apart fall into few sets of the first cache
-	o.inPlace = f.inPlace && f.leftAlong.places == 1 && (o.columns%256 != 0 || o.rows < 4)
+	o.inPlace = f.readsInPlace(o.rows, o.columns)
 	if o.inPlace {
 		o.along.layout, o.along.n, o.along.stride, o.along.data = f.leftAlong.layout, o.rows, o.columns, o.x
 		return

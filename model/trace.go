@@ -145,15 +145,21 @@ func NewTrace(m *Model, tokens int, options TraceOptions) *Trace {
 func TraceBytes(c Config, tokens int) int64 {
 	w := c.widest()
 	d, heads, kv := c.Hidden, w.Heads*c.HeadDim, w.KVHeads*c.HeadDim
-	widest := max(d, heads, w.MLP)
 	// those of all layers; mid, last, hidden, normed, dx and the table of rotations
 	streams := (len(c.Layers)+6)*d + 2*w.MLP
 	row := streams + 5*heads + 4*kv + w.MLP
 	if c.QKNorm {
 		row += heads + kv
 	}
-	row += 2*widest + 2*widest + 2*max(kv, w.MLP) + 2*kv // operands, each in two forms
-	return 4 * int64(tokens) * int64(row)
+	operand := func(forms kernels.Forms, widths ...int) (most int64) {
+		for _, width := range widths {
+			most = max(most, kernels.OperandBytes(tokens, width, kernels.Float32, forms))
+		}
+		return most
+	}
+	inputs := operand(kernels.Rows, d, heads, w.MLP) + operand(kernels.RightSide, d, heads, w.MLP)
+	gradient := kernels.Rows | kernels.LeftSide
+	return 4*int64(tokens)*int64(row) + inputs + operand(gradient, d, heads, w.MLP) + operand(gradient, kv, w.MLP) + operand(gradient, kv)
 }
 
 // pack packs the weights of m, unless they are packed and have not changed.

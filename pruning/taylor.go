@@ -56,42 +56,21 @@ func (p *pruner) differentiate(ctx context.Context, sequences []calibrate.Sequen
 // over so many sequences of a length: activations, their gradients and logits.
 func GradientBytes(c model.Config, sequences, length int) int64 {
 	rows := max(length, min(sequences*length, passTokens))
-	logits := int64(min(rows, headRows(c.Vocab))) * int64(c.Vocab)
-	return model.TraceBytes(c, rows) + 4*(2*logits+2*int64(rows)*int64(c.Hidden))
+	chunk := min(rows, headRows(c.Vocab))
+	buffers := 4 * (int64(chunk)*int64(c.Vocab) + int64(rows)*int64(c.Hidden))
+	for _, width := range []int{c.Hidden, c.Vocab} {
+		buffers += kernels.OperandBytes(chunk, width, kernels.Float32, kernels.Rows)
+	}
+	return model.TraceBytes(c, rows) + buffers
 }
 
 // lossGradients is the gradient of the mean cross-entropy of the sequences' next tokens.
 func lossGradients(ctx context.Context, m *model.Model, sequences []calibrate.Sequence) (*model.Gradients, error) {
-	targets := 0
-	for _, s := range sequences {
-		targets += len(s) - 1
+	l, err := newNextTokens(m, sequences)
+	if err != nil {
+		return nil, err
 	}
-	if targets == 0 {
-		return nil, errors.New("method taylor needs sequences of at least two tokens: every calibration sequence has one")
-	}
-	l := &nextTokens{model: m, weight: 1 / float32(targets), head: kernels.NewTrainedWeight(m.Vocab, m.Hidden, kernels.Float32), gradients: model.NewGradients(m)}
-	l.head.Pack(m.Head.Float32())
-	all, longest := calibrate.Tokens(sequences), 0
-	for _, s := range sequences {
-		longest = max(longest, len(s))
-	}
-	l.trace = model.NewTrace(m, max(longest, min(all, passTokens)), model.TraceOptions{Recompute: true})
-	for len(sequences) > 0 {
-		batch, n := model.Batch{Starts: []int{0}}, 0
-		for _, s := range sequences {
-			if n > 0 && len(batch.Tokens)+len(s) > passTokens {
-				break
-			}
-			batch.Tokens, n = append(batch.Tokens, s...), n+1
-			batch.Starts = append(batch.Starts, len(batch.Tokens))
-		}
-		sequences = sequences[n:]
-		l.add(ctx, batch)
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-	}
-	return l.gradients, nil
+	return l.gradients, l.addAll(ctx, sequences)
 }
 
 // nextTokens adds up the gradient of the cross-entropy of next tokens, each with the same weight.
@@ -104,6 +83,43 @@ type nextTokens struct {
 	gradients     *model.Gradients
 	// of one pass, used again by the next: the gradient of the hidden states, rows of logits
 	gradient, logits []float32
+}
+
+// newNextTokens prepares passes over the sequences, of whose gradients it makes the mean.
+func newNextTokens(m *model.Model, sequences []calibrate.Sequence) (*nextTokens, error) {
+	targets, longest := 0, 0
+	for _, s := range sequences {
+		targets += len(s) - 1
+		longest = max(longest, len(s))
+	}
+	if targets == 0 {
+		return nil, errors.New("method taylor needs sequences of at least two tokens: every calibration sequence has one")
+	}
+	l := &nextTokens{model: m, weight: 1 / float32(targets), head: kernels.NewTrainedWeight(m.Vocab, m.Hidden, kernels.Float32), gradients: model.NewGradients(m)}
+	l.head.Pack(m.Head.Float32())
+	rows := max(longest, min(calibrate.Tokens(sequences), passTokens))
+	l.trace = model.NewTrace(m, rows, model.TraceOptions{Recompute: true})
+	return l, nil
+}
+
+// addAll adds the gradients of the sequences in passes of up to passTokens, or one sequence.
+func (l *nextTokens) addAll(ctx context.Context, sequences []calibrate.Sequence) error {
+	for len(sequences) > 0 {
+		batch, n := model.Batch{Starts: []int{0}}, 0
+		for _, s := range sequences {
+			if n > 0 && len(batch.Tokens)+len(s) > passTokens {
+				break
+			}
+			batch.Tokens, n = append(batch.Tokens, s...), n+1
+			batch.Starts = append(batch.Starts, len(batch.Tokens))
+		}
+		sequences = sequences[n:]
+		l.add(ctx, batch)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // headRows bounds the rows whose logits exist at once.
