@@ -30,11 +30,7 @@ func plainErrors(root *cobra.Command) {
 				return fmt.Errorf("found %d files, expected one: the workbench opens one scenario", len(args))
 			}
 			if cmd == root {
-				var verbs []string
-				for _, v := range root.Commands() {
-					verbs = append(verbs, v.Name())
-				}
-				return nearest.Unknown("verb", args[0], verbs)
+				return unknownVerb(root, args[0])
 			}
 			found := "nothing"
 			if len(args) > 0 {
@@ -74,6 +70,9 @@ func flagError(cmd *cobra.Command, err error) error {
 	var broken *pflag.InvalidSyntaxError
 	switch {
 	case errors.As(err, &unknown):
+		if before := cmd.Flags().Args(); !cmd.HasParent() && len(before) > 0 && !scenario.IsFile(before[0]) {
+			return unknownVerb(cmd, before[0])
+		}
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 		if name := unknown.GetSpecifiedName(); len(name) > 1 {

@@ -8,15 +8,20 @@ import (
 )
 
 // Name returns the valid name with the smallest edit distance (insertions, deletions and
-// substitutions of a byte) to name, the first of equals; "" where none is near: within two edits or
-// a third of the name. Case does not count, and the beginning of a name is near it, however long
-// the rest.
+// substitutions of a byte, two neighbours that change places) to name, the first of equals; "" where none is near: within two edits or
+// a third of the name, one edit of a name of three bytes or fewer. Case does not count, and the
+// beginning of a name is near it, however long the rest; so is a name that lacks the end of this
+// one, from a hyphen on.
 func Name(name string, valid []string) string {
-	best, least := "", max(2, len(name)/3)+1
+	least := max(2, len(name)/3) + 1
+	if len(name) <= 3 {
+		least = 2
+	}
+	best := ""
 	for _, v := range valid {
 		d := distance(strings.ToLower(name), strings.ToLower(v))
-		if len(name) >= 3 && strings.HasPrefix(v, name) {
-			d = min(d, 2)
+		if len(name) >= 3 && strings.HasPrefix(v, name) || strings.HasPrefix(name, v+"-") {
+			d = min(d, 1)
 		}
 		if d < least {
 			best, least = v, d
@@ -44,7 +49,7 @@ func Check(what, name string, valid []string) error {
 }
 
 // most is how many valid names an error lists.
-const most = 24
+const most = 32
 
 // Unknown is the error of a name that is known to be none of the valid ones, each of which it lists
 // once.
@@ -65,26 +70,28 @@ func Unknown(what, name string, valid []string) error {
 	return fmt.Errorf("%s %q: expected one of %s%s", what, name, list, Suggest(name, valid))
 }
 
-// distance is Levenshtein's, one row of the table at a time.
+// distance is Levenshtein's with swaps of neighbours, three rows of the table at a time.
 func distance(a, b string) int {
 	if len(a) > 100 || len(b) > 100 {
 		return max(len(a), len(b))
 	}
-	row := make([]int, len(b)+1)
+	above, row, next := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
 	}
 	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
+		next[0] = i + 1
 		for j := range len(b) {
-			cost := diagonal
+			cost := row[j]
 			if a[i] != b[j] {
 				cost++
 			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j+1]+1, row[j]+1)
+			next[j+1] = min(cost, row[j+1]+1, next[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				next[j+1] = min(next[j+1], above[j-1]+1)
+			}
 		}
+		above, row, next = row, next, above
 	}
 	return row[len(b)]
 }

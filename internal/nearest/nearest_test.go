@@ -14,6 +14,11 @@ func TestName(t *testing.T) {
 		{"randm", "random"},
 		{"wanda", ""},
 		{"magnitude", "magnitude"},
+		{"radnom", "random"},
+		{"mag", "magnitude"},
+		{"random-rows", "random"},
+		{"ran", "random"},
+		{"rxy", ""},
 	} {
 		if got := Name(c.name, valid); got != c.want {
 			t.Errorf("Name(%q) = %q, want %q", c.name, got, c.want)
@@ -25,8 +30,13 @@ func TestName(t *testing.T) {
 	if got := Suggest("oscar", valid); got != `, did you mean "osscar"?` {
 		t.Errorf("Suggest(oscar) = %s", got)
 	}
-	if d := distance("kitten", "sitting"); d != 3 {
-		t.Errorf("distance(kitten, sitting) = %d, want 3", d)
+	for _, c := range []struct {
+		a, b string
+		want int
+	}{{"kitten", "sitting", 3}, {"auc", "acu", 1}, {"abcd", "badc", 2}, {"", "ab", 2}, {"mlp", "help", 2}} {
+		if d := distance(c.a, c.b); d != c.want {
+			t.Errorf("distance(%s, %s) = %d, want %d", c.a, c.b, d, c.want)
+		}
 	}
 }
 
@@ -47,10 +57,10 @@ func TestCheck(t *testing.T) {
 		t.Errorf("found %s, expected %s", got, want)
 	}
 	var many []string
-	for i := range 30 {
+	for i := range 40 {
 		many = append(many, fmt.Sprint("name", i))
 	}
-	if got := Unknown("key", "nam29", many).Error(); !strings.Contains(got, ", name23, …, did you mean") || strings.Contains(got, "name24") {
+	if got := Unknown("key", "nam39", many).Error(); !strings.Contains(got, ", name31, …, did you mean") || strings.Contains(got, "name32") {
 		t.Errorf("a long list: found %s", got)
 	}
 }
