@@ -164,3 +164,16 @@ func TestGroupsOfSomeLayers(t *testing.T) {
 		}
 	}
 }
+
+// A share whose product with a width is whole but for float64's rounding removes that number.
+func TestCutRounds(t *testing.T) {
+	for _, c := range []struct {
+		ratio float64
+		width int
+		want  bool
+	}{{0.07, 100, false}, {0.29, 100, false}, {0.375, 256, false}, {0.2, 256, true}, {0.001, 999, true}} {
+		if got := (Cut{Ratio: c.ratio}).rounds(c.width); got != c.want {
+			t.Errorf("%v of %d: rounds is %v", c.ratio, c.width, got)
+		}
+	}
+}

@@ -65,3 +65,27 @@ func TestFreeMemoryIsCompared(t *testing.T) {
 		})
 	}
 }
+
+// TestFreeMemoryOfUnevenExamples: one long example among short ones does not count as the length of
+// all.
+func TestFreeMemoryOfUnevenExamples(t *testing.T) {
+	h, file := newHome(t), writeJSONL(t, fmt.Sprintf(`{"prompt": "all of %s", "response": "many"}`, strings.Repeat("them and ", 100)))
+	text := fmt.Sprintf("task: { kind: jsonl, path: %q, max_tokens: 512 }\ntokenizer: { vocab: 300 }\nmodels: { big: { layers: 1, hidden: 512, heads: 2, kv_heads: 1, head_dim: 8, mlp: 512 } }\npipeline:\n  - train: { name: teacher, into: big, steps: 1, batch: 4 }\n  - prune: { name: small, from: teacher, mlp: 25%%, calibration: { samples: 60 } }\nevaluate: { validation: 4 }\ncolumns: [loss]\nseeds: 1\n", file)
+	begin := func(free int64) error {
+		r := &Run{home: h, plan: parse(t, text, scenario.Options{}), Board: lab.NewBoard(), options: Options{Memory: func() int64 { return free }}}
+		defer r.letGo()
+		_, err := r.check(t.Context())
+		return err
+	}
+	var found, needs float64
+	refused := fmt.Sprint(begin(1000))
+	if _, err := fmt.Sscanf(refused[max(0, strings.LastIndex(refused, "found ")):], "found %g GB, and the step needs at least %g GB", &found, &needs); err != nil {
+		t.Fatalf("%v: %s", err, refused)
+	}
+	if err := begin(int64(1.01e9 * needs)); err != nil {
+		t.Errorf("what was asked for is free: %v", err)
+	}
+	if err := begin(int64(0.98e9 * needs)); err == nil {
+		t.Error("less than what was asked for suffices")
+	}
+}
