@@ -256,9 +256,9 @@ func (c *compareScreen) explain(width int) string {
 	if row < len(c.settings) {
 		d, said := &c.settings[row], "  "+rowsSeen(&c.grid)
 		if at := c.sideUnder(); at >= 0 {
-			return c.theme.dim.On(text.Fit(said+text.Clean(fmt.Sprintf("%s of %s: %s", d.Key, report.RunMark(at), d.Values[at])), width))
+			return c.theme.dim.On(withLegend(said+text.Clean(fmt.Sprintf("%s of %s: %s", d.Key, report.RunMark(at), d.Values[at])), &c.grid, width))
 		}
-		return c.theme.dim.On(text.Fit(said+text.Clean(d.Key+": "+strings.Join(d.Values, " · ")), width))
+		return c.theme.dim.On(withLegend(said+text.Clean(d.Key+": "+strings.Join(d.Values, " · ")), &c.grid, width))
 	}
 	l := &c.shown[row-len(c.settings)]
 	parts := []string{"  " + rowsSeen(&c.grid) + l.Metric.Key}
@@ -278,7 +278,11 @@ func (c *compareScreen) explain(width int) string {
 		}
 	}
 	parts = append(parts, l.Metric.About)
-	return c.theme.dim.On(text.Fit(strings.Join(parts, " · "), width))
+	line := strings.Join(parts, " · ")
+	if at < 0 || l.Changes[at] == nil {
+		return c.theme.dim.On(withLegend(line, &c.grid, width))
+	}
+	return c.theme.dim.On(text.Fit(line, width))
 }
 
 // exportComparison writes what the screen compares to a file.

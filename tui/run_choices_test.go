@@ -236,7 +236,7 @@ func TestMeanUnderTheCursor(t *testing.T) {
 			one := &r.means.Groups[i]
 			mean := one.Totals[m]
 			r.groups.Row = i
-			said := r.explainGroup()
+			said, _ := r.explainGroup()
 			if want := fmt.Sprintf("over %d of %s", mean.N, plural.Of(len(one.Rows), "row")); !strings.Contains(said, want) || strings.Contains(said, "not measured") || strings.Contains(said, "(low ") != (mean.N > 1) {
 				t.Errorf("%s of %v: %q, expected %q in it", metric.Key, one.Values, said, want)
 			}

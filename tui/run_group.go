@@ -223,7 +223,13 @@ func (r *runScreen) groupLines(t *table, width, height int) []string {
 	if len(r.means.Groups) == 0 && len(lines) > 1 {
 		lines[1] = text.Fit("  no row meets the filter; esc clears it", width)
 	}
-	lines = append(lines, r.theme.dim.On(text.Fit("  "+rowsSeen(&r.groups)+r.explainGroup(), width)))
+	line := "  " + rowsSeen(&r.groups)
+	if value, ok := r.explainGroup(); ok {
+		line = text.Fit(line+value, width)
+	} else {
+		line = withLegend(line+strings.Join(report.GroupNotes(r.means), " · "), &r.groups, width)
+	}
+	lines = append(lines, r.theme.dim.On(line))
 	// below the status line
 	r.gridTakesMouse(&r.groups, 1, width, rows-1, gridActions{sort: r.sortGroups, open: pressEnter})
 	return append(lines, r.chartBelow(t, rows, width, height)...)
@@ -278,20 +284,20 @@ func (r *runScreen) groupCell(columns []report.GroupColumn, row, column int) gri
 	return cell
 }
 
-// explainGroup says what is under the cursors: what a metric comes to, or what groups are.
-func (r *runScreen) explainGroup() string {
+// explainGroup says what a metric comes to in the group under the cursors, if they are on one.
+func (r *runScreen) explainGroup() (said string, ok bool) {
 	metric, _ := r.groupColumn(r.groups.Column)
 	if metric < 0 || r.groups.Row >= len(r.means.Groups) {
-		return strings.Join(report.GroupNotes(r.means), " · ")
+		return "", false
 	}
 	one, m := &r.means.Groups[r.groups.Row], r.means.Metrics[metric]
 	total, a := one.Totals[metric], r.means.Choice.Of(m.Key)
-	said := a.String() + " " + m.Key + " of " + r.groupName(one.Values)
+	said = a.String() + " " + m.Key + " of " + r.groupName(one.Values)
 	switch {
 	case total.N == 0:
-		return m.Key + " of " + r.groupName(one.Values) + ": not measured"
+		return m.Key + " of " + r.groupName(one.Values) + ": not measured", true
 	case !has(m, a):
-		return said + ": neither more nor less is better (B)"
+		return said + ": neither more nor less is better (B)", true
 	}
 	scale := report.ScaleOf(report.Aggregated(m, a).Unit, total.Value)
 	said += " = " + scale.Format(total.Value)
@@ -301,5 +307,5 @@ func (r *runScreen) explainGroup() string {
 	if total.N > 1 && a != sweep.Count {
 		said += fmt.Sprintf(" (low %s, high %s)", scale.Format(total.Low), scale.Format(total.High))
 	}
-	return fmt.Sprintf("%s over %d of %s · %s", said, total.N, plural.Of(len(one.Rows), "row"), sweep.SpreadMeaning)
+	return fmt.Sprintf("%s over %d of %s · %s", said, total.N, plural.Of(len(one.Rows), "row"), sweep.SpreadMeaning), true
 }
