@@ -47,6 +47,15 @@ func PositionBytes(c Config, format kernels.KVFormat) (n int64) {
 	return n
 }
 
+// CopyPages copies pages in all layers, one after another.
+func (p *KVPool) CopyPages(copies []kernels.PageCopy) {
+	for _, layers := range p.ranks {
+		for _, l := range layers {
+			l.CopyPages(copies)
+		}
+	}
+}
+
 // Bytes is the memory that the pool takes.
 func (p *KVPool) Bytes() int64 {
 	var n int64

@@ -1,5 +1,6 @@
 // Package serve is the engine: many requests at once, continuously batched over a paged KV cache
-// whose full pages are shared through a radix tree of prefixes, one for each namespace.
+// whose full pages are shared through a radix tree of prefixes, one for each namespace. Where a
+// prompt goes on inside a page as a cached one does, it begins with a copy of that page.
 //
 // Requests are token ids in, token ids or label logits out; text belongs to the caller. The model
 // is behind an Executor, which computes batches and owns the clock; package host has the one that

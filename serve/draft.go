@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"slimlab/kernels"
 	"slimlab/serve/pages"
 	"slimlab/serve/sample"
 )
@@ -139,10 +140,15 @@ func (d *drafter) admit(q *sequence) bool {
 	}
 	lease, ok := q.admitted(d.pages, len(q.tokens)-1, need)
 	d.full = !ok
-	if ok {
-		q.draft.lease, q.draft.computed = lease, lease.Shared*d.pages.Size()
+	if !ok {
+		return false
 	}
-	return ok
+	q.draft.lease = lease
+	var copies []kernels.PageCopy
+	if q.draft.computed, copies = q.cached(d.pages, &q.draft.lease, len(q.tokens)-1, nil); len(copies) > 0 {
+		d.Executor.CopyPages(copies)
+	}
+	return true
 }
 
 // release frees what a sequence holds. What is computed of it stays in the cache of prefixes.

@@ -1,6 +1,10 @@
 package serve
 
-import "time"
+import (
+	"time"
+
+	"slimlab/kernels"
+)
 
 // Executor computes batches for an engine, which calls it from one goroutine.
 type Executor interface {
@@ -14,6 +18,8 @@ type Executor interface {
 	// valid until the next call; until then the caller may write to them. After an error the engine
 	// ends.
 	Extend(batch []Segment) (logits [][]float32, err error)
+	// CopyPages copies pages, one after another, before the next Extend.
+	CopyPages(copies []kernels.PageCopy)
 }
 
 // Shape is what an executor can hold.

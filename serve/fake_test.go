@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"slimlab/kernels"
 )
 
 // fake is an executor without a model. Its pages hold the tokens themselves, and its logits are
@@ -174,6 +176,13 @@ func (p *fakePass) Logits(labels []int32) (rows [][]float32) {
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// CopyPages copies pages, one after another.
+func (f *fake) CopyPages(copies []kernels.PageCopy) {
+	for _, c := range copies {
+		copy(f.pages[c.To], f.pages[c.From])
+	}
 }
 
 // store writes a segment's tokens to its pages; one that forks inside a page takes that page first.

@@ -92,8 +92,8 @@ func TestItemsInFewSteps(t *testing.T) {
 	}
 }
 
-// TestItemsShareTheirPrompt: a second request finds the prompt of the first, all of it where it is
-// whole pages, and no item of it; one that comes beside the first waits for the prompt.
+// TestItemsShareTheirPrompt: a second request finds the whole pages of the first's prompt, and no
+// item of it; one that comes beside the first waits for the prompt.
 func TestItemsShareTheirPrompt(t *testing.T) {
 	for _, c := range []struct {
 		prompt []int32
@@ -102,7 +102,7 @@ func TestItemsShareTheirPrompt(t *testing.T) {
 	}{
 		{ids(1, 8), [][]int32{ids(20, 29)}, 8},
 		{ids(1, 10), [][]int32{ids(20, 29)}, 8},
-		{ids(1, 8), [][]int32{ids(20, 29), {}}, 4}, // the last token is computed, for its logits
+		{ids(1, 8), [][]int32{ids(20, 29), {}}, 7}, // the last token is computed, for its logits
 		{ids(1, 3), [][]int32{ids(20, 29)}, 0},
 	} {
 		r := Request{Prompt: c.prompt, Items: c.items, Labels: []int32{1}}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"slimlab/kernels"
 	"slimlab/serve/pages"
 )
 
@@ -17,6 +18,7 @@ type scheduler struct {
 	waiting queue
 	running []*sequence
 	batch   []part
+	copies  []kernels.PageCopy // of pages that requests admitted to the batch begin inside
 	promises
 
 	passes, retractions int // since the start
@@ -50,7 +52,7 @@ func (s *scheduler) idle() bool { return len(s.waiting.list)+len(s.running) == 0
 func (s *scheduler) plan() []part {
 	s.makeRoom()
 	budget := s.options.BatchTokens
-	s.batch = s.batch[:0]
+	s.batch, s.copies = s.batch[:0], s.copies[:0]
 	add := func(q *sequence) {
 		room := min(budget, s.options.Chunk)
 		n := min(len(q.tokens)-q.computed, room)
@@ -135,7 +137,8 @@ func (s *scheduler) admit(q *sequence) bool {
 	if !ok {
 		return false
 	}
-	q.lease, q.computed, q.runs = lease, lease.Shared*s.pages.Size(), true
+	q.lease, q.runs = lease, true
+	q.computed, s.copies = q.cached(s.pages, &q.lease, q.reusable(), s.copies)
 	s.promise(q)
 	s.running = append(s.running, q)
 	return true
@@ -147,6 +150,18 @@ func (q *sequence) admitted(p *pages.Pages, reusable, tokens int) (pages.Lease, 
 		return p.AdmitAlone(p.For(tokens))
 	}
 	return p.Admit(q.Namespace, q.tokens[:reusable], p.For(tokens))
+}
+
+// cached counts q's leading tokens that a new lease has the keys and values of: those of its shared
+// pages, and behind them those with which another page begins. That one is copied: it goes on
+// otherwise, or would be written to.
+func (q *sequence) cached(p *pages.Pages, l *pages.Lease, reusable int, copies []kernels.PageCopy) (int, []kernels.PageCopy) {
+	whole := l.Shared * p.Size()
+	page, more := p.Beginning(l, q.tokens[whole:max(whole, reusable)])
+	if more > 0 {
+		copies = append(copies, kernels.PageCopy{From: page, To: l.Table[l.Shared]})
+	}
+	return whole + more, copies
 }
 
 // reserved is the number of tokens for which q needs room to run. The last token is never computed

@@ -50,6 +50,9 @@ func (c *core) step() error {
 		return err
 	}
 	batch := c.scheduler.plan()
+	if copies := c.scheduler.copies; len(copies) > 0 {
+		c.executor.CopyPages(copies)
+	}
 	if len(batch) == 0 {
 		return nil
 	}

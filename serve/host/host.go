@@ -129,6 +129,9 @@ func (e *Executor) Extend(batch []serve.Segment) ([][]float32, error) {
 	return e.logits, nil
 }
 
+// CopyPages copies pages of the KV cache, one after another.
+func (e *Executor) CopyPages(copies []kernels.PageCopy) { e.pool.CopyPages(copies) }
+
 // states is the number of last tokens of a segment whose hidden states are needed.
 func states(s *serve.Segment) int {
 	n := 1

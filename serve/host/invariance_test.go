@@ -151,3 +151,42 @@ func TestAnswersDoNotDependOnTheEngine(t *testing.T) {
 		}
 	}
 }
+
+// TestPartsOfPagesAreReused: what a prompt has in common with cached ones is not computed again,
+// also where it ends inside a page, and the answer has the bits of one that computes all.
+func TestPartsOfPagesAreReused(t *testing.T) {
+	m := itemModel(t)
+	rng := rand.New(rand.NewPCG(8, 8))
+	draw := func(n int) (out []int32) {
+		for range n {
+			out = append(out, int32(rng.IntN(m.Vocab)))
+		}
+		return out
+	}
+	first := draw(50)
+	other := func(n int) []int32 { return append(first[:n:n], (first[n]+1)%int32(m.Vocab), 3, 4) }
+	for _, kv := range []kernels.KVFormat{kernels.KVBFloat16, kernels.KVFloat32, kernels.KVInt8, kernels.KVInt4, kernels.KVK8V4} {
+		for _, ranks := range []int{1, 2} {
+			h := Options{KV: kv, PageSize: 16, Ranks: ranks}
+			e, err := NewEngine(m, h, serve.Defaults())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, c := range []struct {
+				prompt []int32
+				cached int
+			}{{first, 0}, {first, 48}, {first[:48], 47}, {other(27), 27}, {other(3), 3}, {other(16), 16}, {draw(20), 0}} {
+				r := serve.Request{Prompt: c.prompt, MaxTokens: 3, LogP: true}
+				got, err := e.Do(context.Background(), r)
+				if err != nil || got.Cached != c.cached {
+					t.Errorf("%v, %d ranks, prompt %d: %d tokens were cached, expected %d; %v", kv, ranks, i, got.Cached, c.cached, err)
+				}
+				want, _ := serveAll(t, m, h, serve.Options{}, []serve.Request{r})
+				if found := (whole{answerOf{got.Tokens, got.LabelLogits, got.Finish}, got.LogP, got.Top}); !reflect.DeepEqual(found, want[0]) {
+					t.Errorf("%v, %d ranks, prompt %d: %v, alone %v", kv, ranks, i, found, want[0])
+				}
+			}
+			e.Close()
+		}
+	}
+}

@@ -103,7 +103,7 @@ type cacheUnderTest struct {
 }
 
 // outcomes counts what operations came to.
-type outcomes struct{ admitted, shared, refused, retracted, evicted int }
+type outcomes struct{ admitted, shared, continued, refused, retracted, evicted int }
 
 // request is one that runs: the keys and values of tokens up to computed are in its pages.
 type request struct {
@@ -244,6 +244,38 @@ func (c *cacheUnderTest) admit(q *request, need int) error {
 	c.free -= max(0, need-held)
 	q.computed = held * c.size
 	c.requests = append(c.requests, q)
+	return c.beginning(q, prefix)
+}
+
+// beginning compares the page that begins with most of what a new lease has yet to compute of a
+// prefix with all pages of the model.
+func (c *cacheUnderTest) beginning(q *request, prefix []int32) error {
+	page, count := c.pages.Beginning(&q.Lease, prefix[q.computed:])
+	if q.alone {
+		if count != 0 {
+			return fmt.Errorf("a lease that shares nothing is continued by %d tokens", count)
+		}
+		return nil
+	}
+	most, ok := 0, count == 0
+	before := c.key(q.namespace, prefix, q.Shared)
+	for k, p := range c.cached {
+		if k[:len(k)-4*c.size] != before {
+			continue
+		}
+		common := 0
+		for common < min(c.size, len(prefix)-q.computed) && k[len(before)+4*common] == byte(prefix[q.computed+common]) {
+			common++
+		}
+		most = max(most, common)
+		ok = ok || common == count && p.number == page
+	}
+	if count != most || !ok {
+		return fmt.Errorf("page %d continues the lease by %d tokens, expected %d, or it is another page", page, count, most)
+	}
+	if count > 0 {
+		c.continued++
+	}
 	return nil
 }
 
@@ -495,6 +527,7 @@ func TestOperations(t *testing.T) {
 		}
 		all.admitted += o.admitted
 		all.shared += o.shared
+		all.continued += o.continued
 		all.refused += o.refused
 		all.retracted += o.retracted
 		all.evicted += o.evicted
@@ -504,7 +537,7 @@ func TestOperations(t *testing.T) {
 			t.Errorf("%q was played %d times: too few", kindNames[k], n)
 		}
 	}
-	if t.Logf("%+v", all); min(all.admitted, all.shared, all.refused, all.retracted, all.evicted) < 4*few {
+	if t.Logf("%+v", all); min(all.admitted, all.shared, all.continued, all.refused, all.retracted, all.evicted) < 4*few {
 		t.Errorf("%+v: too few of one", all)
 	}
 }

@@ -5,7 +5,8 @@
 // needs them. What it has computed it commits page by page; committed pages belong to a radix tree
 // of prefixes, one for each namespace, from where later requests of the namespace take them. Pages
 // that no request uses stay in the tree until room is needed: then prefixes are evicted in the
-// order of an Eviction, from their ends.
+// order of an Eviction, from their ends. Beginning finds the page whose first tokens continue what a
+// request shares.
 //
 // The package promises that a page is in one place at any time, that the pages of a lease are never
 // taken from it, that no prefix is shared across namespaces, and that a call that reports false has
@@ -76,6 +77,17 @@ func (p *Pages) Admit(namespace string, prefix []int32, need int) (l Lease, ok b
 	l.Shared = len(l.Table)
 	p.take(&l, need)
 	return l, true
+}
+
+// Beginning finds the page of the tree that continues the shared pages of a lease with most of the
+// tokens that follow them, and says how many it begins with: 0 where there is none. A copy of it
+// holds what is to be computed of them; until the next batch is computed its content stays, even
+// where the page itself is evicted.
+func (p *Pages) Beginning(l *Lease, tokens []int32) (page int32, count int) {
+	if l.end == nil {
+		return 0, 0
+	}
+	return p.tree.beginning(l.end, tokens)
 }
 
 // AdmitAlone is Admit for a request that shares nothing: it takes no pages of the tree and commits

@@ -1,7 +1,6 @@
 package pages
 
 import (
-	"encoding/binary"
 	"fmt"
 	"slices"
 )
@@ -11,7 +10,7 @@ import (
 //
 //   - every edge is a whole number of pages, not empty, and has one pool page for each page of
 //     tokens;
-//   - siblings differ in their first page, and a child's key is its first page;
+//   - siblings differ in their first page, by which they are in ascending order;
 //   - a node's locks are those of its children and one for each lease that ends at it: locking a
 //     node locks the path to the root;
 //   - evictable counts the pages of unlocked nodes, protected those of locked ones;
@@ -29,7 +28,6 @@ type radix struct {
 	evictable, protected int // pages
 	leaves               leaves
 	hashes               map[uint64]struct{}
-	key                  []byte // scratch of pageKey
 }
 
 // node is one edge and the place that it leads to. A root has no edge.
@@ -39,7 +37,7 @@ type node struct {
 	pages     []int32
 	hashes    []uint64 // of the prefix up to the end of each page
 	parent    *node    // nil of a root
-	children  map[string]*node
+	children  []*node
 	locks     int
 	hits      int    // requests that were admitted with this prefix
 	used      uint64 // the tree's clock when the node was last matched or inserted
@@ -54,36 +52,66 @@ func newRadix(pageSize int, e Eviction) *radix {
 func (r *radix) root(namespace string) *node {
 	root := r.roots[namespace]
 	if root == nil {
-		root = &node{namespace: namespace, children: map[string]*node{}, hashes: []uint64{hashOf(namespace)}}
+		root = &node{namespace: namespace, hashes: []uint64{hashOf(namespace)}}
 		r.roots[namespace] = root
 	}
 	return root
 }
 
-// pageKey is the map key of the first page of tokens, valid until the next call.
-func (r *radix) pageKey(tokens []int32) []byte {
-	r.key = r.key[:0]
-	for _, t := range tokens[:r.pageSize] {
-		r.key = binary.LittleEndian.AppendUint32(r.key, uint32(t))
+// place finds where a child that begins with tokens, a page or less, is or would be.
+func (r *radix) place(n *node, tokens []int32) (at int, found bool) {
+	return slices.BinarySearchFunc(n.children, tokens[:min(len(tokens), r.pageSize)], func(c *node, page []int32) int {
+		return slices.Compare(c.tokens[:r.pageSize], page)
+	})
+}
+
+// child returns the child that begins with the first page of tokens, or nil.
+func (r *radix) child(n *node, tokens []int32) *node {
+	if at, found := r.place(n, tokens); found {
+		return n.children[at]
 	}
-	return r.key
+	return nil
+}
+
+// put makes a node the child of another that begins with its first page.
+func (r *radix) put(under, n *node) {
+	at, found := r.place(under, n.tokens)
+	if found {
+		under.children[at] = n
+	} else {
+		under.children = slices.Insert(under.children, at, n)
+	}
+	n.parent = under
+}
+
+// beginning finds the page below a node that begins with most of tokens, and how many. Of all that
+// begin with as many, one is beside the place of tokens in the order.
+func (r *radix) beginning(n *node, tokens []int32) (page int32, common int) {
+	at, _ := r.place(n, tokens)
+	for _, c := range n.children[max(0, at-1):min(at+1, len(n.children))] {
+		if k := commonTokens(c.tokens[:r.pageSize], tokens); k > common {
+			page, common = c.pages[0], k
+		}
+	}
+	return page, common
+}
+
+// commonTokens counts the leading tokens in which a and b agree.
+func commonTokens(a, b []int32) (n int) {
+	for n < min(len(a), len(b)) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 // commonPages counts the leading whole pages in which a and b agree.
-func (r *radix) commonPages(a, b []int32) int {
-	n := min(len(a), len(b))
-	i := 0
-	for i < n && a[i] == b[i] {
-		i++
-	}
-	return i / r.pageSize
-}
+func (r *radix) commonPages(a, b []int32) int { return commonTokens(a, b) / r.pageSize }
 
 // peek counts the pages of the longest cached prefix of tokens, and how many of them are unlocked.
 // It changes nothing.
 func (r *radix) peek(namespace string, tokens []int32) (held, unlocked int) {
 	for at := r.roots[namespace]; at != nil && len(tokens) >= r.pageSize; {
-		child := at.children[string(r.pageKey(tokens))]
+		child := r.child(at, tokens)
 		if child == nil {
 			break
 		}
@@ -117,7 +145,7 @@ func (r *radix) acquire(namespace string, tokens []int32) (pages []int32, at *no
 // It splits the edge in which they end.
 func (r *radix) descend(at *node, tokens []int32) (pages []int32, end *node) {
 	for len(tokens) >= r.pageSize {
-		child := at.children[string(r.pageKey(tokens))]
+		child := r.child(at, tokens)
 		if child == nil {
 			break
 		}
@@ -153,17 +181,15 @@ func (r *radix) insert(from *node, tokens, pages []int32) (at *node, own []int32
 		return at, own
 	}
 	leaf := &node{
-		tokens:   append([]int32(nil), tokens[held*r.pageSize:len(pages)*r.pageSize]...),
-		pages:    append([]int32(nil), pages[held:]...),
-		parent:   at,
-		children: map[string]*node{},
-		used:     r.clock,
+		tokens: append([]int32(nil), tokens[held*r.pageSize:len(pages)*r.pageSize]...),
+		pages:  append([]int32(nil), pages[held:]...),
+		used:   r.clock,
 	}
 	leaf.hashes = appendHashes(nil, at.hashes[len(at.hashes)-1], leaf.tokens, r.pageSize)
 	for _, h := range leaf.hashes {
 		r.hashes[h] = struct{}{}
 	}
-	at.children[string(r.pageKey(leaf.tokens))] = leaf
+	r.put(at, leaf)
 	r.evictable += len(leaf.pages)
 	r.update(at)
 	r.update(leaf)
@@ -174,19 +200,16 @@ func (r *radix) insert(from *node, tokens, pages []int32) (at *node, own []int32
 // age.
 func (r *radix) split(lower *node, n int) *node {
 	upper := &node{
-		tokens:   lower.tokens[: n*r.pageSize : n*r.pageSize],
-		pages:    lower.pages[:n:n],
-		hashes:   lower.hashes[:n:n],
-		parent:   lower.parent,
-		children: map[string]*node{},
-		locks:    lower.locks,
-		hits:     lower.hits,
-		used:     lower.used,
+		tokens: lower.tokens[: n*r.pageSize : n*r.pageSize],
+		pages:  lower.pages[:n:n],
+		hashes: lower.hashes[:n:n],
+		locks:  lower.locks,
+		hits:   lower.hits,
+		used:   lower.used,
 	}
-	lower.parent.children[string(r.pageKey(upper.tokens))] = upper
+	r.put(lower.parent, upper)
 	lower.tokens, lower.pages, lower.hashes = lower.tokens[n*r.pageSize:], lower.pages[n:], lower.hashes[n:]
-	lower.parent = upper
-	upper.children[string(r.pageKey(lower.tokens))] = lower
+	r.put(upper, lower)
 	return upper
 }
 
@@ -247,7 +270,8 @@ func (r *radix) evict(want int) (freed []int32) {
 			break
 		}
 		r.leaves.remove(n)
-		delete(n.parent.children, string(r.pageKey(n.tokens)))
+		at, _ := r.place(n.parent, n.tokens)
+		n.parent.children = slices.Delete(n.parent.children, at, at+1)
 		r.update(n.parent)
 	}
 	return freed
@@ -295,8 +319,8 @@ func (r *radix) check(ends map[*node]int) (err error) {
 			fail("prefix node with %d tokens and %d pages of %d", len(n.tokens), len(n.pages), r.pageSize)
 			return
 		}
-		if n.parent.children[string(r.pageKey(n.tokens))] != n {
-			fail("prefix node is not under the key of its first page")
+		if r.child(n.parent, n.tokens) != n {
+			fail("prefix node is not in the place of its first page")
 		}
 		locks(n)
 		if (n.locks == 0 && len(n.children) == 0) != (n.leaf > 0) {

@@ -35,8 +35,7 @@ func (p *Pages) Tree(most int) (t Tree) {
 			t.LeftOut += n.descendants()
 			return
 		}
-		children := slices.SortedFunc(maps.Values(n.children), func(a, b *node) int { return slices.Compare(a.tokens, b.tokens) })
-		for _, c := range children {
+		for _, c := range n.children {
 			if len(t.Nodes) < most {
 				t.Nodes = append(t.Nodes, Node{namespace, depth, c.tokens, len(c.pages), c.locks, c.hits, c.used})
 			} else {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"slimlab/kernels"
 	"slimlab/model/chat"
 	"slimlab/model/tokenizer"
 	"slimlab/serve"
@@ -103,6 +104,13 @@ func (f *fake) Extend(batch []serve.Segment) ([][]float32, error) {
 		}
 	}
 	return logits, nil
+}
+
+// CopyPages copies pages, one after another.
+func (f *fake) CopyPages(copies []kernels.PageCopy) {
+	for _, c := range copies {
+		copy(f.pages[c.To], f.pages[c.From])
+	}
 }
 
 // store writes a segment's tokens to its pages; one that forks inside a page takes that page first.
