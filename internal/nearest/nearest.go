@@ -8,10 +8,10 @@ import (
 )
 
 // Name returns the valid name with the smallest edit distance (insertions, deletions and
-// substitutions of a byte, two neighbours that change places) to name, the first of equals; "" where none is near: within two edits or
-// a third of the name, one edit of a name of three bytes or fewer. Case does not count, and the
-// beginning of a name is near it, however long the rest; so is a name that lacks the end of this
-// one, from a hyphen on.
+// substitutions of a byte, two neighbours that change places) to name, the first of equals; ""
+// where none is near: within two edits or a third of the name, one edit of a name of three bytes or
+// fewer. Case does not count, and the beginning of a name is near it, however long the rest; so is
+// a name that lacks the end of this one, from a hyphen on.
 func Name(name string, valid []string) string {
 	least := max(2, len(name)/3) + 1
 	if len(name) <= 3 {

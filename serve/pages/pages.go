@@ -5,8 +5,8 @@
 // needs them. What it has computed it commits page by page; committed pages belong to a radix tree
 // of prefixes, one for each namespace, from where later requests of the namespace take them. Pages
 // that no request uses stay in the tree until room is needed: then prefixes are evicted in the
-// order of an Eviction, from their ends. Beginning finds the page whose first tokens continue what a
-// request shares.
+// order of an Eviction, from their ends. Beginning finds the page whose first tokens continue what
+// a request shares.
 //
 // The package promises that a page is in one place at any time, that the pages of a lease are never
 // taken from it, that no prefix is shared across namespaces, and that a call that reports false has
