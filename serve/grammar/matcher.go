@@ -53,6 +53,34 @@ func (m *Matcher) Allowed(bits []uint64) {
 	if g.pool.terms[m.state()].nullable {
 		mask{ids: m.vocabulary.ends}.into(bits)
 	}
+	if !slices.ContainsFunc(bits, func(w uint64) bool { return w != 0 }) {
+		m.err = m.deadEnd()
+	}
+}
+
+// deadEnd says why no token may come next though the text is not at its end: the vocabulary cannot
+// write what the grammar asks for.
+func (m *Matcher) deadEnd() error {
+	var text []byte
+	for _, t := range m.tokens[max(0, len(m.tokens)-8):] {
+		text = append(text, m.vocabulary.tokens[t]...)
+	}
+	if m.grammar.pool.terms[m.state()].nullable {
+		return fmt.Errorf("behind %q the text is complete, and no token of the vocabulary ends it", text)
+	}
+	var next []byte
+	more := ""
+	for b := range 256 {
+		if m.grammar.pool.step(m.state(), byte(b)) == none {
+			continue
+		}
+		if len(next) == 8 {
+			more = " or others"
+			break
+		}
+		next = append(next, byte(b))
+	}
+	return fmt.Errorf("behind %q the text goes on with one of the bytes %q%s, and no token of the vocabulary does", text, next, more)
 }
 
 // Accept goes on with a token. A token that is not allowed is an error of Err, and nothing is

@@ -260,3 +260,38 @@ func TestSharedGrammar(t *testing.T) {
 	}
 	wait.Wait()
 }
+
+// TestDeadEnd: where the vocabulary cannot write what the grammar asks for, or cannot end the text,
+// nothing is allowed, and Err says what is missing.
+func TestDeadEnd(t *testing.T) {
+	for _, c := range []struct {
+		pattern string
+		tokens  []string
+		ends    []int32
+		want    string
+	}{
+		{`a[{}]`, []string{"a", "b", ""}, []int32{2}, `behind "a" the text goes on with one of the bytes "{}", and no token of the vocabulary does`},
+		{`a[b-z]`, []string{"a", ""}, []int32{1}, `one of the bytes "bcdefghi" or others, and`},
+		{`a`, []string{"a"}, nil, `behind "a" the text is complete, and no token of the vocabulary ends it`},
+		{`ab`, []string{"a", "b"}, nil, ""},
+	} {
+		g, err := Compile(t.Context(), c.pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var list [][]byte
+		for _, text := range c.tokens {
+			list = append(list, []byte(text))
+		}
+		m := g.Matcher(NewVocabulary(list, c.ends...))
+		m.Accept(0)
+		bits := make([]uint64, 1)
+		m.Allowed(bits)
+		switch err := m.Err(); {
+		case c.want == "" && (err != nil || bits[0] == 0):
+			t.Errorf("%s: %v, mask %b", c.pattern, err, bits)
+		case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want) || bits[0] != 0):
+			t.Errorf("%s: found %v, expected %s; mask %b", c.pattern, err, c.want, bits)
+		}
+	}
+}
