@@ -224,6 +224,8 @@ func TestResponsesAreRefused(t *testing.T) {
 		{`"input":"a","tools":[{"type":"function","name":"f","defer_loading":true}]`, "tools[0].defer_loading: "},
 		{`"input":"a","tools":[{"type":"function","name":"f","function":{}}]`, "tools[0].function: found {}"},
 		{`"input":"a","tools":[{"type":"function","name":"f"}],"tool_choice":{"type":"function","name":"g"}`, `tool_choice.name: found "g"`},
+		{`"input":"a","tools":[{"type":"function","name":"f"}],"tool_choice":{"type":"allowed_tools","mode":"auto","tools":[{"type":"function","name":"g"}]}`, `tool_choice.tools[0].name: found "g"`},
+		{`"input":"a","tools":[{"type":"function","name":"f"}],"tool_choice":{"type":"allowed_tools","mode":"some"}`, `tool_choice.mode: found "some"`},
 		{`"input":"a","tools":[{"type":"function","name":"f","strict":true,"parameters":{"not":{}}}]`, "tools[0].parameters: JSON Schema"},
 		{`"input":"a","tools":7`, "tools: found a number"},
 		{`"input":"a","temperature":3`, "temperature: found 3"},

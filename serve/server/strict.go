@@ -90,7 +90,8 @@ func (c *strictCalls) Fork() serve.Constraint {
 	return &fork
 }
 
-// strict reports whether the arguments of a call are held to a schema where none is required.
+// strict reports whether the calls of an answer are held to a form where none is required: for the
+// schemas of their arguments, or as only some tools may be called.
 func (p *callPlan) strict() bool {
-	return p != nil && !p.must && slices.ContainsFunc(p.tools, func(t tool) bool { return t.strict })
+	return p != nil && !p.must && (p.some || slices.ContainsFunc(p.tools, func(t tool) bool { return t.strict }))
 }

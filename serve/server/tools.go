@@ -62,6 +62,7 @@ type callPlan struct {
 	tools  []tool // one at least
 	must   bool   // the answer is a call, or several
 	single bool   // and no more than one
+	some   bool   // of the request's tools; the others must not be called
 }
 
 func (p *callPlan) names() (names []string) {
@@ -71,10 +72,10 @@ func (p *callPlan) names() (names []string) {
 	return names
 }
 
-// planCalls reads a tool_choice; nil is no call. Its object names a function under "function", or,
-// where that is flat, itself.
+// planCalls reads a tool_choice; nil is no call. Its objects name functions under "function", or,
+// where that is flat, themselves.
 func planCalls(tools []tool, choice json.RawMessage, parallel *bool, flat bool) (*callPlan, error) {
-	const param, expected = toolChoice, `expected "none", "auto", "required" or a function`
+	const expected = `expected "none", "auto", "required", a function or allowed_tools`
 	p := &callPlan{tools: tools, single: parallel != nil && !*parallel}
 	word := "auto"
 	if len(tools) == 0 {
@@ -84,28 +85,29 @@ func planCalls(tools []tool, choice json.RawMessage, parallel *bool, flat bool) 
 	case isNull(choice):
 	case choice[0] == '"':
 		if err := jsonread.Decode(choice, &word); err != nil {
-			return nil, unreadable(param, err)
+			return nil, unreadable(toolChoice, err)
 		}
 	default:
-		var named struct {
-			Type, Name string
-			Function   struct{ Name string }
+		var object struct {
+			chosenTool
+			allowedTools
+			Allowed allowedTools `json:"allowed_tools"`
 		}
-		if err := jsonread.Decode(choice, &named); err != nil {
-			return nil, unreadable(param, err)
+		if err := jsonread.Decode(choice, &object); err != nil {
+			return nil, unreadable(toolChoice, err)
 		}
-		if named.Type != "function" {
-			return nil, refuse(param+".type", "found %q, %s", named.Type, expected).coded("unsupported_parameter")
+		switch object.Type {
+		case "function":
+			one, err := object.chosenTool.find(tools, toolChoice, flat)
+			return &callPlan{tools: one, must: true, single: true}, err
+		case "allowed_tools":
+			allowed, path := object.Allowed, toolChoice+".allowed_tools"
+			if flat {
+				allowed, path = object.allowedTools, toolChoice
+			}
+			return p, p.allow(allowed, path, flat)
 		}
-		name, path := named.Function.Name, param+".function.name"
-		if flat {
-			name, path = named.Name, param+".name"
-		}
-		i := slices.IndexFunc(tools, func(t tool) bool { return t.Name == name })
-		if i < 0 {
-			return nil, refuse(path, "found %q, expected the name of one of the %d tools", name, len(tools))
-		}
-		return &callPlan{tools: tools[i : i+1], must: true, single: true}, nil
+		return nil, refuse(toolChoice+".type", "found %q, %s", object.Type, expected).coded("unsupported_parameter")
 	}
 	switch word {
 	case "none":
@@ -114,12 +116,65 @@ func planCalls(tools []tool, choice json.RawMessage, parallel *bool, flat bool) 
 		p.must = true
 	case "auto":
 	default:
-		return nil, refuse(param, "found %q, %s", word, expected).coded("unsupported_parameter")
+		return nil, refuse(toolChoice, "found %q, %s", word, expected).coded("unsupported_parameter")
 	}
 	if len(tools) == 0 {
-		return nil, refuse(param, "found %q without tools, expected tools beside it", word)
+		return nil, refuse(toolChoice, "found %q without tools, expected tools beside it", word)
 	}
 	return p, nil
+}
+
+// chosenTool names a function.
+type chosenTool struct {
+	Type, Name string
+	Function   struct{ Name string }
+}
+
+// find returns the tool that is named, alone.
+func (c *chosenTool) find(tools []tool, path string, flat bool) ([]tool, error) {
+	if c.Type != "function" {
+		return nil, refuse(path+".type", "found %q, expected function", c.Type).coded("unsupported_parameter")
+	}
+	name, path := c.Function.Name, path+".function.name"
+	if flat {
+		name, path = c.Name, strings.TrimSuffix(path, ".function.name")+".name"
+	}
+	i := slices.IndexFunc(tools, func(t tool) bool { return t.Name == name })
+	if i < 0 {
+		return nil, refuse(path, "found %q, expected the name of one of the %d tools", name, len(tools))
+	}
+	return tools[i : i+1], nil
+}
+
+// allowedTools are those of the request that may be called.
+type allowedTools struct {
+	Mode  string
+	Tools []chosenTool
+}
+
+// allow bounds the plan to some of its tools.
+func (p *callPlan) allow(a allowedTools, path string, flat bool) error {
+	switch a.Mode {
+	case "auto", "required":
+		p.must = a.Mode == "required"
+	default:
+		return refuse(path+".mode", "found %q, expected auto or required", a.Mode)
+	}
+	if len(a.Tools) == 0 {
+		return refuse(path+".tools", "found none, expected one tool or more")
+	}
+	var tools []tool
+	for i := range a.Tools {
+		one, err := a.Tools[i].find(p.tools, at(path+".tools", i), flat)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(tools, func(t tool) bool { return t.Name == one[0].Name }) {
+			tools = append(tools, one...)
+		}
+	}
+	p.some, p.tools = len(tools) < len(p.tools), tools
+	return nil
 }
 
 // calls compiles the form of an answer that has to be a call.
@@ -134,7 +189,8 @@ func (s *Server) calls(ctx context.Context, p *callPlan) (*grammar.Grammar, erro
 
 const toolChoice = "tool_choice"
 
-// strictCalls compiles the form of calls in an answer that need not have any.
+// strictCalls compiles the form of calls, of the plan's tools alone, in an answer that need not
+// have any.
 func (s *Server) strictCalls(ctx context.Context, p *callPlan) (*strictForm, error) {
 	form, err := s.callForm()
 	behind, tagged := strings.CutPrefix(form.Before, openTag)
@@ -143,6 +199,9 @@ func (s *Server) strictCalls(ctx context.Context, p *callPlan) (*strictForm, err
 	}
 	if err != nil {
 		i := slices.IndexFunc(p.tools, func(t tool) bool { return t.strict })
+		if i < 0 {
+			return nil, refuse(toolChoice, "found some of the tools: calls of this model are held to them only where tool_choice requires calls: %v", err).coded("unsupported_parameter")
+		}
 		return nil, refuse(p.tools[i].path+".strict", "found true: calls of this model are held to their schemas only where tool_choice requires them: %v", err).coded("unsupported_parameter")
 	}
 	form.Before, form.Several = behind, false

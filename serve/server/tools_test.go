@@ -130,6 +130,46 @@ func TestStrictTools(t *testing.T) {
 	x.idle(t)
 }
 
+// allowing is twoTools, of which only one may be called.
+func allowing(mode, name string) string {
+	return twoTools + fmt.Sprintf(`,"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":%q,"tools":[{"type":"function","function":{"name":%q}}]}}`, mode, name)
+}
+
+// Of the tools only those that are allowed are called, in whatever form and whatever the model
+// would call; where a call is not required, text stays free.
+func TestAllowedTools(t *testing.T) {
+	for name, template := range map[string]string{"hermes": calling, "llama": llamas} {
+		x := start(t, script, Options{}, withTemplate(t, template))
+		ended := 0
+		for seed := range 10 {
+			for _, mode := range []string{"auto", "required"} {
+				if mode == "auto" && name == "llama" {
+					continue
+				}
+				body := fmt.Sprintf(`{"messages":[{"role":"user","content":"weather"}],"max_tokens":200,"temperature":0.1,"seed":%d,%s}`, seed, allowing(mode, "stop"))
+				got := decode[chatCompletion](t, x.post(t, "/v1/chat/completions", body)).Choices[0]
+				if free := got.Message.Content != nil && strings.HasPrefix(*got.Message.Content, "Let me look."); free != (mode == "auto") {
+					t.Errorf("%s, %s: %+v", name, mode, got.Message)
+				}
+				for _, c := range got.Message.ToolCalls {
+					if ended++; c.Function.Name != "stop" {
+						t.Errorf("%s, %s: %s is called", name, mode, c.Function.Name)
+					}
+				}
+			}
+		}
+		if ended == 0 {
+			t.Errorf("%s: no answer has a call", name)
+		}
+		all := decode[chatCompletion](t, x.post(t, "/v1/chat/completions", `{"messages":[{"role":"user","content":"hello"}],"max_tokens":200,"temperature":0,`+twoTools+
+			`,"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"auto","tools":[{"type":"function","function":{"name":"stop"}},{"type":"function","function":{"name":"weather"}}]}}}`)).Choices[0]
+		if all.Message.Content == nil || *all.Message.Content != script["hello"] {
+			t.Errorf("%s, all tools are allowed: %+v", name, all.Message)
+		}
+		x.idle(t)
+	}
+}
+
 // No token may go on beyond the end of a tag, nor end the answer within a call; a fork goes its own
 // way.
 func TestStrictCallsToken(t *testing.T) {
@@ -216,10 +256,16 @@ func TestToolsAreRefused(t *testing.T) {
 		x          *fixture
 		body, says string
 	}{
-		{x, twoTools + `,"tool_choice":"maybe"`, `tool_choice: found "maybe", expected "none", "auto", "required" or a function`},
+		{x, twoTools + `,"tool_choice":"maybe"`, `tool_choice: found "maybe", expected "none", "auto", "required", a function or allowed_tools`},
 		{x, twoTools + `,"tool_choice":{"type":"custom"}`, `tool_choice.type: found "custom"`},
 		{x, twoTools + `,"tool_choice":{"type":"function","function":{"name":"run"}}`, `tool_choice.function.name: found "run", expected the name of one of the 2 tools`},
 		{x, twoTools + `,"tool_choice":7`, "tool_choice: found a number"},
+		{x, allowing("auto", "run"), `tool_choice.allowed_tools.tools[0].function.name: found "run", expected the name of one of the 2 tools`},
+		{x, allowing("none", "stop"), `tool_choice.allowed_tools.mode: found "none", expected auto or required`},
+		{x, twoTools + `,"tool_choice":{"type":"allowed_tools","mode":"auto","tools":[{"type":"function","name":"stop"}]}`, `tool_choice.allowed_tools.mode: found ""`},
+		{x, twoTools + `,"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"auto","tools":[]}}`, "tool_choice.allowed_tools.tools: found none"},
+		{x, twoTools + `,"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"auto","tools":[{"type":"mcp"}]}}`, `tool_choice.allowed_tools.tools[0].type: found "mcp", expected function`},
+		{llama, allowing("auto", "stop"), "tool_choice: found some of the tools"},
 		{x, `"tool_choice":"required"`, `tool_choice: found "required" without tools`},
 		{x, twoTools + `,"tool_choice":"required","regex":"a"`, "regex: found it beside a tool_choice"},
 		{x, twoTools + `,"tool_choice":"required","response_format":{"type":"xml"}`, "response_format.type"},
