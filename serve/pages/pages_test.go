@@ -81,6 +81,28 @@ func TestCommitUsesItsWholePath(t *testing.T) {
 	}
 }
 
+// TestGrowsInPlace: a text that grows page by page is one node, until another request shares a part
+// of it.
+func TestGrowsInPlace(t *testing.T) {
+	p := NewShared(20, 2, LRU)
+	l, _ := p.Admit("", nil, 10)
+	for n := int32(1); n <= 9; n++ {
+		p.Commit(&l, ids(1, n))
+	}
+	if tree := p.Tree(9); len(tree.Nodes) != 1 || tree.Nodes[0].Pages != 4 {
+		t.Errorf("after 9 tokens: %+v, expected one node of 4 pages", tree)
+	}
+	other, _ := p.Admit("", ids(1, 5), 3)
+	p.Commit(&l, ids(1, 10))
+	p.Commit(&l, ids(1, 12))
+	if tree := p.Tree(9); len(tree.Nodes) != 2 || tree.Nodes[0].Pages != 2 || tree.Nodes[1].Pages != 4 {
+		t.Errorf("after a request for 5 of them and 3 more: %+v, expected nodes of 2 and of 4 pages", tree)
+	}
+	if err := p.Check([]*Lease{&l, &other}); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestCheckFinds: each invariant, broken by hand, is reported.
 func TestCheckFinds(t *testing.T) {
 	for name, spoil := range map[string]func(p *Pages, l *Lease){
@@ -112,6 +134,8 @@ func TestCheckFinds(t *testing.T) {
 		}
 		l, _ := p.Admit("", nil, 4)
 		p.Commit(&l, ids(1, 2))
+		other, _ := p.Admit("", ids(1, 2), 2) // whose hit keeps the next page out of the node
+		p.Release(&other)
 		p.Commit(&l, ids(1, 3))
 		if err := p.Check([]*Lease{&l}); err != nil {
 			t.Fatal(err)

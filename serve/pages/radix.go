@@ -180,20 +180,38 @@ func (r *radix) insert(from *node, tokens, pages []int32) (at *node, own []int32
 	if held == len(pages) {
 		return at, own
 	}
-	leaf := &node{
-		tokens: append([]int32(nil), tokens[held*r.pageSize:len(pages)*r.pageSize]...),
-		pages:  append([]int32(nil), pages[held:]...),
-		used:   r.clock,
+	tokens, pages = tokens[held*r.pageSize:len(pages)*r.pageSize], pages[held:]
+	if at == from && from.growsAlone() {
+		r.extend(from, tokens, pages)
+		r.protected += len(pages)
+		return at, own
 	}
-	leaf.hashes = appendHashes(nil, at.hashes[len(at.hashes)-1], leaf.tokens, r.pageSize)
-	for _, h := range leaf.hashes {
-		r.hashes[h] = struct{}{}
-	}
+	leaf := &node{used: r.clock, parent: at}
+	r.extend(leaf, tokens, pages)
 	r.put(at, leaf)
 	r.evictable += len(leaf.pages)
 	r.update(at)
 	r.update(leaf)
 	return leaf, own
+}
+
+// growsAlone reports whether one lease alone made a node and ends there: then what it adds needs no
+// node of its own. A text that grows by pages is one edge.
+func (n *node) growsAlone() bool {
+	return n.parent != nil && n.locks == 1 && n.hits == 0 && len(n.children) == 0
+}
+
+// extend adds pages to the end of a node's edge.
+func (r *radix) extend(n *node, tokens, pages []int32) {
+	above := n.parent
+	if len(n.pages) > 0 {
+		above = n
+	}
+	added := appendHashes(nil, above.hashes[len(above.hashes)-1], tokens, r.pageSize)
+	for _, h := range added {
+		r.hashes[h] = struct{}{}
+	}
+	n.tokens, n.pages, n.hashes = append(n.tokens, tokens...), append(n.pages, pages...), append(n.hashes, added...)
 }
 
 // split cuts a node's edge after n pages and returns the upper part, which inherits locks, hits and
