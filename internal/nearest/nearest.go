@@ -13,15 +13,18 @@ import (
 // fewer. Case does not count, and the beginning of a name is near it, however long the rest; so is
 // a name that lacks the end of this one, from a hyphen on.
 func Name(name string, valid []string) string {
-	least := max(2, len(name)/3) + 1
+	most := max(2, len(name)/3)
 	if len(name) <= 3 {
-		least = 2
+		most = 1
 	}
-	best := ""
+	best, least := "", most+1
 	for _, v := range valid {
 		d := distance(strings.ToLower(name), strings.ToLower(v))
-		if len(name) >= 3 && strings.HasPrefix(v, name) || strings.HasPrefix(name, v+"-") {
-			d = min(d, 1)
+		switch {
+		case len(name) >= 3 && strings.HasPrefix(v, name):
+			d = min(d, 2, most)
+		case strings.HasPrefix(name, v+"-"):
+			d = min(d, most) // fewer edits to another name come first
 		}
 		if d < least {
 			best, least = v, d

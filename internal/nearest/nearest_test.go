@@ -17,6 +17,7 @@ func TestName(t *testing.T) {
 		{"radnom", "random"},
 		{"mag", "magnitude"},
 		{"random-rows", "random"},
+		{"magnitude-l", "magnitude-ls"},
 		{"ran", "random"},
 		{"rxy", ""},
 	} {
