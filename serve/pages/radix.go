@@ -89,7 +89,7 @@ func (r *radix) put(under, n *node) {
 func (r *radix) beginning(n *node, tokens []int32) (page int32, common int) {
 	at, _ := r.place(n, tokens)
 	for _, c := range n.children[max(0, at-1):min(at+1, len(n.children))] {
-		if k := commonTokens(c.tokens[:r.pageSize], tokens); k > common {
+		if k := commonTokens(c.tokens, tokens); k > common {
 			page, common = c.pages[0], k
 		}
 	}
