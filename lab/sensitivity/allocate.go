@@ -137,36 +137,72 @@ func smallestOf(layers [][]Option) (smallest Allocation, err error) {
 	return smallest, nil
 }
 
-// Front lists allocations of ascending bytes and descending cost, of at most n budgets that lie
-// evenly between the smallest and the largest. One plan of the largest has them all, so that their
-// number costs little.
-func Front(ctx context.Context, layers [][]Option, n int) ([]Allocation, error) {
+// Plan has the best allocations of all budgets up to the largest that the layers can take.
+type Plan struct {
+	layers   [][]Option
+	smallest Allocation
+	largest  int64
+	of       *plan
+}
+
+// NewPlan solves all budgets at once, so that their number costs little.
+func NewPlan(ctx context.Context, layers [][]Option) (*Plan, error) {
 	smallest, err := smallestOf(layers)
-	if err != nil || n < 1 {
+	if err != nil {
 		return nil, err
 	}
-	largest := int64(0)
+	p := &Plan{layers: layers, smallest: smallest}
 	for _, options := range layers {
-		largest += slices.MaxFunc(options, func(a, b Option) int { return cmp.Compare(a.Bytes, b.Bytes) }).Bytes
+		p.largest += slices.MaxFunc(options, func(a, b Option) int { return cmp.Compare(a.Bytes, b.Bytes) }).Bytes
 	}
-	p, err := newPlan(ctx, layers, largest, frontLattice)
+	p.of, err = newPlan(ctx, layers, p.largest, frontLattice)
+	return p, err
+}
+
+// Smallest and Largest are the bytes that the layers take at least and at most.
+func (p *Plan) Smallest() int64 { return p.smallest.Bytes }
+func (p *Plan) Largest() int64  { return p.largest }
+
+// Best is the allocation of least cost within a budget; ok is false where none is.
+func (p *Plan) Best(budget int64) (a Allocation, ok bool) {
+	if budget < p.smallest.Bytes {
+		return a, false
+	}
+	if a, ok = p.of.best(p.layers, budget); !ok {
+		a = p.smallest // the rounding up took what was left
+	}
+	return a, true
+}
+
+// Front lists allocations of ascending bytes and descending cost, of at most n budgets that lie
+// evenly between the smallest and the largest.
+func Front(ctx context.Context, layers [][]Option, n int) ([]Allocation, error) {
+	if n < 1 {
+		return nil, nil
+	}
+	p, err := NewPlan(ctx, layers)
 	if err != nil {
 		return nil, err
 	}
 	var front []Allocation
-	for i := range n {
-		budget := largest
-		if n > 1 {
-			budget = smallest.Bytes + (largest-smallest.Bytes)*int64(i)/int64(n-1)
-		}
-		a, ok := p.best(layers, budget)
-		if !ok {
-			a = smallest // the rounding up took what was left
-		}
+	for _, budget := range Budgets(p.Smallest(), p.Largest(), n) {
+		a, _ := p.Best(budget)
 		if k := len(front); k > 0 && a.Cost >= front[k-1].Cost {
 			continue
 		}
 		front = append(front, a)
 	}
 	return front, nil
+}
+
+// Budgets are n that lie evenly from the smallest to the largest; the largest where n is 1.
+func Budgets(smallest, largest int64, n int) []int64 {
+	if n == 1 {
+		return []int64{largest}
+	}
+	var list []int64
+	for i := range n {
+		list = append(list, smallest+(largest-smallest)*int64(i)/int64(n-1))
+	}
+	return list
 }
