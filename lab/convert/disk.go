@@ -19,40 +19,53 @@ var ErrNoRoom = errors.New("too little is free")
 // have one form.
 func written(c model.Config, s checkpoint.Storage, outliers quant.Outliers, dtype checkpoint.DType) int64 {
 	float := int64(dtype.Size())
+	all := float * int64(c.Parameters())
+	frame := model.Model{Config: c, Blocks: make([]model.Block, len(c.Layers))}
+	for _, l := range frame.Linears() {
+		all += LinearBytes(l.Out, l.In, s, outliers, dtype) - float*int64(l.Out)*int64(l.In)
+	}
+	return all
+}
+
+// LinearBytes predicts the bytes of the tensors of a linear layer [outputs, inputs] in a form.
+func LinearBytes(outputs, inputs int, s checkpoint.Storage, outliers quant.Outliers, dtype checkpoint.DType) int64 {
+	float, out, in := int64(dtype.Size()), int64(outputs), int64(inputs)
 	if s.Dense() {
-		return float * int64(c.Parameters())
+		return float * out * in
 	}
 	scale := float
 	if dtype == checkpoint.F16 && s.Format.Bits != 3 { // scales are those of bfloat16
 		scale = 4
 	}
-	if s.Packing == checkpoint.GPTQ {
+	words := int64(0) // beside codes and scales
+	switch s.Packing {
+	case checkpoint.GPTQ:
 		scale = 2
+	case checkpoint.MXFP4Packed:
+		scale = 1
+	case checkpoint.NVFP4Packed:
+		scale, words = 1, 4 // of the whole weight
+	case checkpoint.PackQuantized:
+		words = 16 // the weight's shape
 	}
-	all := float * int64(c.Parameters())
-	frame := model.Model{Config: c, Blocks: make([]model.Block, len(c.Layers))}
-	for _, l := range frame.Linears() {
-		out, in := int64(l.Out), int64(l.In)
-		groups := int64(1)
-		if s.Format.Group > 0 {
-			groups = in / int64(s.Format.Group)
-		}
-		codes := (in*int64(s.Format.Bits) + 31) / 32 * 4 * out
-		if s.Format.ZeroPoints || s.Packing == checkpoint.GPTQ {
-			codes += (out*int64(s.Format.Bits) + 31) / 32 * 4 * groups
-		}
-		if s.Packing == checkpoint.GPTQ {
-			codes += 4 * in // the group of each input
-		}
-		all += codes + scale*out*groups - float*out*in
-		switch share := outliers.Share * float64(in*out); {
-		case outliers.Columns:
-			all += int64(2 * share)
-		case share > 0:
-			all += int64(4*share) + 2*out
-		}
+	groups := int64(1)
+	if s.Format.Group > 0 {
+		groups = in / int64(s.Format.Group)
 	}
-	return all
+	codes := (in*int64(s.Format.Bits) + 31) / 32 * 4 * out
+	if s.Format.ZeroPoints || s.Packing == checkpoint.GPTQ {
+		codes += (out*int64(s.Format.Bits) + 31) / 32 * 4 * groups
+	}
+	if s.Packing == checkpoint.GPTQ {
+		codes += 4 * in // the group of each input
+	}
+	switch share := outliers.Share * float64(in*out); {
+	case outliers.Columns:
+		codes += int64(2 * share)
+	case share > 0:
+		codes += int64(4*share) + 2*out
+	}
+	return codes + scale*out*groups + words
 }
 
 // checkRoom refuses a folder to that the disk has no room for, of which an interrupted command has
