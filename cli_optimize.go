@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"slimlab/internal/nearest"
+	"slimlab/internal/plural"
 	"slimlab/lab/optimize"
 	"slimlab/lab/run"
 	"slimlab/lab/scenario"
@@ -191,7 +192,11 @@ func (p *program) optimize(ctx context.Context, s *search, f optimizeFlags) erro
 	if f.rehearsing {
 		mark = "rehearsal · "
 	}
-	setting := optimize.Setting{Model: model, Sections: sections, Schemes: s.schemes, MLP: s.mlp, KV: s.kv, Samples: f.samples, Examples: f.examples, Recover: f.recover, Goals: goals}
+	sizes, err := s.sizes(p)
+	if err != nil {
+		return broke(err)
+	}
+	setting := optimize.Setting{Model: model, Sections: sections, Schemes: s.schemes, MLP: s.mlp, KV: s.kv, Samples: f.samples, Examples: f.examples, Recover: f.recover, Align: sizes.Align(), Goals: goals}
 	first, err := p.searchRun(ctx, setting.Sensitivity(), mark)
 	if err != nil {
 		return err
@@ -214,7 +219,12 @@ func (p *program) optimize(ctx context.Context, s *search, f optimizeFlags) erro
 		limited, cancel = context.WithTimeout(ctx, f.time)
 	}
 	defer cancel()
-	candidates, err := layers.Candidates(limited, rest, optimize.Most(goals, "bytes", 2*parameters), f.candidates)
+	most := optimize.Most(goals, "bytes", 2*parameters)
+	var candidates []optimize.Candidate
+	space, err := layers.NewSpace(limited, sizes, rest)
+	if err == nil {
+		candidates, err = space.Candidates(limited, most, f.candidates)
+	}
 	switch {
 	case ctx.Err() != nil:
 		return failure{exitInterrupted, fmt.Errorf("interrupted; what was finished is kept, and the same command goes on from there (run %s)", first.ID)}
@@ -223,9 +233,14 @@ func (p *program) optimize(ctx context.Context, s *search, f optimizeFlags) erro
 	case err != nil:
 		return broke(err)
 	}
-	if caches := optimize.ReadCaches(view.Cells[0].Matrices); caches != nil {
-		candidates = caches.With(candidates, optimize.Most(goals, "kv_bytes_per_token", float64(caches.Plain)))
+	caches := optimize.ReadCaches(view.Cells[0].Matrices)
+	withCaches := func(list []optimize.Candidate) []optimize.Candidate {
+		if caches == nil {
+			return list
+		}
+		return caches.With(list, optimize.Most(goals, "kv_bytes_per_token", float64(caches.Plain)))
 	}
+	candidates = withCaches(candidates)
 	if len(candidates) == 0 {
 		return usage(errors.New("there is nothing to build: --schemes and --mlp leave the model as it is"))
 	}
@@ -244,7 +259,28 @@ func (p *program) optimize(ctx context.Context, s *search, f optimizeFlags) erro
 	if err != nil && len(choice.Points) < 2 { // no more than the model as it is
 		return f.withoutTime("measured; what was finished is kept")
 	}
-	result := searchResult{Choice: choice, Sensitivity: first.ID, Run: second.ID, Goals: flagsOfGoals(goals), TimeOver: err != nil, Built: len(choice.Points), candidates: candidates, trained: s.trained, unsaved: folder != "" && len(goals) == 0}
+	for round := 0; err == nil && round < moreRounds && len(goals) > 0 && f.candidates > 0 && !f.rehearsing; round++ {
+		more, bad := space.More(limited, choice, most, f.candidates)
+		if len(more) == 0 && bad == nil {
+			break
+		}
+		var third *run.Run
+		if err = bad; err == nil {
+			fmt.Fprintln(p.stderr, roundText(choice, len(more)))
+			more = slices.Concat(candidates, withCaches(more))
+			third, err = p.searchRun(limited, setting.Build(more, measures(kind["kind"])), mark)
+		}
+		if err != nil && (ctx.Err() != nil || limited.Err() == nil) {
+			return err
+		}
+		if third == nil {
+			break
+		}
+		if next := optimize.Choose(third.Board.Snapshot(), more, goals, f.recover > 0); len(next.Points) > len(choice.Points) {
+			second, choice, candidates = third, next, more
+		}
+	}
+	result := searchResult{Choice: choice, Sensitivity: first.ID, Run: second.ID, Goals: flagsOfGoals(goals), TimeOver: err != nil, Built: len(choice.Points), Space: space.Describe(), kv: s.kv, uniform: f.candidates == 0, candidates: candidates, trained: s.trained, unsaved: folder != "" && len(goals) == 0}
 	saved := choice.Chosen
 	if saved < 0 {
 		saved = choice.Nearest
@@ -265,9 +301,30 @@ func (p *program) optimize(ctx context.Context, s *search, f optimizeFlags) erro
 		return err
 	}
 	if len(goals) > 0 && choice.Chosen < 0 {
-		return failure{exitExpectation, errors.New("no model reaches all goals: " + misses(choice))}
+		return failure{exitExpectation, errors.New("no model that was built reaches all goals: " + misses(choice))}
 	}
 	return nil
+}
+
+// moreRounds is how often more models are chosen by what was measured of those before.
+const moreRounds = 3
+
+// roundText says what more models are built for.
+func roundText(c optimize.Choice, n int) string {
+	if c.Chosen < 0 {
+		return fmt.Sprintf("none of the models so far reaches all goals: %s more to build, those with the least predicted loss within them", plural.Of(n, "model"))
+	}
+	return fmt.Sprintf("%s is the smallest so far that reaches all goals: %s more to build, smaller ones", c.Points[c.Chosen].Row, plural.Of(n, "model"))
+}
+
+// sizes predicts the bytes of what is built.
+func (s *search) sizes(p *program) (*run.Sizes, error) {
+	c, err := p.home.OpenModel(s.model)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return run.NewSizes(c.Config(), s.schemes)
 }
 
 // withoutTime is the error of a time that was over before a candidate was there to choose.

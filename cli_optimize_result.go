@@ -22,12 +22,15 @@ type searchResult struct {
 	Run         string   `json:"run"`
 	Goals       []string `json:"goals"`
 	Built       int      `json:"built"`
+	Space       string   `json:"space"`
 	TimeOver    bool     `json:"time_over"` // --time ended before all candidates were built
 	Saved       string   `json:"saved,omitempty"`
 	Folder      string   `json:"folder,omitempty"`
 	candidates  []optimize.Candidate
 	trained     bool // the tokenizer is not the model's own
 	unsaved     bool // a folder was given and no goal
+	kv          []string
+	uniform     bool // no sizes were to be chosen for
 }
 
 // searchMetrics are the figures of a row that are shown, where it has them.
@@ -94,8 +97,9 @@ func (r searchResult) text() string {
 	if r.TimeOver {
 		text += "the time was over before all candidates were built; the same command with more --time goes on\n"
 	}
+	text += r.space()
 	if r.Chosen < 0 && len(r.Goals) > 0 {
-		text += "no model reaches all goals: " + misses(r.Choice) + "\n"
+		text += "no model that was built reaches all goals: " + misses(r.Choice) + "\n"
 		if len(r.Points) > 2 {
 			text += "nearest is the least sum, over the goals that are missed, of how far each is missed as a share of its number\n"
 		}
@@ -118,6 +122,25 @@ func (r searchResult) text() string {
 		}
 	}
 	return text + fmt.Sprintf("runs: %s (each layer alone), %s (candidates)\n", r.Sensitivity, r.Run)
+}
+
+// space says what was searched, and how much of it was built.
+func (r searchResult) space() string {
+	if r.Space == "" {
+		return ""
+	}
+	text := "the space: " + r.Space
+	if len(r.kv) > 0 {
+		text += ", each with a KV cache in " + strings.Join(r.kv, ", ")
+	}
+	built := len(slices.DeleteFunc(slices.Clone(r.Points), func(p optimize.Point) bool { return p.Row == optimize.Base }))
+	text += fmt.Sprintf("; %s built and measured, chosen by what each layer loses alone", plural.Of(built, "row"))
+	if r.uniform {
+		text += ", the uniform ones alone (--candidates 0)"
+	} else {
+		text += "; --candidates N builds more"
+	}
+	return text + "\n"
 }
 
 // shown is the point that the search comes to: the one that was chosen, where there are goals; the

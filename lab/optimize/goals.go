@@ -127,15 +127,15 @@ func size(text string) (float64, error) {
 	return x, nil
 }
 
-// inBytes writes a size as size reads it.
-func inBytes(x float64) string {
+// inBytes writes a size as size reads it, with some digits.
+func inBytes(x float64, digits int) string {
 	switch {
 	case x >= 1e9:
-		return fmt.Sprintf("%.3gGB", x/1e9)
+		return fmt.Sprintf("%.*gGB", digits, x/1e9)
 	case x >= 1e6:
-		return fmt.Sprintf("%.3gMB", x/1e6)
+		return fmt.Sprintf("%.*gMB", digits, x/1e6)
 	}
-	return fmt.Sprintf("%.3gkB", x/1e3)
+	return fmt.Sprintf("%.*gkB", digits, x/1e3)
 }
 
 // Measured reports whether a task with some metrics has a figure that the goal bounds.
@@ -210,7 +210,7 @@ func CheckBytes(goals []Goal, least, rest, plain int64) error {
 		return nil
 	}
 	return fmt.Errorf("%s: cannot be reached: embedding, head and norms, which no choice makes smaller, are %s of the model's bytes in bfloat16, and with the smallest that --schemes and --mlp make of the layers it is not below %s (%s): expected no less",
-		flagOf(goals, "bytes"), percent(rest, plain), percentUp(least, plain), inBytes(float64(least)))
+		flagOf(goals, "bytes"), percent(rest, plain), percentUp(least, plain), inBytes(float64(least), 3))
 }
 
 // CheckCacheBytes is CheckBytes of the bytes that a token takes in the KV cache.
@@ -249,26 +249,38 @@ type Misses struct {
 	Unmeasured bool // the row has no such figure
 }
 
-// String says what was found: "--bytes 40%: 52%".
+// String says what was found: "--bytes 40%: 52%", with as many digits as it takes to tell it from
+// the goal.
 func (m Misses) String() string {
 	if m.Unmeasured {
 		return m.Goal.Flag + ": not measured"
 	}
-	if m.Goal.Share {
-		if sized(m.Goal.Metrics[0]) {
-			return fmt.Sprintf("%s: %.3g%%", m.Goal.Flag, 100*m.Value)
+	const most = 9
+	for digits := 3; ; digits++ {
+		if text := m.Goal.write(m.Value, digits); text != m.Goal.write(m.Goal.Bound, digits) || digits == most {
+			return m.Goal.Flag + ": " + text
 		}
-		return fmt.Sprintf("%s: %+.3g%%", m.Goal.Flag, 100*(m.Value-1))
 	}
-	metric, _ := lab.MetricByKey(m.Goal.Metrics[0])
-	if metric.Unit == lab.Percent {
-		return fmt.Sprintf("%s: %+.3g%%", m.Goal.Flag, 100*m.Value)
+}
+
+// write is a figure of the goal's kind in digits.
+func (g Goal) write(x float64, digits int) string {
+	metric, _ := lab.MetricByKey(g.Metrics[0])
+	switch {
+	case g.Share && sized(g.Metrics[0]):
+		return fmt.Sprintf("%.*g%%", digits, 100*x)
+	case g.Share:
+		return fmt.Sprintf("%+.*g%%", digits, 100*(x-1))
+	case metric.Unit == lab.Percent:
+		return fmt.Sprintf("%+.*g%%", digits, 100*x)
+	case metric.Unit == lab.Seconds:
+		step := time.Microsecond
+		if digits > 6 {
+			step = 1
+		}
+		return time.Duration(x * float64(time.Second)).Round(step).String()
+	case metric.Unit == lab.Bytes:
+		return inBytes(x, digits)
 	}
-	if metric.Unit == lab.Seconds {
-		return fmt.Sprintf("%s: %s", m.Goal.Flag, time.Duration(m.Value*float64(time.Second)).Round(time.Microsecond))
-	}
-	if metric.Unit == lab.Bytes {
-		return fmt.Sprintf("%s: %s", m.Goal.Flag, inBytes(m.Value))
-	}
-	return fmt.Sprintf("%s: %.4g", m.Goal.Flag, m.Value)
+	return fmt.Sprintf("%.*g", digits, x)
 }

@@ -73,14 +73,15 @@ func TestCandidates(t *testing.T) {
 		t.Fatal(err)
 	}
 	const rest, goal = 500, 2000
-	list, err := l.Candidates(t.Context(), rest, goal, 6)
+	s, err := l.NewSpace(t.Context(), fakeSizes{rest}, rest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := s.Candidates(t.Context(), goal, 6)
 	if err != nil || len(list) < 6 || list[0].Bytes > goal || list[0].Name != "c1" {
 		t.Fatalf("%d candidates, the first %+v", len(list), list[0])
 	}
-	options := make([][]sensitivity.Option, 4)
-	for layer := range options {
-		_, options[layer] = l.ways(layer, false)
-	}
+	options := s.parts[0].pools[0].options
 	seen := map[string]bool{}
 	for i, c := range list {
 		key := fmt.Sprint(c.MLP, c.Schemes)
@@ -299,6 +300,32 @@ func TestChooseWithCaches(t *testing.T) {
 	}
 	if text := (Misses{Goal: Goal{Flag: "--bytes 1MB", Metrics: []string{"bytes"}}, Value: 1423000}).String(); text != "--bytes 1MB: 1.42MB" {
 		t.Errorf("a size is written as %q", text)
+	}
+}
+
+// A figure that misses a goal by little is written with the digits that show it.
+func TestMissesAreTold(t *testing.T) {
+	for _, c := range []struct {
+		goals Goals
+		value float64
+		want  string
+	}{
+		{Goals{Bytes: "50%"}, 0.50005, "--bytes 50%: 50.01%"},
+		{Goals{Bytes: "50%"}, 0.516, "--bytes 50%: 51.6%"},
+		{Goals{Bytes: "300MB"}, 300_000_400, "--bytes 300MB: 300.0004MB"},
+		{Goals{KVBytes: "1024"}, 1024.5, "--kv-bytes 1024: 1024.5"},
+		{Goals{KL: "0.01"}, 0.010001, "--kl 0.01: 0.010001"},
+		{Goals{Perplexity: "2%"}, 1.0200004, "--perplexity 2%: +2.00004%"},
+		{Goals{AUC: "-0.1%"}, -0.0010003, "--auc -0.1%: -0.10003%"},
+		{Goals{TTFT: "20ms"}, 0.0200000020, "--ttft 20ms: 20.000002ms"},
+	} {
+		goals, err := c.goals.Parse()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := (Misses{Goal: goals[0], Value: c.value}).String(); got != c.want {
+			t.Errorf("found %q, expected %q", got, c.want)
+		}
 	}
 }
 

@@ -24,6 +24,7 @@ type Setting struct {
 	Samples  int      // calibration sequences
 	Examples int      // whose predictions sensitivity is measured on
 	Recover  int      // steps of distillation after pruning, 0 for none
+	Align    int      // what numbers of neurons are rounded up to a multiple of; 0: automatic
 	Goals    []Goal
 }
 
@@ -99,7 +100,11 @@ func (s Setting) Build(candidates []Candidate, metrics []string) []byte {
 		from := Base
 		if c.Prunes() {
 			if from = c.row("pruned"); !pruned[from] {
-				steps = append(steps, step{"prune": {"name": from, "from": Base, "mlp_layers": strings.Join(c.MLP, " "), "calibration": s.calibration()}})
+				prune := map[string]any{"name": from, "from": Base, "mlp_layers": strings.Join(c.MLP, " "), "calibration": s.calibration()}
+				if s.Align > 0 {
+					prune["align"] = s.Align
+				}
+				steps = append(steps, step{"prune": prune})
 				if s.Recover > 0 {
 					steps = append(steps, step{"distil": {"name": c.row("recovered"), "from": from, "teacher": Base, "loss": "fkl", "ce": 0, "sequence": 0, "steps": s.Recover, "learning_rate": 3e-4, "warmup": s.Recover / 10}})
 				}

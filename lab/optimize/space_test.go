@@ -1,0 +1,223 @@
+package optimize
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"slimlab/lab"
+)
+
+// fakeSizes are sizes of layers of 1000 bytes: shares and formats multiply them, and w4a16 has
+// groups that the narrowest layer of it says: each halving of the group adds 20 bytes to a layer.
+type fakeSizes struct{ rest int64 }
+
+var (
+	fakeShares  = map[string]float64{"0": 1, "0.1%": 1, "30%": 0.7, "50%": 0.6}
+	fakeGroups  = map[string]int{"0": 128, "0.1%": 128, "30%": 32, "50%": 64}
+	fakeFormats = map[string]float64{"none": 1, "w8a8": 0.51, "w4a16-g32": 0.29, "w4a16": 0.26, "w3a16": 0.2}
+)
+
+func (f fakeSizes) Layer(_ int, share, scheme string, most int) (int64, int, error) {
+	if _, known := fakeFormats[scheme]; !known || fakeShares[share] == 0 {
+		return 0, 0, fmt.Errorf("found %s and %s", share, scheme)
+	}
+	bytes, group := int64(1000*fakeShares[share]*fakeFormats[scheme]), 0
+	if scheme == "w4a16" {
+		group = fakeGroups[share]
+		used := group
+		if most > 0 {
+			used = min(used, most)
+		}
+		bytes += int64(20 * (128/used - 1))
+	}
+	return bytes, group, nil
+}
+
+func (f fakeSizes) Model(shares, schemes []string) (int64, error) {
+	bytes, group := f.rest, 128
+	for i, scheme := range schemes {
+		if scheme == "w4a16" {
+			group = min(group, fakeGroups[shares[i]])
+		}
+	}
+	for i := range shares {
+		b, _, err := f.Layer(i, shares[i], schemes[i], group)
+		if err != nil {
+			return 0, err
+		}
+		bytes += b
+	}
+	return bytes, nil
+}
+
+// randomLayers are those of a measurement of n layers.
+func randomLayers(rng *rand.Rand, n int, mlp, schemes []string) *Layers {
+	l := &Layers{MLP: mlp, Schemes: schemes}
+	for range n {
+		var kl []float64
+		var bytes []int64
+		for _, share := range mlp {
+			kl, bytes = append(kl, rng.Float64()), append(bytes, int64(1000*fakeShares[share]))
+		}
+		for _, scheme := range schemes {
+			kl, bytes = append(kl, rng.Float64()), append(bytes, int64(1000*fakeFormats[scheme]))
+		}
+		l.KL, l.Bytes, l.Dense = append(l.KL, kl), append(l.Bytes, bytes), append(l.Dense, 1000)
+	}
+	return l
+}
+
+// Of a space that is as it was predicted, every model whose bytes and loss are the goals is found,
+// or another that reaches them: formats that stand alone among them, and groups that follow from
+// the widths of all layers.
+func TestGoalsOfAnyModelAreReached(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	const rest = 300
+	for _, of := range [][2][]string{
+		{{"30%", "50%"}, {"w3a16"}},
+		{{"30%", "50%"}, {"w8a8", "w4a16", "w3a16"}},
+		{{"0.1%", "50%"}, {"w8a8", "w4a16"}},
+		{{"30%"}, nil},
+		{nil, []string{"w3a16", "w4a16"}},
+	} {
+		l := randomLayers(rng, 2, of[0], of[1])
+		shares, formats := append([]string{"0"}, of[0]...), append([]string{"none"}, of[1]...)
+		all := 0
+		each(shares, formats, func(mlp, schemes []string) {
+			bytes, kl := mustSize(t, mlp, schemes), predicted(l, mlp, schemes)
+			if kl == 0 {
+				return
+			}
+			all++
+			goals, err := Goals{Bytes: fmt.Sprintf("%dB", bytes), KL: fmt.Sprint(kl + 1e-9)}.Parse()
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := l.NewSpace(t.Context(), fakeSizes{rest}, rest)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list, err := s.Candidates(t.Context(), bytes, 4)
+			if err != nil {
+				t.Fatal(err)
+			}
+			names := map[string]bool{}
+			for round := 0; ; round++ {
+				view := &lab.View{Rows: []lab.TableRow{{Name: Base, Values: map[string]lab.Summary{"bytes": {Value: 2000 + rest}, "kl": {}}}}}
+				for _, c := range list {
+					size := mustSize(t, c.MLP, c.Schemes)
+					if size != c.Bytes {
+						t.Errorf("%s says %d bytes, it has %d", c.Name, c.Bytes, size)
+					}
+					view.Rows = append(view.Rows, lab.TableRow{Name: c.Name, Values: map[string]lab.Summary{"bytes": {Value: float64(size)}, "kl": {Value: predicted(l, c.MLP, c.Schemes)}}})
+					names[c.Name] = true
+				}
+				choice := Choose(view, list, goals, false)
+				if choice.Chosen >= 0 {
+					break
+				}
+				more, err := s.More(t.Context(), choice, bytes, 4)
+				if err != nil || len(more) == 0 || round == 3 {
+					t.Errorf("%v %v, %d bytes, KL %g: no model reaches them after %d rounds and %d models, %v", mlp, schemes, bytes, kl, round, len(list), err)
+					break
+				}
+				list = append(list, more...)
+			}
+			if len(names) != len(list) {
+				t.Errorf("%d names of %d models", len(names), len(list))
+			}
+		})
+		if s, err := l.NewSpace(t.Context(), fakeSizes{rest}, rest); err != nil || slices.Index(of[0], "0.1%") < 0 && s.Combinations() != float64(all) {
+			t.Errorf("%v: the space says %g models, it has %d: %v", of, s.Combinations(), all, err)
+		}
+	}
+}
+
+// each calls f with all models of two layers: mixtures, and formats that stand alone.
+func each(shares, formats []string, f func(mlp, schemes []string)) {
+	for _, a := range shares {
+		for _, b := range shares {
+			for _, c := range formats {
+				for _, d := range formats {
+					if c == d || !alone(c) && !alone(d) {
+						f([]string{a, b}, []string{c, d})
+					}
+				}
+			}
+		}
+	}
+}
+
+func mustSize(t *testing.T, mlp, schemes []string) int64 {
+	t.Helper()
+	bytes, err := fakeSizes{300}.Model(mlp, schemes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes
+}
+
+// predicted is the sum of what the layers lose; a share that removes nothing loses nothing.
+func predicted(l *Layers, mlp, schemes []string) (kl float64) {
+	for layer := range mlp {
+		if i := slices.Index(l.MLP, mlp[layer]); i >= 0 && fakeShares[mlp[layer]] < 1 {
+			kl += l.KL[layer][i]
+		}
+		if i := slices.Index(l.Schemes, schemes[layer]); i >= 0 {
+			kl += l.KL[layer][len(l.MLP)+i]
+		}
+	}
+	return kl
+}
+
+// Behind a model that reaches the goals, smaller ones are looked for up to the next that does not,
+// and none is looked at twice.
+func TestMoreIsBetween(t *testing.T) {
+	l := randomLayers(rand.New(rand.NewPCG(5, 6)), 6, []string{"30%", "50%"}, []string{"w8a8", "w4a16"})
+	s, err := l.NewSpace(t.Context(), fakeSizes{300}, 300)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := s.Candidates(t.Context(), 0, 3)
+	if err != nil || len(list) < 2 {
+		t.Fatalf("%d candidates: %v", len(list), err)
+	}
+	goal := Goal{Metrics: []string{"kl"}}
+	choice := Choice{Chosen: 1, Points: []Point{{Row: Base, Values: map[string]float64{"bytes": 6300}}, {Row: "c1", Values: map[string]float64{"bytes": 3000}}, {Row: "c2", Values: map[string]float64{"bytes": 2500}, Misses: []Misses{{Goal: goal}}}}}
+	more, err := s.More(t.Context(), choice, 0, 5)
+	if err != nil || len(more) == 0 || len(more) > 5 {
+		t.Fatalf("%d more: %v", len(more), err)
+	}
+	for _, c := range more {
+		if c.Bytes <= 2500 || c.Bytes >= 3000 || slices.ContainsFunc(list, func(of Candidate) bool { return of.key() == c.key() }) {
+			t.Errorf("%+v", c)
+		}
+	}
+	choice.Points[2].Values["bytes"] = 2995
+	if more, err := s.More(t.Context(), choice, 0, 5); err != nil || len(more) > 0 {
+		t.Errorf("between neighbours: %v, %v", more, err)
+	}
+}
+
+func TestSpaceIsDescribed(t *testing.T) {
+	for want, of := range map[string][2][]string{
+		"each layer with all of its neurons or without 30%, 50%; each layer in bfloat16, w8a8, or all layers in w3a16: 44 models": {{"30%", "50%"}, {"w8a8", "w3a16"}},
+		"each layer with all of its neurons; each layer in bfloat16, w8a8: 3 models":                                              {nil, {"w8a8"}},
+		"each layer with all of its neurons or without 50%; each layer in bfloat16: 3 models":                                     {{"50%"}, nil},
+	} {
+		s, err := randomLayers(rand.New(rand.NewPCG(7, 8)), 2, of[0], of[1]).NewSpace(t.Context(), fakeSizes{}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Describe(); got != want {
+			t.Errorf("found %q, expected %q", got, want)
+		}
+	}
+	s, err := randomLayers(rand.New(rand.NewPCG(7, 8)), 20, []string{"50%"}, []string{"w8a8"}).NewSpace(t.Context(), fakeSizes{}, 0)
+	if err != nil || !strings.HasSuffix(s.Describe(), ": about 1e+12 models") {
+		t.Errorf("%q, %v", s.Describe(), err)
+	}
+}
