@@ -37,6 +37,7 @@ func TestErrorsOfCommandLines(t *testing.T) {
 		{"quantise a b --dtype f16", `verb "quantise": expected one of`},
 		{"serve a --kv-dtype f16", "--kv-dtype is no flag of serve, did you mean --kv?"},
 		{"--mlp 20%", "--mlp is no flag of slimlab, expected one of"},
+		{"x.yaml --mlp 20%", "--mlp is no flag of slimlab"},
 		{"eval a --txt x", "--txt is no flag of eval, did you mean --text?"},
 		{"run smoke --exprot md=-", "--exprot is no flag of run, did you mean --export?"},
 		{"eval", "found nothing, expected eval MODEL"},
