@@ -117,7 +117,7 @@ func ParseKVFormat(name string) (KVFormat, error) {
 		}
 		names = append(names, row.name)
 	}
-	return 0, nearest.Unknown("kernels: KV format", name, names)
+	return 0, nearest.Unknown("KV format", name, names)
 }
 
 // PositionBytes is what the keys and values of a position take in one layer, scales included.

@@ -11,6 +11,11 @@ import (
 	"slimlab/model/checkpoint"
 )
 
+// Cause is the error of a compression of the checkpoint from as the verbs say it.
+func Cause(ctx context.Context, source *checkpoint.Checkpoint, from string, err error) error {
+	return cause(ctx, source, from, err)
+}
+
 // cause adds to the error of a compression which file or tensor of the checkpoint from is behind it
 // and what to do.
 func cause(ctx context.Context, source *checkpoint.Checkpoint, from string, err error) error {

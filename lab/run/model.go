@@ -2,15 +2,18 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
 
 	"slimlab/internal/plural"
 	"slimlab/lab"
+	"slimlab/lab/convert"
 	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
 	"slimlab/model"
+	"slimlab/model/calibrate"
 	"slimlab/model/checkpoint"
 	"slimlab/model/tokenizer"
 )
@@ -113,6 +116,20 @@ func (r *Run) model(ctx context.Context, name string) (*artifactModel, error) {
 		}
 		return m, nil
 	})
+}
+
+// cause adds to the error of a compression of the model which of its tensors is behind it.
+func (m *artifactModel) cause(ctx context.Context, err error) error {
+	var infinite *calibrate.NotFiniteError
+	if !errors.As(err, &infinite) {
+		return err
+	}
+	c, bad := m.open()
+	if bad != nil {
+		return errors.Join(err, bad)
+	}
+	defer c.Close()
+	return InputError{convert.Cause(ctx, c, m.name, err)}
 }
 
 // folderOpener opens the checkpoint in an artifact's folder.

@@ -387,23 +387,29 @@ func (p *Prune) build(ctx context.Context, w *worker, source *artifactModel, opt
 		err = keyError{"calibration.samples", fmt.Errorf("is %d: %w: expected more", p.Calibration.Samples, err)}
 	}
 	if err != nil {
-		return err
+		return source.cause(ctx, err)
 	}
 	return saveModel(ctx, dir, layers.Compressed(), w.data, report)
 }
 
-// report states the cut relative to neurons, heads and all parameters, since papers use each.
+// report states the cut relative to the units that were cut and to all parameters, since papers use
+// each.
 func (p *Prune) report(ctx context.Context, w *worker, name string, before model.Config, times *widthTimes, dir string) error {
 	var report pruning.CutReport
 	if err := readFacts(dir, &report); err != nil {
 		return err
 	}
-	heads := fmt.Sprintf("%.1f%% of KV heads", report.KVGroups.Cut())
-	if report.QueryHeads.Before > 0 {
-		heads = fmt.Sprintf("%.1f%% of query heads", report.QueryHeads.Cut())
+	var cuts []string
+	for _, of := range []struct {
+		units string
+		pruning.Count
+	}{{"MLP neurons", report.Neurons}, {"KV heads", report.KVGroups}, {"query heads", report.QueryHeads}} {
+		if of.Before > of.After {
+			cuts = append(cuts, fmt.Sprintf("%.1f%% of %s", of.Cut(), of.units))
+		}
 	}
-	w.run.note(w.cell.ID, lab.Info, fmt.Sprintf("%s: %s cut %.1f%% of MLP neurons, %s, %.1f%% of all parameters",
-		name, report.Method, report.Neurons.Cut(), heads, report.Parameters.Cut()))
+	cuts = append(cuts, fmt.Sprintf("%.1f%% of all parameters", report.Parameters.Cut()))
+	w.run.note(w.cell.ID, lab.Info, fmt.Sprintf("%s: %s cut %s", name, report.Method, strings.Join(cuts, ", ")))
 	if b := report.Budget; b != nil && b.Time != nil {
 		if err := errors.Join(times.noteEarlier(ctx, b.Time), w.reportTimes(ctx, name, before, times.options.Budget, b)); err != nil {
 			return err

@@ -332,7 +332,7 @@ func (q *Quantize) build(ctx context.Context, w *worker, source *artifactModel, 
 	}
 	m, facts, err := q.quantize(ctx, w, m, plan, refine.Options{Steps: q.Refine}, sequences, q.Calibration.settings(w, source, sequences))
 	if err != nil {
-		return err
+		return source.cause(ctx, err)
 	}
 	return saveModel(ctx, dir, m, w.data, facts)
 }

@@ -106,7 +106,8 @@ func (r *Run) letGo() {
 }
 
 // InputError is what Start returns where a plan cannot be worked on: a model or a file that is
-// missing or does not fit. Nothing was begun.
+// missing or does not fit, and nothing was begun. Work's error has one where a model has numbers
+// that cannot be computed with.
 type InputError struct{ Err error }
 
 func (e InputError) Error() string { return e.Err.Error() }

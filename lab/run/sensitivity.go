@@ -6,15 +6,19 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"slimlab/internal/plural"
 	"slimlab/kernels"
 	"slimlab/lab"
+	"slimlab/lab/convert"
 	"slimlab/lab/recipe"
+	"slimlab/lab/report"
 	"slimlab/lab/scenario"
 	"slimlab/lab/sensitivity"
 	"slimlab/model"
 	"slimlab/model/calibrate"
+	"slimlab/model/calibrate/statistics"
 	"slimlab/quant"
 )
 
@@ -63,7 +67,10 @@ func (s *Sensitivity) cacheNames() []string {
 func (s *Sensitivity) caches(headDim int) (list []kernels.KVFormat, err error) {
 	for _, name := range listed(s.KV) {
 		format, err := kernels.ParseKVFormat(name)
-		if err == nil && headDim > 0 {
+		if err != nil {
+			return nil, keyError{"kv", fmt.Errorf("has an unknown %w", err)}
+		}
+		if headDim > 0 {
 			err = format.Check(kernels.KVBlock, headDim)
 		}
 		if err == nil && slices.Contains(list, format) {
@@ -106,12 +113,22 @@ func (s *Sensitivity) Check(_ func(key string) bool, bad func(key, with, format 
 
 // choices are the ways that each layer is tried in.
 func (s *Sensitivity) choices() (list []sensitivity.Choice, err error) {
-	seen := map[string]bool{}
+	twice := func(key, text, before string) error {
+		if text == before {
+			return keyError{key, fmt.Errorf("has %q twice: expected it once", text)}
+		}
+		return keyError{key, fmt.Errorf("has %q and %q, which are the same: expected one of them", before, text)}
+	}
+	shares, formats := map[float64]string{}, map[string]string{}
 	for _, text := range listed(s.MLP) {
 		x, err := parseShare(text)
 		if err != nil {
 			return nil, keyError{"mlp", fmt.Errorf("has %q, %w", text, err)}
 		}
+		if before, known := shares[x]; known {
+			return nil, twice("mlp", text, before)
+		}
+		shares[x] = text
 		list = append(list, sensitivity.Choice{Name: mlpPrefix + text, MLP: x})
 	}
 	for _, text := range listed(s.Schemes) {
@@ -122,13 +139,11 @@ func (s *Sensitivity) choices() (list []sensitivity.Choice, err error) {
 		if scheme.Rounder == nil {
 			return nil, keyError{"schemes", fmt.Errorf("has %q, which changes nothing", text)}
 		}
-		list = append(list, sensitivity.Choice{Name: text, Scheme: scheme})
-	}
-	for _, c := range list {
-		if seen[c.Name] {
-			return nil, keyError{"schemes", fmt.Errorf("and mlp have %q twice", c.Name)}
+		if before, known := formats[scheme.String()]; known {
+			return nil, twice("schemes", text, before)
 		}
-		seen[c.Name] = true
+		formats[scheme.String()] = text
+		list = append(list, sensitivity.Choice{Name: text, Scheme: scheme})
 	}
 	return list, nil
 }
@@ -138,7 +153,7 @@ func (s *Sensitivity) choices() (list []sensitivity.Choice, err error) {
 func CheckChoices(schemes, mlp, kv string) (key string, err error) {
 	s := Sensitivity{Schemes: schemes, MLP: mlp, KV: kv}
 	if len(s.names()) == 0 {
-		return "schemes", errors.New("there is neither a number format nor a share of neurons to try")
+		return "schemes", errors.New("is empty, and so are the shares of neurons: expected something to try")
 	}
 	if _, err = s.choices(); err == nil {
 		_, err = s.caches(0)
@@ -192,6 +207,7 @@ func (s *Sensitivity) plan(ctx context.Context, w *worker, step scenario.Step) (
 		return job{}, err
 	}
 	s.Calibration.noteFew(w, step.Name)
+	s.noteMemory(w, step.Name, source.shape)
 	tables := []recipe.Recipe{s.layersRecipe(w, source)}
 	if len(caches) > 0 {
 		tables = append(tables, s.cachesRecipe(w, source))
@@ -203,6 +219,18 @@ func (s *Sensitivity) plan(ctx context.Context, w *worker, step scenario.Step) (
 		}
 		return err
 	}}, nil
+}
+
+// noteMemory says before the work what it takes at most.
+func (s *Sensitivity) noteMemory(w *worker, step string, c model.Config) {
+	needs := convert.MemoryInPlace(c, s.Calibration.Samples, w.data.longest, 0, true, false)
+	kept := statistics.Most(c, func(int, model.Site) bool { return true }, false)
+	streams := 4 * int64(s.Examples) * int64(w.data.longest) * int64(c.Hidden) * int64(len(c.Layers)+1)
+	// a choice has a model of its own beside the one that it is made of
+	total := needs.Total() + 4*int64(c.Parameters()) + kept + streams
+	bytes := func(n int64) string { return report.Format(lab.Bytes, float64(n)) }
+	w.run.noteOnce(lab.Info, fmt.Sprintf("%s: needs up to about %s of memory: two models %s, a layer's work %s, statistics of all layers %s, streams of the validation examples %s; no statistics are kept on disk",
+		step, bytes(total), bytes(8*int64(c.Parameters())), bytes(needs.Total()-needs.Whole), bytes(kept), bytes(streams)))
 }
 
 // layersRecipe is that of the table of layers.
@@ -234,10 +262,12 @@ func (s *Sensitivity) measure(ctx context.Context, w *worker, step scenario.Step
 			if err != nil {
 				return err
 			}
-			o := sensitivity.Options{Store: statisticsInMemory{}, Progress: w.progress}
+			o := sensitivity.Options{Store: statisticsInMemory{}, Progress: w.progress, Estimate: func(d time.Duration) {
+				w.run.note(w.cell.ID, lab.Info, fmt.Sprintf("%s: perhaps %s for all layers and choices, a first estimate by the pace of the first pass: what the methods solve comes on top", step.Name, report.Duration(d.Seconds())))
+			}}
 			table, err := sensitivity.Measure(ctx, m, sequences, w.data.validation(s.Examples), choices, o)
 			if err != nil {
-				return err
+				return source.cause(ctx, err)
 			}
 			return writeFacts(dir, table)
 		})

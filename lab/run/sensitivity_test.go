@@ -141,13 +141,16 @@ func TestSensitivityIsChecked(t *testing.T) {
 		"schemes: w5a16":               `has "w5a16"`,
 		"schemes: none":                "changes nothing",
 		"mlp: 120%":                    "expected shares below 1",
-		"schemes: w8a8 w8a8":           "twice",
+		"schemes: w8a8 w8a8":           `schemes has "w8a8" twice`,
+		"schemes: w4a16 w4a16-gptq":    `schemes has "w4a16" and "w4a16-gptq", which are the same`,
+		"mlp: 20% 20%":                 `mlp has "20%" twice`,
+		"mlp: 20% 0.2":                 `mlp has "20%" and "0.2", which are the same`,
 		"mlp: 99.99%":                  "step layers' mlp has 99.99%, which leaves none of the ",
 		"mlp: 25% 0.0001":              "mlp has 0.0001, which rounds to none of the ",
 		"examples: 2000000":            "step layers' examples is 2000000, expected at least 1 and at most 1000000",
 		"schemes: w4a16-rtn-g40":       "groups of 40 do not divide",
 		"calibration: { source: web }": "web",
-		"kv: int9":                     `kv has "int9"`,
+		"kv: int9":                     `kv has an unknown KV format "int9": expected one of`,
 		"kv: int8 k8v4 int8":           `kv has "int8": it is there twice`,
 	} {
 		text := strings.Replace(sensitivityScenario, "schemes: w8a8-rtn w4a16-rtn-g16, mlp: 50%, examples: 4, calibration: { samples: 6 }", keys, 1)

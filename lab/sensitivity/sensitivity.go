@@ -14,6 +14,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"time"
 
 	"slimlab/kd"
 	"slimlab/kernels"
@@ -47,6 +48,8 @@ type Options struct {
 	Align    int             // pruned widths are rounded up to a multiple; 0 is 1
 	Store    calibrate.Store // of statistics of the model; may be nil
 	Progress func(done, total int, text string)
+	// is told, after the first pass, how long all passes take at its pace; may be nil
+	Estimate func(time.Duration)
 }
 
 // Measure fills a Table for a model of float32 weights. KL is the mean over the answer tokens of
@@ -60,11 +63,15 @@ func Measure(ctx context.Context, m *model.Model, calibration []calibrate.Sequen
 	for i := range layers {
 		t.DenseBytes = append(t.DenseBytes, layerBytes(m, i))
 	}
+	start := time.Now()
 	p, err := newProbe(ctx, m, examples)
 	if err != nil {
 		return nil, err
 	}
 	t.Predictions = p.targets
+	if o.Estimate != nil {
+		o.Estimate(estimated(time.Since(start), layers, len(choices), t.Tokens, p.tokens()))
+	}
 	total, done := layers*len(choices), 0
 	for _, c := range choices {
 		t.Choices = append(t.Choices, c.Name)
@@ -86,6 +93,13 @@ func Measure(ctx context.Context, m *model.Model, calibration []calibrate.Sequen
 		}
 	}
 	return t, nil
+}
+
+// estimated is how long passes take after one of some tokens: the calibration text goes through the
+// model once, and the examples for each layer and choice through that layer and those behind it.
+func estimated(pass time.Duration, layers, choices, calibration, tokens int) time.Duration {
+	passes := float64(calibration)/float64(max(1, tokens)) + float64(choices)*float64(layers+1)/2
+	return time.Duration(passes * float64(pass))
 }
 
 // compress does a choice to all layers, each on the dense model's inputs.
@@ -176,6 +190,14 @@ func newProbe(ctx context.Context, m *model.Model, examples []kd.Example) (*prob
 		of.logits = of.predict(m, x)
 	}
 	return p, nil
+}
+
+// tokens are those of all examples.
+func (p *probe) tokens() (n int) {
+	for _, of := range p.passes {
+		n += len(of.batch.Tokens)
+	}
+	return n
 }
 
 func through(m *model.Model, layer int, x []float32, b model.Batch) {
