@@ -88,6 +88,9 @@ func (h *Home) modelFolder(name string) (fs.FS, error) {
 		if err := wrongfile.Check(name); !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("model %w", err)
 		}
+		if strings.HasPrefix(name, "random:") {
+			return nil, fmt.Errorf("model %s: a shape is no model yet: `slimlab import %s FOLDER` writes one with random weights, expected that folder", name, name)
+		}
 		return nil, fmt.Errorf("model %s: no such folder; expected a Hugging Face folder, pretrained:NAME or run:ID/ROW", name)
 	}
 	if err != nil {
