@@ -15,6 +15,7 @@ import (
 
 	"slimlab/internal/nearest"
 	"slimlab/internal/plural"
+	"slimlab/lab/convert"
 	"slimlab/lab/optimize"
 	"slimlab/lab/run"
 	"slimlab/lab/scenario"
@@ -88,7 +89,7 @@ func (p *program) optimizeCommand() *cobra.Command {
 	flags.IntVar(&f.candidates, "candidates", 8, fmt.Sprintf("sizes to choose mixtures for, 0 for none, at most %d; uniform choices that come close are added", optimize.MostSizes))
 	flags.IntVar(&f.recover, "recover", 0, "steps of distillation from the model after neurons were removed")
 	flags.DurationVar(&f.time, "time", 0, "time for choosing and building candidates, the most promising first; then the best front so far is kept (default: no limit)")
-	flags.BoolVar(&f.tokenizer, "train-tokenizer", false, "for a model without a tokenizer, such as random:SHAPE: train one on the task's text; figures of a model that was trained with other tokens say nothing")
+	flags.BoolVar(&f.tokenizer, "train-tokenizer", false, "for a model without a tokenizer, such as a folder that slimlab import random:SHAPE made: train one on the task's text; figures of a model that was trained with other tokens say nothing")
 	flags.BoolVar(&f.rehearse, "rehearse", false, "run everything on a random model of two layers of the same architecture first, small")
 	flags.StringVar(&f.format, "format", f.format, "output format: "+strings.Join(formats, ", "))
 	_ = cmd.MarkFlagRequired("task")
@@ -143,7 +144,7 @@ func (f *optimizeFlags) check() error {
 		return fmt.Errorf("--examples %d: expected 1 to %d", f.examples, mostSamples)
 	}
 	if key, err := run.CheckChoices(strings.Join(f.schemes, " "), strings.Join(f.mlp, " "), strings.Join(f.kv, " ")); err != nil {
-		return fmt.Errorf("--%s: %w", key, err)
+		return fmt.Errorf("--%s %w", key, err)
 	}
 	return nil
 }
@@ -188,7 +189,7 @@ func measures(kind any) []string {
 
 func (p *program) optimize(ctx context.Context, s *search, f optimizeFlags) error {
 	goals, sections, model, folder := s.goals, s.sections, s.model, s.folder
-	mark := ""
+	mark, said := "", map[string]bool{}
 	if f.rehearsing {
 		mark = "rehearsal · "
 	}
@@ -197,7 +198,7 @@ func (p *program) optimize(ctx context.Context, s *search, f optimizeFlags) erro
 		return broke(err)
 	}
 	setting := optimize.Setting{Model: model, Sections: sections, Schemes: s.schemes, MLP: s.mlp, KV: s.kv, Samples: f.samples, Examples: f.examples, Recover: f.recover, Align: sizes.Align(), Goals: goals}
-	first, err := p.searchRun(ctx, setting.Sensitivity(), mark)
+	first, err := p.searchRun(ctx, setting.Sensitivity(), mark, said)
 	if err != nil {
 		return err
 	}
@@ -248,7 +249,7 @@ func (p *program) optimize(ctx context.Context, s *search, f optimizeFlags) erro
 		candidates = optimize.Cover(candidates)
 	}
 	kind, _ := sections["task"].(map[string]any)
-	second, err := p.searchRun(limited, setting.Build(candidates, measures(kind["kind"])), mark)
+	second, err := p.searchRun(limited, setting.Build(candidates, measures(kind["kind"])), mark, said)
 	if second == nil && limited.Err() != nil && ctx.Err() == nil {
 		return f.withoutTime("begun")
 	}
@@ -268,7 +269,7 @@ func (p *program) optimize(ctx context.Context, s *search, f optimizeFlags) erro
 		if err = bad; err == nil {
 			fmt.Fprintln(p.stderr, roundText(choice, len(more)))
 			more = slices.Concat(candidates, withCaches(more))
-			third, err = p.searchRun(limited, setting.Build(more, measures(kind["kind"])), mark)
+			third, err = p.searchRun(limited, setting.Build(more, measures(kind["kind"])), mark, said)
 		}
 		if err != nil && (ctx.Err() != nil || limited.Err() == nil) {
 			return err
@@ -290,6 +291,11 @@ func (p *program) optimize(ctx context.Context, s *search, f optimizeFlags) erro
 			return broke(err)
 		}
 		result.Saved, result.Folder = choice.Points[saved].Row, folder
+		of, err := convert.Inspect(folder, p.home.OpenModel)
+		if err != nil {
+			return broke(err)
+		}
+		result.Verdicts = of.Verdicts
 		if err := os.WriteFile(filepath.Join(folder, "README.md"), []byte(result.card(model, saved)), 0o644); err != nil {
 			return broke(err)
 		}
@@ -379,14 +385,14 @@ func ofSearch(err error) error {
 }
 
 // searchRun runs a scenario of a search with progress, each line of which begins with mark, and
-// prints no table.
-func (p *program) searchRun(ctx context.Context, text []byte, mark string) (*run.Run, error) {
+// prints no table. What another run of the search said is not said again (said).
+func (p *program) searchRun(ctx context.Context, text []byte, mark string, said map[string]bool) (*run.Run, error) {
 	s, err := scenario.Parse(searchFile, text, scenario.Options{Vocabulary: run.Vocabulary()})
 	if err != nil {
 		return nil, usage(ofSearch(err))
 	}
 	progress := newProgress(p.progressTo)
-	progress.mark = mark
+	progress.mark, progress.said = mark, said
 	r, err := run.Start(ctx, p.home, s.Plan(), run.Options{Sink: progress.event})
 	if err != nil {
 		var input run.InputError
@@ -402,6 +408,8 @@ func (p *program) searchRun(ctx context.Context, text []byte, mark string) (*run
 	switch {
 	case errors.Is(err, context.Canceled):
 		return r, failure{exitInterrupted, fmt.Errorf("interrupted; what was finished is kept, and the same command goes on from there (run %s)", r.ID)}
+	case errors.As(err, new(run.InputError)):
+		return r, usage(fmt.Errorf("run %s: %w", r.ID, err))
 	case err != nil:
 		return r, broke(fmt.Errorf("run %s: %w", r.ID, err))
 	}

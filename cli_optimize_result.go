@@ -6,7 +6,9 @@ import (
 	"strings"
 
 	"slimlab/internal/plural"
+	"slimlab/internal/texttable"
 	"slimlab/lab"
+	"slimlab/lab/convert"
 	"slimlab/lab/optimize"
 	"slimlab/lab/report"
 )
@@ -26,11 +28,13 @@ type searchResult struct {
 	TimeOver    bool     `json:"time_over"` // --time ended before all candidates were built
 	Saved       string   `json:"saved,omitempty"`
 	Folder      string   `json:"folder,omitempty"`
-	candidates  []optimize.Candidate
-	trained     bool // the tokenizer is not the model's own
-	unsaved     bool // a folder was given and no goal
-	kv          []string
-	uniform     bool // no sizes were to be chosen for
+	// which engines load what was saved
+	Verdicts   []convert.Compatibility `json:"verdicts,omitempty"`
+	candidates []optimize.Candidate
+	trained    bool // the tokenizer is not the model's own
+	unsaved    bool // a folder was given and no goal
+	kv         []string
+	uniform    bool // no sizes were to be chosen for
 }
 
 // searchMetrics are the figures of a row that are shown, where it has them.
@@ -40,13 +44,12 @@ func (r searchResult) text() string {
 	metrics := slices.DeleteFunc(slices.Clone(searchMetrics), func(key string) bool {
 		return !slices.ContainsFunc(r.Points, func(p optimize.Point) bool { _, ok := p.Values[key]; return ok })
 	})
-	t := plainTable(3 + len(metrics))
 	head := []string{"", "row"}
 	for _, key := range metrics {
 		m, _ := lab.MetricByKey(key)
 		head = append(head, m.Label)
 	}
-	t.Add(append(head, "predicted KL")...)
+	t := texttable.New(2, append(head, "predicted KL")...)
 	for i, p := range r.Points {
 		mark := ""
 		switch {
@@ -117,6 +120,9 @@ func (r searchResult) text() string {
 	}
 	if r.Saved != "" {
 		text += fmt.Sprintf("saved %s to %s\n", r.Saved, r.Folder)
+		for _, v := range r.Verdicts {
+			text += fmt.Sprintf("%s: %s\n", v.Engine, v)
+		}
 		if i := r.shown(); i >= 0 && r.Points[i].OtherCache() {
 			text += fmt.Sprintf("its KV cache of %s is a setting of slimlab's engine, which no config of a model carries: slimlab eval %s --kv %s has it; README.md says so\n", r.Points[i].Cache.Name, r.Folder, r.Points[i].Cache.Name)
 		}
@@ -168,6 +174,21 @@ func (r searchResult) predictions(p optimize.Point) string {
 	return text + fmt.Sprintf(", true KL %.3g\n", kl)
 }
 
+// reached says what was asked for, and whether a point has it.
+func (r searchResult) reached(p optimize.Point) string {
+	switch {
+	case len(r.Goals) == 0:
+		return ""
+	case len(p.Misses) == 0:
+		return "\nThe goals were " + strings.Join(r.Goals, ", ") + ": it reaches all.\n"
+	}
+	var missed []string
+	for _, m := range p.Misses {
+		missed = append(missed, m.String())
+	}
+	return fmt.Sprintf("\nThe goals were %s. No model that was built reaches all; this is the nearest, and misses %s.\n", strings.Join(r.Goals, ", "), strings.Join(missed, ", "))
+}
+
 // card is the README.md of a saved model: what was done to it, its figures, and what its files do
 // not say.
 func (r searchResult) card(model string, saved int) string {
@@ -187,6 +208,7 @@ func (r searchResult) card(model string, saved int) string {
 	if p.Predicted {
 		text += "- " + r.predictions(p)
 	}
+	text += r.reached(p)
 	if r.trained {
 		text += "\nThe tokenizer was trained on the task's text: the model had none, and whatever it was trained with is another one.\n"
 	}

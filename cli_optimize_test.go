@@ -1,8 +1,10 @@
 package main
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -38,12 +40,20 @@ func TestOptimize(t *testing.T) {
 	if code != exitHeld || !strings.Contains(stdout, "Pareto front") || !strings.Contains(stdout, "saved ") {
 		t.Fatalf("exit %d\n%s%s", code, stdout, stderr)
 	}
-	for _, want := range []string{"the space: each layer with all of its neurons or without 50%; each layer in bfloat16, w8a8, w4a16-g32: 215 models, each with a KV cache in bfloat16, int8, k8v4, int4; ", "the uniform ones alone (--candidates 0)", "KV cache in k8v4", "predicted KL", "by the KV cache in k8v4), true KL", "--kv k8v4"} {
+	for _, want := range []string{"the space: each layer with all of its neurons or without 50%; each layer in bfloat16, w8a8, w4a16-g32: 215 models, each with a KV cache in bfloat16, int8, k8v4, int4; ", "the uniform ones alone (--candidates 0)", "KV cache in k8v4", "predicted KL", "by the KV cache in k8v4), true KL", "--kv k8v4", "\ntransformers: ", "\nvLLM: ", "\nllama.cpp: does not load"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("no %q in\n%s", want, stdout)
 		}
 	}
-	if card, err := os.ReadFile(filepath.Join(out, "README.md")); err != nil || !strings.Contains(string(card), "KV cache of k8v4") {
+	for _, want := range []string{"needs up to about ", "no statistics are kept on disk", "a first estimate by the pace of the first pass"} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("no %q in\n%s", want, stderr)
+		}
+	}
+	if strings.Contains(stderr, "KV heads") {
+		t.Errorf("heads are reported, and none were cut:\n%s", stderr)
+	}
+	if card, err := os.ReadFile(filepath.Join(out, "README.md")); err != nil || !strings.Contains(string(card), "KV cache of k8v4") || !strings.Contains(string(card), "The goals were --bytes 65%, --kv-bytes 60%, --kl 5: it reaches all.") {
 		t.Errorf("the card: %v\n%s", err, card)
 	}
 	if inspected, _, code := slimlab(t, "inspect", out); code != exitHeld || !strings.Contains(inspected, "w4a16") {
@@ -96,7 +106,9 @@ func TestOptimizeThatCannotBe(t *testing.T) {
 		{[]string{"--recover", "1000000000"}, "--recover 1000000000: expected a number of steps of at most 100000000"},
 		{[]string{"--task", "nothing"}, "unknown scenario"},
 		{[]string{"--format", "yaml"}, "yaml"},
-		{[]string{"--kv", "int9"}, `"int9"`},
+		{[]string{"--kv", "int9"}, `--kv has an unknown KV format "int9": expected one of bfloat16, `},
+		{[]string{"--mlp", "20%,20%"}, `--mlp has "20%" twice`},
+		{[]string{"--schemes", "w8a8,w8a8"}, `--schemes has "w8a8" twice`},
 		{[]string{"--kv-bytes", "140%"}, "--kv-bytes 140%: expected a share"},
 	} {
 		_, stderr, code := slimlab(t, append(args, c.args...)...)
@@ -323,5 +335,86 @@ func TestOptimizeOddWidths(t *testing.T) {
 	_, stderr, code = slimlab(t, append(args, "--schemes", "w8a8,w4a16")...)
 	if code != exitUsage || !strings.Contains(stderr, "--schemes: w4a16: groups of 8 do not divide the") || !strings.Contains(stderr, "down_proj; expected w4a16-gchannel") {
 		t.Errorf("exit %d\n%s", code, stderr)
+	}
+}
+
+// The folder of a model that misses goals says so, and by what.
+func TestOptimizeCardOfMisses(t *testing.T) {
+	goals, err := optimize.Goals{Bytes: "50%"}.Parse()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := searchResult{Goals: []string{"--bytes 50%"}, Choice: optimize.Choice{Points: []optimize.Point{{Candidate: "c1", Row: "c1", Misses: []optimize.Misses{{Goal: goals[0], Value: 0.50027}}}}}}
+	if card, want := r.card("m", 0), "The goals were --bytes 50%. No model that was built reaches all; this is the nearest, and misses --bytes 50%: 50.03%."; !strings.Contains(card, want) {
+		t.Errorf("no %q in\n%s", want, card)
+	}
+}
+
+// A model with a number that is too large to compute with is refused with its tensor, in a search
+// as in a scenario.
+func TestOptimizeNamesTensor(t *testing.T) {
+	task := optimizeTask(t)
+	folder := filepath.Join(t.TempDir(), "large")
+	if _, stderr, code := slimlab(t, "import", "pretrained:recsys-student", folder, "--dtype", "f32"); code != exitHeld {
+		t.Fatalf("exit %d\n%s", code, stderr)
+	}
+	const name = "model.layers.1.mlp.up_proj.weight"
+	files, _ := filepath.Glob(filepath.Join(folder, "*.safetensors"))
+	found := false
+	for _, file := range files {
+		found = overwriteFirst(t, file, name, 1e30) || found
+	}
+	if !found {
+		t.Fatalf("no %s in %v", name, files)
+	}
+	scenario := filepath.Join(t.TempDir(), "large.yaml")
+	text := "name: large\ntask: { kind: recsys, members: 6 }\nmodels: { m: { load: \"" + folder + "\" } }\npipeline:\n  - baseline: { name: m, model: m }\n  - %s\nbaseline: m\ncolumns: [params]\nseeds: 1\n"
+	for _, step := range []string{"", "prune: { name: p, from: m, mlp: 50%, calibration: { samples: 6 } }", "quantize: { name: q, from: m, scheme: w4a16, calibration: { samples: 6 } }"} {
+		args := []string{"optimize", folder, "--task", task, "--schemes", "w8a8", "--mlp", "50%", "--samples", "6", "--examples", "4"}
+		if step != "" {
+			if err := os.WriteFile(scenario, []byte(strings.Replace(text, "%s", step, 1)), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			args = []string{"run", scenario}
+		}
+		_, stderr, code := slimlab(t, args...)
+		if code == exitHeld || step == "" && code != exitUsage || !strings.Contains(stderr, name+" has the largest number, 1e+30") {
+			t.Errorf("%q: exit %d\n%s", step, code, stderr)
+		}
+	}
+}
+
+// overwriteFirst writes the first number of a float32 tensor of a safetensors file, where the file
+// has it.
+func overwriteFirst(t *testing.T, file, tensor string, x float32) bool {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := binary.LittleEndian.Uint64(data)
+	var header map[string]struct {
+		Offsets []uint64 `json:"data_offsets"`
+	}
+	if err := json.Unmarshal(data[8:8+n], &header); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	if len(header[tensor].Offsets) != 2 {
+		return false
+	}
+	binary.LittleEndian.PutUint32(data[8+n+header[tensor].Offsets[0]:], math.Float32bits(x))
+	if err := os.WriteFile(file, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return true
+}
+
+// A shape is told from a folder that is missing: how a model of it is made.
+func TestShapeIsNoModel(t *testing.T) {
+	task := optimizeTask(t)
+	for _, args := range [][]string{{"optimize", "random:stories15m", "--task", task}, {"inspect", "random:stories15m"}} {
+		if _, stderr, code := slimlab(t, args...); code != exitUsage || !strings.Contains(stderr, "`slimlab import random:stories15m FOLDER` writes one with random weights") {
+			t.Errorf("%v: exit %d\n%s", args, code, stderr)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -28,7 +29,10 @@ type progress struct {
 	width    int     // of the line to be rewritten; 0: none
 	run      string  // its id
 	mark     string  // before each text
-	pace     pace    // of the steps of a verb
+	// what runs of one search have said of their plans, which this one does not say again; nil: all
+	// is said
+	said map[string]bool
+	pace pace // of the steps of a verb
 
 	board    *lab.Board // of the run that is shown; nil: none
 	forecast *lab.Forecast
@@ -54,9 +58,15 @@ func (p *progress) event(e lab.Event) {
 		p.run, p.forecast = e.Begin.Run, lab.NewForecast(e.Begin)
 		p.line(e.Time, fmt.Sprintf("%s: run %s, %s × %s", cmp.Or(e.Name, e.Begin.Scenario), e.Begin.Run, plural.Of(len(e.Begin.Cells), "cell"), plural.Of(len(e.Begin.Rows), "step")))
 	case lab.KindNote:
+		if p.saidBefore(e, e.Text) {
+			return
+		}
 		p.line(e.Time, fmt.Sprintf("%s: %s", e.Level, join(e.Cell, e.Text)))
 	case lab.KindRow:
-		p.line(e.Time, join(e.Cell, "measured "+e.Row+quality(e)+p.marks(e)))
+		text := "measured " + e.Row + quality(e) + p.marks(e)
+		if !p.saidBefore(e, text) {
+			p.line(e.Time, join(e.Cell, text))
+		}
 	case lab.KindCell:
 		if e.State != lab.Running {
 			if far := p.far(e.Time); far != "" && e.State != lab.Waiting {
@@ -77,6 +87,24 @@ func (p *progress) event(e lab.Event) {
 		p.passing(e.Time, text)
 	}
 }
+
+// saidBefore reports a note or a row of a search that one of its runs had, or another of its
+// candidates.
+func (p *progress) saidBefore(e lab.Event, text string) bool {
+	if p.said == nil || e.Level == lab.Error {
+		return false
+	}
+	if e.Kind == lab.KindNote && e.Level == lab.Info && e.Cell == "" {
+		text = ofCandidate.ReplaceAllString(text, "")
+	}
+	key := fmt.Sprint(e.Kind, e.Level, text)
+	before := p.said[key]
+	p.said[key] = true
+	return before
+}
+
+// ofCandidate begins a note of the plan of a candidate of a search.
+var ofCandidate = regexp.MustCompile(`^c[0-9]+(-[a-z0-9-]+)?:? `)
 
 // heard says that a followed run is silent, on a terminal for how long, and once that it is not any
 // more.
