@@ -26,7 +26,7 @@ type planFlags struct {
 
 func (f *planFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringArrayVar(&f.set, "set", nil, "KEY=VALUE: change the scenario, such as task.members=100 or distilled.steps=50 (repeatable)")
+	flags.StringArrayVar(&f.set, "set", nil, "KEY=VALUE: change the scenario, such as task.members=100 or distilled.steps=50; null takes a key out (repeatable)")
 	flags.IntVar(&f.seed, "seed", 0, "first random seed (default 1)")
 	flags.IntVar(&f.seeds, "seeds", 0, "number of seeds (default: the scenario's)")
 	flags.BoolVar(&f.quick, "quick", false, "apply the scenario's quick overrides: smaller, shorter, one seed")

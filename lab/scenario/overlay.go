@@ -80,7 +80,8 @@ func stepNames(pipeline *node) []string {
 }
 
 // override applies one key=value. The key is a path from the top (task.members), from a step's name
-// (distilled.steps), or the bare name of a param or of an axis of the sweep. The value is YAML.
+// (distilled.steps), or the bare name of a param or of an axis of the sweep. The value is YAML;
+// null takes the key out.
 func override(root *node, setting string) error {
 	key, text, ok := strings.Cut(setting, "=")
 	at := place{file: "--set " + setting}
@@ -95,6 +96,9 @@ func override(root *node, setting string) error {
 	path, err := fullPath(root, path)
 	if err != nil {
 		return fmt.Errorf("%s: %w", at, err)
+	}
+	if strings.TrimSpace(text) == "null" {
+		return takeOut(root, path, at)
 	}
 	if path[0] == "sweep" && len(path) == 2 && value.shape == scalar {
 		value = &node{at: at, shape: list, items: []*node{value}}
@@ -149,6 +153,33 @@ func (n *node) names() []string {
 		return nil
 	}
 	return n.keys
+}
+
+// takeOut removes the key at a path.
+func takeOut(root *node, path []string, at place) error {
+	n, last := root, len(path)-1
+	for _, key := range path[:last] {
+		next := n.get(key)
+		if n.shape == list {
+			next = nil
+			if step := stepNode(n, key); step != nil {
+				next = step.items[0]
+			}
+		}
+		if next == nil {
+			return fmt.Errorf("%s: there is no %s to take out", at, strings.Join(path, "."))
+		}
+		n = next
+	}
+	if n.shape == list {
+		return fmt.Errorf("%s: expected step.field, such as %s.steps", at, path[last])
+	}
+	i := slices.Index(n.keys, path[last])
+	if i < 0 {
+		return fmt.Errorf("%s: %s", at, nearest.Unknown("no key to take out is called", path[last], n.keys))
+	}
+	n.keys, n.keyAt, n.items = slices.Delete(n.keys, i, i+1), slices.Delete(n.keyAt, i, i+1), slices.Delete(n.items, i, i+1)
+	return nil
 }
 
 // assign sets a value at a path, creating mappings on the way.
