@@ -37,6 +37,7 @@ func (w *worker) work(ctx context.Context) error {
 	w.progress(0, 0, "")
 	jobs, err := w.plan(ctx)
 	if err != nil {
+		w.progress(0, 0, "") // whose row it is
 		return err
 	}
 	for i, s := range w.cell.Point.Steps {
@@ -45,6 +46,7 @@ func (w *worker) work(ctx context.Context) error {
 		}
 		w.stage = s.Name
 		if err := jobs[i].before(); err != nil {
+			w.progress(0, 0, "")
 			return w.planError(s, err)
 		}
 	}
@@ -102,6 +104,7 @@ func (e keyError) Unwrap() error { return e.err }
 
 // planError says where in the scenario's file a step stands that cannot be done.
 func (w *worker) planError(s scenario.Step, err error) error {
+	w.stage = s.Name
 	at := func(key ...string) string {
 		return w.run.plan.Scenario.At(append([]string{"pipeline", s.Name}, key...)...)
 	}
