@@ -90,10 +90,15 @@ func (t *TimeReport) ChosenBy(b Budget, c model.Config, align int) (bool, error)
 	return err == nil && t.Before == milliseconds(table.before) && t.Spread == b.Time.Times.Spread, err
 }
 
-// EqualShares says in words what the sum of errors is by equal shares.
-func (r *BudgetReport) EqualShares() string {
+// Errors says in words what the sum of the layers' errors is by the widths that were chosen and by
+// equal shares, and of which method: another may have pruned.
+func (r *BudgetReport) Errors() string {
+	return fmt.Sprintf("greedy removal with least squares from the model as it was, which the widths are chosen by, has %.4g as the sum of the layers' errors, %s", r.Error, r.equalShares())
+}
+
+func (r *BudgetReport) equalShares() string {
 	if r.Time != nil && r.Time.Uniform == 0 {
-		return "no equal share of the layers is within the budget"
+		return "and no equal share of the layers is within the budget"
 	}
 	return fmt.Sprintf("%.4g by equal shares", r.Uniform)
 }

@@ -184,7 +184,7 @@ func conversions(t *testing.T) map[string]func(ctx context.Context, from, text, 
 			r, err := Prune(ctx, from, to, p, o)
 			if err == nil {
 				before, lines := 3*96*96, strings.Join(r.Lines(), "\n")
-				if b := r.Pruning.Budget; b == nil || b.Kept > before*7/10 || b.Kept < before/2 || b.Error > b.Uniform || !strings.Contains(lines, "the sum of their errors is") {
+				if b := r.Pruning.Budget; b == nil || b.Kept > before*7/10 || b.Kept < before/2 || b.Error > b.Uniform || !strings.Contains(lines, "greedy removal with least squares from the model as it was, which the widths are chosen by, has ") {
 					t.Errorf("budget %+v, lines %s", r.Pruning.Budget, lines)
 				}
 			}

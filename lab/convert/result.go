@@ -99,10 +99,9 @@ func budgetLine(b *pruning.BudgetReport) string {
 		least, most = min(least, kept), max(most, kept)
 	}
 	if b.Time != nil {
-		return fmt.Sprintf("layers keep %.3g%% to %.3g%% of their width; the sum of their errors is %.4g, %s, by the model as it was", 100*least, 100*most, b.Error, b.EqualShares())
+		return fmt.Sprintf("layers keep %.3g%% to %.3g%% of their width; %s", 100*least, 100*most, b.Errors())
 	}
-	return fmt.Sprintf("layers keep %.3g%% to %.3g%% of their width, %d of %d parameters; the sum of their errors is %.4g, with equal shares %.4g, by the model as it was",
-		100*least, 100*most, b.Kept, b.Parameters, b.Error, b.Uniform)
+	return fmt.Sprintf("layers keep %.3g%% to %.3g%% of their width, %d of %d parameters; %s", 100*least, 100*most, b.Kept, b.Parameters, b.Errors())
 }
 
 func quantizationLine(r *quant.RoundingReport) string {

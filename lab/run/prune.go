@@ -415,7 +415,7 @@ func (p *Prune) report(ctx context.Context, w *worker, name string, before model
 			return err
 		}
 	} else if b != nil {
-		w.run.note(w.cell.ID, lab.Info, fmt.Sprintf("%s: the sum of the layers' errors is %.4g by the widths that were chosen, %.4g by equal shares; %d of %s stay", name, b.Error, b.Uniform, b.Kept, plural.Of(b.Parameters, "parameter")))
+		w.run.note(w.cell.ID, lab.Info, fmt.Sprintf("%s: %s; %d of %s stay", name, b.Errors(), b.Kept, plural.Of(b.Parameters, "parameter")))
 	}
 	w.warnings(report.Warnings)
 	return nil

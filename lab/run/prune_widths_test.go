@@ -94,7 +94,7 @@ func TestCutsInWords(t *testing.T) {
 		notes += e.Text + "\n"
 	}
 	for _, want := range []string{
-		"share: align is auto: the neurons that stay are a multiple of 16", "chosen: the widths are chosen when the step is done", "chosen: the sum of the layers' errors is ",
+		"share: align is auto: the neurons that stay are a multiple of 16", "chosen: the widths are chosen when the step is done", "chosen: greedy removal with least squares from the model as it was, which the widths are chosen by, has ",
 		"short: layers ", "queries: osscar cut 0.0% of MLP neurons, 50.0% of query heads",
 	} {
 		if !strings.Contains(notes, want) {

@@ -218,7 +218,7 @@ func (w *worker) reportTimes(ctx context.Context, name string, before model.Conf
 		return err
 	}
 	r.Time.Passes = &facts.Passes
-	w.run.note(w.cell.ID, lab.Info, fmt.Sprintf("%s: the sum of the layers' errors is %.4g by the widths that were chosen, %s; of the neurons %s stay", name, r.Error, r.EqualShares(), plural.Of(r.Kept, "parameter")))
+	w.run.note(w.cell.ID, lab.Info, fmt.Sprintf("%s: %s; of the neurons %s stay", name, r.Errors(), plural.Of(r.Kept, "parameter")))
 	for _, line := range r.Time.Lines() {
 		w.run.note(w.cell.ID, lab.Info, name+": "+line)
 	}
