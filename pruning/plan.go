@@ -146,11 +146,11 @@ func (w Wanted) Plan(c model.Config) (Planned, error) {
 	inBytes := false
 	switch {
 	case !byBudget && w.Budget != "":
-		return p, &CutError{"budget", "is of uniform widths, which have none: expected widths: budget"}
+		return p, &CutError{"budget", "uniform widths have none: expected widths: budget"}
 	case byBudget && cut.QueryHeads != (Cut{}):
-		return p, &CutError{"query_heads", "is beside widths by a budget, which are of neurons and KV groups: expected uniform widths"}
+		return p, &CutError{"query_heads", "widths by a budget are of neurons and KV groups: expected uniform widths"}
 	case w.Budget != "" && cut != (LayerCut{}):
-		return p, &CutError{"budget", "is beside a cut, which says the budget too: expected one of them"}
+		return p, &CutError{"budget", "it stands beside a cut, which says the budget too: expected one of them"}
 	case w.Budget != "":
 		size, err := ParseBudget(w.Budget)
 		if err != nil {
@@ -264,7 +264,7 @@ func (c LayerCut) parts() []cutPart {
 // the alignment, which it chooses where align is 0: see alignment. An error is a *CutError.
 func (c LayerCut) Fit(layers []model.LayerConfig, align int, groups []int) (int, error) {
 	if c.Heads != (Cut{}) && c.QueryHeads != (Cut{}) {
-		return 0, &CutError{"query_heads", "is beside a cut of KV groups, which go with their query heads: expected one of them"}
+		return 0, &CutError{"query_heads", "it stands beside a cut of KV groups, which go with their query heads: expected one of them"}
 	}
 	for _, p := range c.parts() {
 		if err := p.check(layers); err != nil {
@@ -410,7 +410,7 @@ func CheckAlign(layers []model.LayerConfig, cuts []LayerCut, align int, groups [
 				return "expected " + strings.Join(fit, ", ")
 			}
 		}
-		return fmt.Sprintf("expected a larger cut: no multiple of %d, the groups of a later quantization, removes any", of)
+		return fmt.Sprintf("expected a larger cut, or smaller groups: no multiple of %d, the groups of a later quantization, removes any", of)
 	}
 	first := 0 // whose cut asks for any
 	for first < len(layers) && cuts[first].MLP.removed(layers[first].MLP) == 0 {

@@ -80,7 +80,7 @@ func (p *Pruning) Set(method string, cuts Cuts) (err error) {
 		return fmt.Errorf("--budget: %w", err)
 	}
 	if p.rows != 0 && !size.IsTime() {
-		return errors.New("--budget-rows: is of a budget of time: leave it out, or give --budget such as 1.5ms")
+		return errors.New("--budget-rows is of a budget of time: leave it out, or give --budget such as 1.5ms")
 	}
 	if p.rows < 0 || p.rows > maxRows {
 		return fmt.Errorf("--budget-rows %d: expected 1 to %d", p.rows, maxRows)

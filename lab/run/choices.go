@@ -33,7 +33,7 @@ func CheckScheme(name string, c model.Config) error {
 	}
 	base, _, _ := quant.CutGroup(name)
 	var fit []string
-	for _, group := range fittingGroups(frame) {
+	for _, group := range groupWords(quant.Groups(frame)) {
 		fit = append(fit, base+"-g"+group)
 	}
 	return fmt.Errorf("%s: %w; expected %s, or w8a8 or fp8, which need no groups", name, err, strings.Join(fit, " or "))

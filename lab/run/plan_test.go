@@ -50,9 +50,12 @@ func TestImpossibleShapes(t *testing.T) {
 		{"after a cut", 32, 4, 64, "- prune: { name: p, mlp: 0.3 }\n  - quantize: { name: q, scheme: w4a16, group: 8 }", ""},
 		{"after a cut that is not aligned", 32, 4, 64, "- prune: { name: p, mlp: 0.3, align: 1 }\n  - distil: { name: d, teacher: a, steps: 2 }\n  - quantize: { name: q, scheme: w4a16, group: 8 }",
 			"test.yaml:8:40: step p's align is 1: layer 0 keeps 45 neurons, which groups of 8 of a later quantization do not divide, expected 8, 16"},
-		{"after a cut of no multiple", 32, 4, 64, "- prune: { name: p, mlp: 0.3, align: 2 }\n  - quantize: { name: q, scheme: w4a16, group: 24 }", "keeps 46 neurons, which groups of 24 of a later quantization do not divide, expected 24"},
+		{"after a cut of no multiple", 32, 4, 64, "- prune: { name: p, mlp: 0.3, align: 2 }\n  - quantize: { name: q, scheme: w4a16, group: 24 }", "test.yaml:9:48: step q's group is 24: groups of 24 do not divide the 32 inputs of model.layers.0.self_attn.q_proj; no multiple of 8"},
+		{"groups that no cut makes fit", 32, 4, 64, "- prune: { name: p, mlp: 0.5 }\n  - quantize: { name: q, scheme: w4a16, group: 64 }", "step q's group is 64: groups of 64 do not divide the 32 inputs of model.layers.0.self_attn.q_proj; expected groups of 8, 16, 32 or channel"},
+		{"groups that a cut follows", 96, 2, 400, "- prune: { name: p, mlp: 0.1 }\n  - quantize: { name: q, scheme: w4a16, group: 40 }", "step q's group is 40: groups of 40 do not divide the 96 inputs of model.layers.0.self_attn.q_proj; expected groups of 8, 16, 32 or channel"},
+		{"one of these", 96, 2, 400, "- prune: { name: p, mlp: 0.1 }\n  - quantize: { name: q, scheme: w4a16, group: 32 }", ""},
 		{"after an aligned cut", 32, 4, 64, "- prune: { name: p, mlp: 0.3, align: 16 }\n  - quantize: { name: q, scheme: w4a16, group: 16 }", ""},
-		{"after two cuts", 32, 4, 64, "- prune: { name: p, mlp: 0.5 }\n  - distil: { name: d, teacher: a, steps: 2 }\n  - prune: { name: r, mlp: 0.5 }\n  - quantize: { name: q, scheme: w4a16, group: 32 }", "test.yaml:10:12: step r's align is auto: the cut leaves 16 neurons of layer 0, which rounds up to all 32, expected a larger cut: no multiple of 32, the groups of a later quantization, removes any"},
+		{"after two cuts", 32, 4, 64, "- prune: { name: p, mlp: 0.5 }\n  - distil: { name: d, teacher: a, steps: 2 }\n  - prune: { name: r, mlp: 0.5 }\n  - quantize: { name: q, scheme: w4a16, group: 32 }", "test.yaml:10:12: step r's align is auto: the cut leaves 16 neurons of layer 0, which rounds up to all 32, expected a larger cut, or smaller groups: no multiple of 32, the groups of a later quantization, removes any"},
 		{"a multiple beyond the neurons", 32, 4, 64, "- prune: { name: p, mlp: 0.25, align: 100 }", "test.yaml:8:41: step p's align is 100: the cut leaves 48 neurons of layer 0, which rounds up to all 64, expected 1, 2, 4, 8, 16"},
 		{"a multiple that is the neurons", 32, 4, 64, "- prune: { name: p, mlp: 0.25, heads: 0.5, align: 64 }", "step p's align is 64: the cut leaves 48 neurons"},
 		{"a multiple beyond the neurons that a cut left", 32, 4, 64, "- prune: { name: p, mlp: 0.5 }\n  - prune: { name: r, mlp: 0.5, align: 48 }", "step r's align is 48: the cut leaves 16 neurons of layer 0, which rounds up to all 32, expected 1, 2, 4, 8, 16"},
@@ -196,8 +199,9 @@ func TestPackedFormat(t *testing.T) {
 // the run.
 func TestNotesOfTheCheck(t *testing.T) {
 	text := fmt.Sprintf(ownData, writeJSONL(t, ""))
+	text = strings.Replace(text, "task:", "params: { none: 0 }\ntask:", 1)
 	text = strings.Replace(text, "into: little, teacher", "data: 5000, into: little, teacher", 1)
-	text = strings.Replace(text, "evaluate:", "  - prune: { name: none, mlp: 0 }\n  - prune: { mlp: 0.5, calibration: { samples: 500 } }\n  - quantize: { scheme: w8a8-gptq }\nevaluate:", 1)
+	text = strings.Replace(text, "evaluate:", "  - prune: { name: none, mlp: \"${none}\" }\n  - prune: { mlp: 0.5, calibration: { samples: 500 } }\n  - quantize: { scheme: w8a8-gptq }\nevaluate:", 1)
 	_, notes, err := Check(t.Context(), newHome(t), parse(t, text, scenario.Options{Seeds: 2}))
 	if err != nil {
 		t.Fatal(err)

@@ -253,7 +253,7 @@ func (p *Prune) plan(ctx context.Context, w *worker, s scenario.Step) (job, erro
 	if layers, err := pruning.ParseCut(p.Layers); err != nil || layers != (pruning.Cut{}) {
 		return p.planDepth(ctx, w, s, source, layers)
 	}
-	planned, cut, err := p.fit(source.shape, &options, w.groupsAfter(s.Name, len(source.shape.Layers)))
+	planned, cut, err := p.fit(source.shape, &options, w.groupsAfter(s.Name, p, source.shape))
 	if err != nil {
 		return job{}, err
 	}

@@ -190,7 +190,7 @@ func (q *Quantize) plan(ctx context.Context, w *worker, s scenario.Step) (job, e
 	if err != nil {
 		return job{}, err
 	}
-	scheme, plan, layers, err := q.fitAll(source.shape)
+	scheme, plan, layers, err := q.fitAll(source.shape, func() []int { return w.groupsFor(s.From, source.shape) })
 	if err != nil {
 		return job{}, err
 	}
@@ -265,20 +265,21 @@ func (q *Quantize) note(w *worker, step string, scheme quant.Scheme) {
 	}
 }
 
-// fitAll is the step's scheme for a model of a shape, and what its layers get: see planLayers.
-func (q *Quantize) fitAll(c model.Config) (scheme quant.Scheme, plan quant.Plan, layers string, err error) {
+// fitAll is the step's scheme for a model of a shape, and what its layers get: see planLayers. An
+// error names the groups that would do.
+func (q *Quantize) fitAll(c model.Config, groups func() []int) (scheme quant.Scheme, plan quant.Plan, layers string, err error) {
 	if q.schemes == nil {
-		if scheme, err = q.fit(c); err != nil {
+		if scheme, err = q.fit(c, groups); err != nil {
 			return scheme, nil, "", err
 		}
 	}
-	plan, layers, err = q.planLayers(c, scheme)
+	plan, layers, err = q.planLayers(c, scheme, groups)
 	return scheme, plan, layers, err
 }
 
 // fit is the step's scheme for a model of a shape, with the size of an automatic group. Groups that
-// do not divide its widths are an error with those that do.
-func (q *Quantize) fit(c model.Config) (quant.Scheme, error) {
+// do not divide its widths are an error with those that would.
+func (q *Quantize) fit(c model.Config, groups func() []int) (quant.Scheme, error) {
 	frame, err := model.Skeleton(c)
 	if err != nil {
 		return quant.Scheme{}, err
@@ -294,22 +295,21 @@ func (q *Quantize) fit(c model.Config) (quant.Scheme, error) {
 	if _, _, named := quant.CutGroup(q.Scheme); named {
 		key, value = "scheme", q.Scheme
 	}
-	return quant.Scheme{}, keyError{key, fmt.Errorf("is %s: %w; %s", value, err, expectedGroups(frame))}
+	return quant.Scheme{}, keyError{key, fmt.Errorf("is %s: %w; %s", value, err, expectedGroups(groups()))}
 }
 
-// expectedGroups says which groups a model can have.
-func expectedGroups(frame *model.Model) string {
-	fit := fittingGroups(frame)
+// expectedGroups says which groups a model can have, given those that divide its widths.
+func expectedGroups(groups []int) string {
+	fit := groupWords(groups)
 	if len(fit) == 1 {
 		return fmt.Sprintf("no multiple of %d divides all inputs: expected channel, or w8a8 or fp8, which need no groups", groupMultiple)
 	}
 	return "expected groups of " + strings.Join(fit[:len(fit)-1], ", ") + " or " + fit[len(fit)-1]
 }
 
-// fittingGroups are the sizes of groups that divide the widths of a model, and the word for one
-// scale for each output, which fits all.
-func fittingGroups(frame *model.Model) (fit []string) {
-	for _, group := range quant.Groups(frame) {
+// groupWords are sizes of groups, and the word for one scale for each output, which fits all.
+func groupWords(groups []int) (fit []string) {
+	for _, group := range groups {
 		fit = append(fit, strconv.Itoa(group))
 	}
 	return append(fit, quant.ChannelGroup)

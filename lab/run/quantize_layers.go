@@ -40,7 +40,7 @@ func (q *Quantize) checkLayers(given func(key string) bool, bad func(key, with, 
 
 // planLayers is the plan of a step: its scheme for all layers, or each layer's own, with the sizes
 // of automatic groups. names are what the layers have, for a recipe; "" where all have the scheme.
-func (q *Quantize) planLayers(c model.Config, scheme quant.Scheme) (plan quant.Plan, names string, err error) {
+func (q *Quantize) planLayers(c model.Config, scheme quant.Scheme, groups func() []int) (plan quant.Plan, names string, err error) {
 	if q.schemes == nil {
 		return quant.Uniform(scheme), "", nil
 	}
@@ -54,7 +54,7 @@ func (q *Quantize) planLayers(c model.Config, scheme quant.Scheme) (plan quant.P
 	wanted := quant.Plan(func(l model.LinearLayer) quant.Scheme { return q.schemes[l.Layer] })
 	list, err := wanted.Schemes(frame)
 	if err != nil {
-		return nil, "", keyError{"layers", fmt.Errorf("is %q: %w; %s", q.Layers, err, expectedGroups(frame))}
+		return nil, "", keyError{"layers", fmt.Errorf("is %q: %w; %s", q.Layers, err, expectedGroups(groups()))}
 	}
 	byName := map[string]quant.Scheme{}
 	var each []string

@@ -61,7 +61,7 @@ func TestLayersAreChecked(t *testing.T) {
 		"layers: w8a8 none w4a16-rtn-g16=layers: w3a16 w3a16 w8a8":             "3 bits beside other formats",
 		"layers: w8a8 none w4a16-rtn-g16=layers: w3a16-g16 w3a16-g16 w3a16-g8": "3 bits beside other formats",
 		"layers: w8a8 none w4a16-rtn-g16=layers: w8a8 none w8a8, group: 32":    "leave one of them out",
-		"layers: w8a8 none w4a16-rtn-g16=layers: w8a8 none w4a16-rtn-g72":      "groups of 72 do not divide the 96 inputs of model.layers.2.self_attn.q_proj; expected groups of 8 or channel",
+		"layers: w8a8 none w4a16-rtn-g16=layers: w8a8 none w4a16-rtn-g72":      "groups of 72 do not divide the 96 inputs of model.layers.2.self_attn.q_proj; expected groups of 8, 16, 32 or channel",
 	} {
 		old, now, _ := strings.Cut(change, "=")
 		text := strings.Replace(layersScenario, old, now, 1)

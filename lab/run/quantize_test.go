@@ -63,8 +63,13 @@ func TestGroupsThatFit(t *testing.T) {
 	} {
 		q := &Quantize{Scheme: "w4a16-rtn", Group: "40"}
 		q.Check(func(key string) bool { return key == "group" }, func(key, _, format string, args ...any) { t.Errorf("%s "+format, append([]any{key}, args...)...) })
-		_, err := q.fit(model.Config{Architecture: "LlamaForCausalLM", Vocab: 8, Hidden: c.heads * 64, HeadDim: 64, Layers: model.Uniform(1, c.heads, c.heads, c.mlp),
-			MaxPositions: 8, RopeTheta: 10000, NormEps: 1e-5, TiedHead: true, BOS: -1, EOS: -1})
+		shape := model.Config{Architecture: "LlamaForCausalLM", Vocab: 8, Hidden: c.heads * 64, HeadDim: 64, Layers: model.Uniform(1, c.heads, c.heads, c.mlp),
+			MaxPositions: 8, RopeTheta: 10000, NormEps: 1e-5, TiedHead: true, BOS: -1, EOS: -1}
+		frame, err := model.Skeleton(shape)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = q.fit(shape, func() []int { return quant.Groups(frame) })
 		if err == nil || !strings.HasSuffix(err.Error(), c.want) {
 			t.Errorf("%d heads, %d neurons: %v, expected %q", c.heads, c.mlp, err, c.want)
 		}
@@ -79,7 +84,7 @@ func TestSchemeThatFits(t *testing.T) {
 			q := &Quantize{Scheme: scheme, Group: "auto"}
 			q.Check(func(string) bool { return false }, func(key, _, format string, args ...any) { t.Errorf("%s "+format, append([]any{key}, args...)...) })
 			_, err := q.fit(model.Config{Architecture: "LlamaForCausalLM", Vocab: 8, Hidden: 128, HeadDim: 64, Layers: model.Uniform(1, 2, 2, mlp),
-				MaxPositions: 8, RopeTheta: 10000, NormEps: 1e-5, TiedHead: true, BOS: -1, EOS: -1})
+				MaxPositions: 8, RopeTheta: 10000, NormEps: 1e-5, TiedHead: true, BOS: -1, EOS: -1}, nil)
 			if err == nil || !strings.HasSuffix(err.Error(), want) || strings.Contains(err.Error(), "channel, or") {
 				t.Errorf("%s, %d neurons: %v, expected %q", scheme, mlp, err, want)
 			}

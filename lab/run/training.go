@@ -118,7 +118,7 @@ func checkThrough(scheme quant.Scheme, c model.Config) error {
 		return err
 	}
 	if _, err = quant.Uniform(scheme).Schemes(frame); err != nil && scheme.HasGroups() && !scheme.Channel {
-		err = fmt.Errorf("%w; %s", err, expectedGroups(frame))
+		err = fmt.Errorf("%w; %s", err, expectedGroups(quant.Groups(frame)))
 	}
 	return err
 }
