@@ -200,10 +200,10 @@ type gatheringFlags struct {
 func addGathering(cmd *cobra.Command, g *gatheringFlags, r *convert.Refining) {
 	flags := cmd.Flags()
 	flags.StringVar(&g.mode, "mode", convert.Modes()[0], "whose inputs a layer is calibrated on: sequential, those of the model as it becomes, or parallel, those of the model as it was")
-	flags.StringVar(&g.target, "target", "own", "what a linear layer is to reproduce: own, its outputs for its new inputs, dense, those of the dense model, or a share of the latter")
+	flags.StringVar(&g.target, "target", "own", "what a linear layer is to reproduce: own, its outputs for its new inputs, dense, those of the dense model, or a share of the latter such as 50%")
 	flags.StringVar(&g.folder, "statistics", "", "folder to keep statistics of inputs in for later runs, or none (default: the home's, which keeps those of the model as it was)")
 	flags.IntVar(&r.Steps, "refine", 0, "gradient steps on each layer's output after its compression")
-	flags.Float64Var(&r.Rate, "refine-rate", 0, "first rate of these steps, relative to a weight's root mean square (default 0.001)")
+	flags.Float64Var(&r.Rate, "refine-rate", 0, "how far the first of these steps moves a weight, falling to 0 in a line: relative to the root mean square of float weights (default 0.001), to the step of its grid for a rounded weight (default 2 / the number of steps)")
 }
 
 // set completes a Gathering.

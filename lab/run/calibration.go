@@ -3,7 +3,6 @@ package run
 import (
 	"fmt"
 	"math/rand/v2"
-	"strconv"
 
 	"slimlab/lab"
 	"slimlab/lab/recipe"
@@ -25,7 +24,7 @@ type Calibration struct {
 	Source  string `key:"source" default:"in-domain" names:"sources" doc:"where the text is from"`
 	Samples int    `key:"samples" default:"512" min:"1" max:"1000000" doc:"number of sequences, each an example of the task; prune and quantize as commands take 128 windows of a text, which are longer"`
 	Mode    string `key:"mode" default:"sequential" omit:"default" names:"modes" doc:"whose inputs a layer is calibrated on"`
-	Target  string `key:"target" default:"own" omit:"default" doc:"what a linear layer is to reproduce: own, its outputs for its new inputs; dense, those of the dense model; or a share of the latter, 0 to 1"`
+	Target  string `key:"target" default:"own" omit:"default" doc:"what a linear layer is to reproduce: own, its outputs for its new inputs; dense, those of the dense model; or a share of the latter such as 50%"`
 	BySeed  bool   `key:"by_seed" default:"false" omit:"default" doc:"draw other sequences for each seed; false: the same ones for all"`
 }
 
@@ -37,17 +36,11 @@ var modes = []scenario.Name{
 
 // target is the share of the dense model's outputs.
 func (c Calibration) target() (float64, error) {
-	switch c.Target {
-	case "", "own":
-		return 0, nil
-	case "dense":
-		return 1, nil
+	share, err := calibrate.ParseTarget(c.Target)
+	if err != nil {
+		err = fmt.Errorf("is %q, %w", c.Target, err)
 	}
-	share, err := strconv.ParseFloat(c.Target, 64)
-	if err != nil || !(share >= 0 && share <= 1) {
-		return 0, fmt.Errorf("is %q, expected own, dense, or a share of the dense model's outputs from 0 to 1", c.Target)
-	}
-	return share, nil
+	return share, err
 }
 
 // check reports settings that contradict each other.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"strings"
 
 	"slimlab/lab"
 	"slimlab/lab/task"
@@ -14,9 +15,12 @@ func testOf(text string) (share float64, path string, err error) {
 	if text == "" {
 		return 0, "", nil
 	}
-	share, err = strconv.ParseFloat(text, 64)
-	if err != nil {
+	digits, percent := strings.CutSuffix(text, "%")
+	if share, err = strconv.ParseFloat(digits, 64); err != nil {
 		return 0, text, nil
+	}
+	if percent {
+		share /= 100
 	}
 	if !(share > 0 && share < 1) {
 		return 0, "", fmt.Errorf("jsonl: test is %s, expected a share above 0 and below 1, or a file", text)

@@ -3,6 +3,9 @@ package calibrate
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strconv"
+	"strings"
 
 	"slimlab/kernels/matrix"
 	"slimlab/kernels/parallel"
@@ -11,6 +14,26 @@ import (
 
 // ErrSingular is the error of statistics that nothing can be solved with.
 var ErrSingular = errors.New("the input statistics are singular: too few calibration tokens for the width, or damping too small")
+
+// ParseTarget reads the share of the dense model's outputs in what a linear layer is to reproduce:
+// own for none, dense for all, or a share such as 50% or 0.5.
+func ParseTarget(text string) (float64, error) {
+	switch text {
+	case "", "own":
+		return 0, nil
+	case "dense":
+		return 1, nil
+	}
+	digits, percent := strings.CutSuffix(text, "%")
+	share, err := strconv.ParseFloat(digits, 64)
+	if percent {
+		share /= 100
+	}
+	if err != nil || !(share >= 0 && share <= 1) {
+		return 0, fmt.Errorf("expected own, dense, or a share of the dense model's outputs from 0 to 1, such as 50%% or 0.5")
+	}
+	return share, nil
+}
 
 // Targeted reports whether the statistics have another target than the linear layer's own outputs.
 func (s *Stats) Targeted() bool { return s.Blend > 0 && s.Cross.Data != nil }

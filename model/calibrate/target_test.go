@@ -357,3 +357,17 @@ func TestSequentialPassFindsWhatLiesBeforeTheDifference(t *testing.T) {
 		}
 	}
 }
+
+// TestTargetsInWords: a share is written in percent too, as every other one.
+func TestTargetsInWords(t *testing.T) {
+	for text, want := range map[string]float64{"": 0, "own": 0, "dense": 1, "0.5": 0.5, "50%": 0.5, "100%": 1, "0%": 0, "1": 1} {
+		if got, err := ParseTarget(text); err != nil || got != want {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{"%", "101%", "-1%", "2", "nan", "half", "50 %", "50%%"} {
+		if got, err := ParseTarget(text); err == nil || !strings.Contains(err.Error(), "such as 50% or 0.5") {
+			t.Errorf("%q: %v, %v", text, got, err)
+		}
+	}
+}
