@@ -195,6 +195,9 @@ func (q *quantizer) statistics() calibrate.Settings {
 		if !scheme.Outliers.none() {
 			text += " outliers " + scheme.Outliers.String()
 		}
+		if q.Options.Refine.Rate > 0 { // which was of floats alone once
+			text += " at a rate of grids"
+		}
 		return text
 	}
 	return s

@@ -2,9 +2,7 @@ package convert
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strconv"
 
 	"slimlab/internal/nearest"
 	"slimlab/internal/plural"
@@ -41,18 +39,11 @@ func (g *Gathering) Set(mode, target, folder, byDefault string) error {
 		return err
 	}
 	g.Parallel = mode == "parallel"
-	switch target {
-	case "own":
-		g.Target = 0
-	case "dense":
-		g.Target = 1
-	default:
-		share, err := strconv.ParseFloat(target, 64)
-		if err != nil || !(share >= 0 && share <= 1) {
-			return fmt.Errorf("--target %s: expected own, dense, or a share of the dense model's outputs from 0 to 1", target)
-		}
-		g.Target = share
+	share, err := calibrate.ParseTarget(target)
+	if err != nil {
+		return fmt.Errorf("--target %s: %w", target, err)
 	}
+	g.Target = share
 	if g.Parallel && g.Target > 0 {
 		return fmt.Errorf("--target %s with --mode parallel: all inputs are the dense model's there, expected --target own or --mode sequential", target)
 	}
@@ -168,7 +159,7 @@ func checkRefining(r Refining, c Calibration) error {
 	case r.Steps < 0 || r.Steps > maxRefining:
 		return fmt.Errorf("--refine %d: expected 0, none, to %d steps", r.Steps, maxRefining)
 	case !(r.Rate >= 0 && r.Rate <= 1):
-		return fmt.Errorf("--refine-rate %g: expected a share of a weight's root mean square, above 0 and at most 1", r.Rate)
+		return wrongRate(r.Rate)
 	case r.Steps == 0 && r.Rate > 0:
 		return fmt.Errorf("--refine-rate %g: it is of the steps of --refine, which there are none of", r.Rate)
 	case r.Steps > 0:
@@ -180,9 +171,14 @@ func checkRefining(r Refining, c Calibration) error {
 // checkGivenRate refuses a rate of 0 that is given: the field's 0 stands for the default.
 func checkGivenRate(r Refining, given func(flag string) bool) error {
 	if given("refine-rate") && r.Rate == 0 {
-		return errors.New("--refine-rate 0: expected a share of a weight's root mean square, above 0 and at most 1")
+		return wrongRate(0)
 	}
 	return nil
+}
+
+// wrongRate says what a rate of refining is.
+func wrongRate(rate float64) error {
+	return fmt.Errorf("--refine-rate %g: expected a share of a weight's root mean square, or of the step of its grid, above 0 and at most 1", rate)
 }
 
 // refinedLine says what the steps did to one layer or more.
@@ -192,6 +188,13 @@ func refinedLine(reports []refine.Report) string {
 		before, after = before+r.Before/float64(len(reports)), after+r.After/float64(len(reports))
 	}
 	return fmt.Sprintf("refined: mean relative error of a layer's output %.4g, %.4g before the steps", after, before)
+}
+
+// noteUnimproved notes the layers in which no step was kept.
+func (r *Result) noteUnimproved(of Refining, reports []refine.Report) {
+	if text := of.Unimproved(reports, "--refine-rate"); text != "" {
+		r.Notes = append(r.Notes, "--refine: "+text)
+	}
 }
 
 // gatheringFlags give a recipe's fields of statistics and of what follows a compression.

@@ -410,6 +410,7 @@ func (p *Pruning) compress(ctx context.Context, s *stream, sequences []calibrate
 		return err
 	}
 	r.Pruning, r.Warnings = report, append(r.Warnings, report.Warnings...)
+	r.noteUnimproved(p.Refine, report.Refined)
 	if len(sequences) > 0 && !p.Method.Reads() && p.Budget == nil && o.Refine.Steps == 0 {
 		r.Notes = append(r.Notes, p.measuredNote())
 	}

@@ -225,6 +225,7 @@ func (q *Quantization) compress(ctx context.Context, s *stream, sequences []cali
 		r.Notes = append(r.Notes, text)
 	}
 	r.Notes = append(r.Notes, report.Notes...)
+	r.noteUnimproved(q.Refine, report.Refined)
 	return nil
 }
 

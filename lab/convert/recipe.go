@@ -22,7 +22,7 @@ import (
 // version, so that it does not continue the work of the old code.
 const (
 	pruneVersion    = 7
-	quantizeVersion = 7
+	quantizeVersion = 8
 	transferVersion = 1
 )
 

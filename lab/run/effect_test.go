@@ -25,17 +25,19 @@ var effects = map[string]map[string]combination{
 		"mlp": {"mlp: 20%", map[string]string{
 			"mlp: 20%, mlp_layers: 20% 0 0": "mlp_layers says what goes from each layer, and mlp what goes from all",
 			"mlp: 20%, layers: 1":           "leave mlp out",
-			"mlp: 20%, budget: 80%":         "budget is 80%: is beside a cut"}},
+			"mlp: 0":                        "mlp is 0, and the step removes nothing else",
+			"mlp: 0%, heads: 0":             "mlp is 0%, and the step removes nothing else",
+			"mlp: 20%, budget: 80%":         "budget is 80%: it stands beside a cut"}},
 		"heads": {"heads: 50%", map[string]string{
-			"heads: 50%, query_heads: 50%":    "query_heads is 50%: is beside a cut of KV groups",
+			"heads: 50%, query_heads: 50%":    "query_heads is 50%: it stands beside a cut of KV groups",
 			"heads: 50%, mlp_layers: 20% 0 0": "expected one of them",
 			"heads: 50%, layers: 1":           "leave heads out",
-			"heads: 50%, budget: 80%":         "budget is 80%: is beside a cut"}},
+			"heads: 50%, budget: 80%":         "budget is 80%: it stands beside a cut"}},
 		"query_heads": {"query_heads: 1, mlp: 20%", map[string]string{
-			"query_heads: 1, widths: budget":       "query_heads is 1: is beside widths by a budget",
+			"query_heads: 1, widths: budget":       "query_heads is 1: widths by a budget",
 			"query_heads: 1, mlp_layers: 20% 0 0":  "expected one of them",
 			"query_heads: 1, layers: 1, mlp: 20%":  "leave query_heads out",
-			"query_heads: 1, budget: 80%, mlp: 0 ": "query_heads is 1: is beside widths by a budget"}},
+			"query_heads: 1, budget: 80%, mlp: 0 ": "query_heads is 1: widths by a budget"}},
 		"budget_rows": {"budget_rows: 512, budget: 1.5ms", map[string]string{
 			"budget_rows: 512, budget: 80%": "budget_rows is 512, which is of a budget of time, and budget is 80%",
 			"budget_rows: 512, mlp: 20%":    "budget_rows is 512, which is of a budget of time, and there is none"}},
@@ -46,7 +48,8 @@ var effects = map[string]map[string]combination{
 		"budget": {"budget: 80%", map[string]string{
 			"budget: 80%, mlp_layers: 20% 0 0": "expected one of them",
 			"budget: 80%, layers: 1":           "leave budget out"}},
-		"layers": {"layers: 1", nil},
+		"layers": {"layers: 1", map[string]string{
+			"layers: 0": "layers is 0, and the step removes nothing else"}},
 		"mlp_layers": {"mlp_layers: 20% 0 0", map[string]string{
 			"mlp_layers: 20% 0 0, layers: 1": "leave mlp_layers out"}},
 		"align": {"align: 8, mlp: 20%", map[string]string{
@@ -56,6 +59,10 @@ var effects = map[string]map[string]combination{
 			"align: 8, layers: 1":          "leave align out"}},
 		"refine": {"refine: 3, mlp: 20%, method: random", map[string]string{
 			"refine: 3, layers: 1": "leave refine out"}},
+		"refine_rate": {"refine_rate: 0.01, refine: 3, mlp: 20%", map[string]string{
+			"refine_rate: 0.01, mlp: 20%":            "refine_rate is 0.01, which is of the steps of refine",
+			"refine_rate: 0.01, refine: 0, mlp: 20%": "refine_rate is 0.01, which is of the steps of refine",
+			"refine_rate: 0.01, layers: 1":           "leave refine_rate out"}},
 		"intercept": {"intercept: true, heads: 50%", map[string]string{ // the model has no such bias
 			"intercept: true, heads: 50%":                                 "intercept is true, and o_proj of this model has no bias",
 			"intercept: true, mlp: 20%":                                   "intercept is true, and down_proj",
@@ -134,6 +141,8 @@ var effects = map[string]map[string]combination{
 			"outliers_shape: columns, scheme: w3a16-quantease": "outliers_shape is columns, and its outliers are 0",
 			"outliers_shape: entries, scheme: w3a16-quantease": ""}},
 		"layers": {"layers: w8a8 none w8a8", nil},
+		"refine_rate": {"refine_rate: 0.01, refine: 3, scheme: w8a8", map[string]string{
+			"refine_rate: 0.01, scheme: w8a8": "refine_rate is 0.01, which is of the steps of refine"}},
 		"refine": {"refine: 3, layers: w8a8 none w8a8", map[string]string{
 			"refine: 3, scheme: none":           "refine is 3, and no weight is rounded",
 			"refine: 3, layers: none none none": "refine is 3, and no weight is rounded"}},

@@ -12,6 +12,7 @@ import (
 	"slimlab/lab/scenario"
 	"slimlab/model"
 	"slimlab/model/calibrate"
+	"slimlab/model/calibrate/refine"
 	"slimlab/pruning"
 )
 
@@ -28,6 +29,7 @@ type Prune struct {
 	MLPLayers   string      `key:"mlp_layers" list:" " omit:"default" any:"removes nothing: give mlp, mlp_layers, heads, query_heads, budget or layers" doc:"MLP neurons to remove, an amount for each layer, as a list [25%, 0, 50%] or a text with spaces between, 25% 0 50%, in place of mlp"`
 	Align       string      `key:"align" default:"auto" amount:"true" doc:"round the kept number of neurons up to a multiple of this; auto: the largest up to 128 that keeps at most 5% of a layer more, and that groups of a later quantization divide"`
 	Refine      int         `json:",omitzero" key:"refine" default:"0" omit:"default" min:"0" max:"100000" doc:"gradient steps on each layer's output after its cuts; the best are kept"`
+	RefineRate  refineRate  `json:",omitzero" key:"refine_rate" default:"0" omit:"default" min:"0" max:"1" doc:"how far the first of these steps moves a weight, relative to the root mean square of its tensor, falling to 0 in a line; 0: 0.001"`
 	Intercept   bool        `key:"intercept" default:"false" doc:"solve the bias of o_proj with the weights, where the model has one: for cuts of heads"`
 	Starts      string      `key:"starts" default:"both" one:"both|greedy" doc:"where OSSCAR's local search begins: both, greedy removal and magnitude, or greedy alone"`
 	Step        removedStep `json:",omitzero" key:"step" default:"1" omit:"default" min:"1" max:"65536" doc:"of osscar: units that the greedy removal takes between two scorings; 1 is the most exact"`
@@ -40,6 +42,11 @@ type budgetRows int
 
 // IsZero reports the default.
 func (r budgetRows) IsZero() bool { return r <= 1 }
+
+type refineRate float64
+
+// IsZero reports the default.
+func (r refineRate) IsZero() bool { return r == 0 }
 
 type removedStep int
 
@@ -141,7 +148,7 @@ func (p *Prune) Check(given func(key string) bool, bad func(key, with, format st
 	case err != nil:
 		bad("layers", "", "is %s, expected a share below 1 such as 20%% or 0.2, or a whole number", p.Layers)
 	case cut != (pruning.Cut{}):
-		for _, key := range []string{"method", "mlp", "mlp_layers", "heads", "query_heads", "budget", "widths", "align", "intercept", "starts", "step", "local_search", "damping", "refine", "calibration.mode", "calibration.target"} {
+		for _, key := range []string{"method", "mlp", "mlp_layers", "heads", "query_heads", "budget", "widths", "align", "intercept", "starts", "step", "local_search", "damping", "refine", "refine_rate", "calibration.mode", "calibration.target"} {
 			if given(key) {
 				bad("layers", key, "is %s, and whole layers are removed in a step of their own: leave %s out", p.Layers, key)
 			}
@@ -203,6 +210,32 @@ const interceptOfNeurons = "is true, and down_proj, which reads the neurons, has
 func (p *Prune) Idle(given func(key string) bool, idle func(key string, because []string, format string, args ...any)) {
 	if cut, err := p.cut(); err == nil && cut.MLP == (pruning.Cut{}) && p.MLPLayers == "" && p.Budget == "" && given("align") {
 		idle("align", []string{"mlp", "mlp_layers", "budget"}, "is %s, and no neurons are removed, whose number it rounds: leave it out", p.Align)
+	}
+	idleRate(p.Refine, p.RefineRate, idle)
+	p.idleCuts(given, idle)
+}
+
+// idleCuts reports cuts of 0 of a step that removes nothing.
+func (p *Prune) idleCuts(given func(key string) bool, idle func(key string, because []string, format string, args ...any)) {
+	if layers, err := pruning.ParseCut(p.Layers); err != nil || layers != (pruning.Cut{}) || p.MLPLayers != "" || p.Budget != "" {
+		return
+	}
+	if cut, err := p.cut(); err != nil || cut != (pruning.LayerCut{}) {
+		return
+	}
+	keys := []string{"mlp", "heads", "query_heads", "layers"}
+	for i, value := range []string{p.MLP, p.Heads, p.QueryHeads, p.Layers} {
+		if given(keys[i]) {
+			idle(keys[i], keys, "is %s, and the step removes nothing else: give a share such as 20%% or a number, or leave the step out", value)
+			return
+		}
+	}
+}
+
+// idleRate reports a rate of steps that there are none of.
+func idleRate(steps int, rate refineRate, idle func(key string, because []string, format string, args ...any)) {
+	if steps == 0 && rate > 0 {
+		idle("refine_rate", []string{"refine"}, "is %g, which is of the steps of refine, and there are none: leave it out, or give refine such as 50", float64(rate))
 	}
 }
 
@@ -315,7 +348,7 @@ func (p *Prune) options() (o pruning.Options, err error) {
 	o.Starts, errs[2] = pruning.ParseStarts(p.Starts)
 	o.Intercept, o.Damping = p.Intercept, float64(p.Damping)
 	o.Batch, o.LocalSearch = int(p.Step), int(p.LocalSearch)
-	o.Refine.Steps = p.Refine
+	o.Refine = refine.Options{Steps: p.Refine, Rate: float64(p.RefineRate)}
 	return o, errors.Join(errs[:]...)
 }
 
@@ -344,6 +377,9 @@ func (p *Prune) parameters(cut pruning.LayerCut, o pruning.Options) recipe.Value
 	}
 	if p.Refine > 0 {
 		values["refine"] = p.Refine
+	}
+	if p.Refine > 0 && p.RefineRate > 0 {
+		values["refine_rate"] = float64(p.RefineRate)
 	}
 	if p.Intercept {
 		values["intercept"] = true
@@ -417,6 +453,14 @@ func (p *Prune) report(ctx context.Context, w *worker, name string, before model
 	} else if b != nil {
 		w.run.note(w.cell.ID, lab.Info, fmt.Sprintf("%s: %s; %d of %s stay", name, b.Errors(), b.Kept, plural.Of(b.Parameters, "parameter")))
 	}
+	w.noteUnimproved(name, refine.Options{Steps: p.Refine, Rate: float64(p.RefineRate)}, report.Refined)
 	w.warnings(report.Warnings)
 	return nil
+}
+
+// noteUnimproved notes the layers in which no step of refining was kept.
+func (w *worker) noteUnimproved(name string, o refine.Options, reports []refine.Report) {
+	if text := o.Unimproved(reports, "refine_rate"); text != "" {
+		w.run.note(w.cell.ID, lab.Info, name+": refine: "+text)
+	}
 }

@@ -33,6 +33,7 @@ type Quantize struct {
 	Shape       outlierShape `json:",omitzero" key:"outliers_shape" default:"entries" omit:"default" one:"entries|columns" doc:"what outliers are: entries, single weights; columns, all weights of some inputs"`
 	Layers      string       `json:",omitempty" key:"layers" list:" " omit:"default" any:"rounds nothing: give scheme or layers" doc:"a scheme for each layer, as a list [w8a8, none] or a text with spaces between, w8a8 none, in place of scheme, each by its whole name; none: the layer stays as it is"`
 	Refine      int          `json:",omitzero" key:"refine" default:"0" omit:"default" min:"0" max:"100000" doc:"gradient steps on each layer's output after its rounding, with the grids fixed; the best are kept"`
+	RefineRate  refineRate   `json:",omitzero" key:"refine_rate" default:"0" omit:"default" min:"0" max:"1" doc:"how far the first of these steps moves a weight, relative to the step of its grid, falling to 0 in a line; 0: 2 / refine"`
 	Transforms  `json:",omitzero"`
 	KV          string      `json:",omitempty" key:"kv" omit:"default" names:"caches" doc:"KV cache that the row is measured with, not those of steps after it: a setting of slimlab's engine, which no saved model carries; default: bfloat16"`
 	Calibration Calibration `key:"calibration" doc:"calibration text of what needs one: methods but rtn, scales, clipping"`
@@ -175,6 +176,7 @@ func (q *Quantize) Idle(given func(key string) bool, idle func(key string, becau
 		idle("calibration", []string{"scheme", "method", "layers", "smooth", "clip", "refine"},
 			"is of methods but rtn, of smooth, clip and refine, and the step has none of them: leave it out")
 	}
+	idleRate(q.Refine, q.RefineRate, idle)
 }
 
 // readsText reports whether any part of the step needs calibration text.
@@ -213,6 +215,9 @@ func (q *Quantize) plan(ctx context.Context, w *worker, s scenario.Step) (job, e
 	}
 	if q.Refine > 0 {
 		of.Parameters["refine"] = q.Refine
+	}
+	if q.Refine > 0 && q.RefineRate > 0 {
+		of.Parameters["refine_rate"] = float64(q.RefineRate)
 	}
 	maps.Copy(of.Parameters, recipe.Of(q.Transforms))
 	calibrated := q.readsText()
@@ -330,11 +335,16 @@ func (q *Quantize) build(ctx context.Context, w *worker, source *artifactModel, 
 	if err != nil {
 		return err
 	}
-	m, facts, err := q.quantize(ctx, w, m, plan, refine.Options{Steps: q.Refine}, sequences, q.Calibration.settings(w, source, sequences))
+	m, facts, err := q.quantize(ctx, w, m, plan, q.refining(), sequences, q.Calibration.settings(w, source, sequences))
 	if err != nil {
 		return source.cause(ctx, err)
 	}
 	return saveModel(ctx, dir, m, w.data, facts)
+}
+
+// refining are the steps on each layer's output.
+func (q *Quantize) refining() refine.Options {
+	return refine.Options{Steps: q.Refine, Rate: float64(q.RefineRate)}
 }
 
 func (q *Quantize) report(w *worker, dir string) error {
@@ -344,6 +354,7 @@ func (q *Quantize) report(w *worker, dir string) error {
 	}
 	w.warnings(facts.Warnings)
 	q.noteScales(w, &facts)
+	w.noteUnimproved(w.stage, q.refining(), facts.Refined)
 	for _, text := range facts.Notes {
 		w.run.note(w.cell.ID, lab.Info, w.stage+": "+text)
 	}

@@ -20,11 +20,12 @@ func TestOtherFloatFormatIsNoCompression(t *testing.T) {
 		}
 		out := mustWork(t, copyHome(t, onlyTokenizer), parse(t, fmt.Sprintf(`
 name: wide
+params: { none: 0 }
 task: { kind: recsys, members: 40, candidates: 2 }
 models: { given: { load: %q } }
 pipeline:
   - baseline: { name: given, model: given }
-  - prune:    { name: whole, mlp: 0, method: magnitude }
+  - prune:    { name: whole, mlp: "${none}", method: magnitude }
   - quantize: { name: int8, scheme: w8a8-rtn }
   - baseline: { name: again, model: given }
 evaluate: { validation: 4 }

@@ -18,6 +18,7 @@ import (
 	"math"
 	"slices"
 
+	"slimlab/internal/plural"
 	"slimlab/kernels"
 	"slimlab/kernels/parallel"
 	"slimlab/model"
@@ -28,13 +29,32 @@ import (
 // Options say how long and how far weights move.
 type Options struct {
 	Steps int // of one batch each; 0 changes nothing
-	// of the first step, relative to the root mean square of a float weight, and falling to 0 in a
-	// line; 0 is 0.001. Weights on a grid move at most about one step of it in all.
+	// of the first step, falling to 0 in a line: relative to the root mean square of float weights,
+	// and of weights on a grid to the distance of its values; 0 is the default of each
 	Rate float64
 	// that float weights are rounded to: of the file that they will be in
 	Precision kernels.Precision
 	// how inputs of linear layers are rounded as they are multiplied
 	Activations weight.Activations
+}
+
+// FloatRate is the default rate of float weights.
+const FloatRate = 0.001
+
+// floatRate is the rate of float weights.
+func (o Options) floatRate() float64 {
+	if o.Rate == 0 {
+		return FloatRate
+	}
+	return o.Rate
+}
+
+// gridRate is the rate of weights on a grid: by default they move about one step of it in all.
+func (o Options) gridRate() float64 {
+	if o.Rate == 0 {
+		return 2 / float64(o.Steps)
+	}
+	return o.Rate
 }
 
 // Grid is the set of values that the weights of one linear layer [out, in] may take.
@@ -53,6 +73,42 @@ type Report struct {
 	Before float64 `json:"before"`
 	After  float64 `json:"after"`
 	Step   int     `json:"step"` // after which the weights were best; 0 where none were better
+	// the least error after any step; 0 where none was measured
+	Least float64 `json:"least,omitzero"`
+}
+
+// Unimproved says of how many layers no step was kept, and what may do better; rate is the name
+// that users give the rate. It is empty where each layer became better.
+func (o Options) Unimproved(reports []Report, rate string) string {
+	worse, same := 0, 0 // layers by what the best step made of their error
+	for _, r := range reports {
+		switch {
+		case r.Step > 0:
+		case r.Least > r.Before:
+			worse++
+		default:
+			same++
+		}
+	}
+	if worse+same == 0 {
+		return ""
+	}
+	now := fmt.Sprintf("%g", o.Rate)
+	if o.Rate == 0 {
+		now = fmt.Sprintf("the default, %g for float weights and %.3g for weights on a grid", FloatRate, o.gridRate())
+	}
+	text := fmt.Sprintf("no step was kept in %d of %s: ", worse+same, plural.Of(len(reports), "refined layer"))
+	larger := "all steps made the error of the output larger: try more steps, or a smaller " + rate
+	none := "the steps left the error of the output as it was: try a larger " + rate
+	switch {
+	case same == 0:
+		text += larger
+	case worse == 0:
+		text += none
+	default:
+		text += fmt.Sprintf("in %d %s; in %d %s", worse, larger, same, none)
+	}
+	return text + " than " + now
 }
 
 const (
@@ -88,6 +144,9 @@ func Layer(ctx context.Context, m *model.Model, b *calibrate.Block, grids map[st
 		now, err := l.judge(ctx)
 		if err != nil {
 			return r, err
+		}
+		if r.Least == 0 || now < r.Least {
+			r.Least = now
 		}
 		if now < r.After {
 			r.After, r.Step = now, step
@@ -172,10 +231,7 @@ func newLayer(m *model.Model, b *calibrate.Block, grids map[string]Grid, o Optio
 // begin sets the units, and the weights in them: those on a grid as near to the dense ones as their
 // codes allow.
 func (l *layer) begin(dense *model.Block) {
-	rate := l.options.Rate
-	if rate == 0 {
-		rate = 0.001
-	}
+	rate := float32(l.options.floatRate())
 	sources := [...]*model.Linear{&dense.Q, &dense.K, &dense.V, &dense.O, &dense.Gate, &dense.Up, &dense.Down}
 	place := places(l.model)
 	for i, linear := range l.linears {
@@ -184,7 +240,7 @@ func (l *layer) begin(dense *model.Block) {
 		scaled := l.scaled[place[linear.Name+".weight"]:][:len(data)]
 		if bias := linear.Bias; bias != nil {
 			at := place[linear.Name+".bias"]
-			u := float32(rate) * rms(bias)
+			u := rate * rms(bias)
 			for j, v := range bias {
 				if u > 0 {
 					l.units[at+j], l.scaled[at+j] = u, v/u
@@ -193,7 +249,7 @@ func (l *layer) begin(dense *model.Block) {
 		}
 		grid := l.grids[i]
 		if grid == nil {
-			u := float32(rate) * rms(data)
+			u := rate * rms(data)
 			for j, v := range data {
 				if u > 0 {
 					units[j], scaled[j] = u, v/u
@@ -207,7 +263,7 @@ func (l *layer) begin(dense *model.Block) {
 				source = s.Float32()
 			}
 		}
-		share := float32(2) / float32(l.options.Steps)
+		share := float32(l.options.gridRate())
 		parallel.Range(linear.Out, 16, func(lo, hi int) {
 			for o := lo; o < hi; o++ {
 				for k := range linear.In {

@@ -135,6 +135,47 @@ func TestErrorNeverRises(t *testing.T) {
 	}
 }
 
+// The rate moves weights on a grid as it does floats, its default is what it stands for, and a rate
+// that is too large or too small is said.
+func TestRateHasAnEffect(t *testing.T) {
+	for _, format := range []weight.Format{{}, {Bits: 4, Group: 8}, {Bits: 8, Activations: weight.Token}, {Float: true, Bits: 8, Activations: weight.Token}} {
+		const steps = 24
+		at := func(rate float64) ([]float32, []refine.Report) {
+			m, reports := run(t, 2, calibrate.Settings{}, format, refine.Options{Steps: steps, Rate: rate, Activations: format.Activations})
+			return m.Linears()[0].Weight.Float32(), reports
+		}
+		usual, _ := at(0)
+		same := 2.0 / steps
+		if format == (weight.Format{}) {
+			same = refine.FloatRate
+		}
+		if written, _ := at(same); !slices.Equal(usual, written) {
+			t.Errorf("%+v: the default rate is not %g", format, same)
+		}
+		if half, _ := at(same / 2); slices.Equal(usual, half) {
+			t.Errorf("%+v: half of the rate gives the same weights", format)
+		}
+	}
+	o := refine.Options{Steps: 24, Rate: 1000}
+	_, reports := run(t, 2, calibrate.Settings{}, weight.Format{Bits: 8}, o)
+	if text := o.Unimproved(reports, "--rate"); text != "no step was kept in 2 of 2 refined layers: all steps made the error of the output larger: try more steps, or a smaller --rate than 1000" {
+		t.Errorf("a rate of 1000: %q of %+v", text, reports)
+	}
+	o.Rate = 1e-12
+	_, reports = run(t, 2, calibrate.Settings{}, weight.Format{Bits: 8}, o)
+	if text := o.Unimproved(reports, "--rate"); !strings.HasSuffix(text, "the steps left the error of the output as it was: try a larger --rate than 1e-12") {
+		t.Errorf("a rate of 1e-12: %q of %+v", text, reports)
+	}
+	o.Rate = 0
+	mixed := []refine.Report{{Before: 1, After: 1, Least: 2}, {Before: 1, After: 0.5, Step: 3, Least: 0.5}, {Before: 1, After: 1, Least: 1}}
+	if text := o.Unimproved(mixed, "--rate"); text != "no step was kept in 2 of 3 refined layers: in 1 all steps made the error of the output larger: try more steps, or a smaller --rate; in 1 the steps left the error of the output as it was: try a larger --rate than the default, 0.001 for float weights and 0.0833 for weights on a grid" {
+		t.Errorf("found %q", text)
+	}
+	if text := o.Unimproved(mixed[1:2], "--rate"); text != "" {
+		t.Errorf("a layer that became better: %q", text)
+	}
+}
+
 // What comes out is on the grid that went in, rounded floats are of the precision, and neither
 // depends on the number of threads.
 func TestRefinedWeights(t *testing.T) {
