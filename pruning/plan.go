@@ -393,6 +393,32 @@ func CommonGroup(groups ...int) int {
 	return common
 }
 
+// fitting lists the multiples of a number that fit, those of them that are usual where they are
+// many; "" where none fits.
+func fitting(of int, fits func(align int) bool) string {
+	var all, usual []string
+	for align := of; align <= max(of, maxAlign); align += of {
+		if !fits(align) {
+			continue
+		}
+		all = append(all, strconv.Itoa(align))
+		if times := align / of; times&(times-1) == 0 && align <= max(of, alignments[0]) {
+			usual = append(usual, strconv.Itoa(align))
+		}
+	}
+	const most = 8
+	if len(usual) < 2 {
+		usual = all[:min(most, len(all))]
+	}
+	switch {
+	case len(all) <= most:
+		return strings.Join(all, ", ")
+	case of == 1:
+		return "a number such as " + strings.Join(usual, ", ")
+	}
+	return fmt.Sprintf("a multiple of %d such as %s", of, strings.Join(usual, ", "))
+}
+
 // CheckAlign reports an alignment that leaves nothing to remove of any layer, or widths that are no
 // multiple of their layer's group. Cuts are those of each layer, whose neurons alone it looks at.
 // The error is a *CutError with the alignments that would do.
@@ -400,14 +426,8 @@ func CheckAlign(layers []model.LayerConfig, cuts []LayerCut, align int, groups [
 	common := CommonGroup(groups...)
 	expected := func(of int) string {
 		for _, removes := range []func([]model.LayerConfig, []LayerCut, int) bool{removesOfAll, removesOfAny} {
-			var fit []string
-			for a := of; a <= max(of, alignments[0]); a *= 2 {
-				if removes(layers, cuts, a) {
-					fit = append(fit, strconv.Itoa(a))
-				}
-			}
-			if len(fit) > 0 {
-				return "expected " + strings.Join(fit, ", ")
+			if text := fitting(of, func(align int) bool { return removes(layers, cuts, align) }); text != "" {
+				return "expected " + text
 			}
 		}
 		return fmt.Sprintf("expected a larger cut, or smaller groups: no multiple of %d, the groups of a later quantization, removes any", of)

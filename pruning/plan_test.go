@@ -107,6 +107,9 @@ func TestFitHolds(t *testing.T) {
 		}
 		if err != nil {
 			if _, list, ok := strings.Cut(err.Error(), ", expected "); ok && of.Key == "align" && !strings.HasPrefix(list, "a larger") {
+				if _, some, of := strings.Cut(list, " such as "); of {
+					list = some
+				}
 				for _, text := range strings.Split(list, ", ") {
 					advised++
 					if _, err := cut.Fit(layers, must2(ParseAlign(text))(t), groups); err != nil && CommonGroup(groups...) == 0 {

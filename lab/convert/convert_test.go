@@ -667,7 +667,7 @@ func TestConversionErrors(t *testing.T) {
 			_, err := Import(ctx, from, filepath.Join(dir, "out"), Options{Open: open, DType: "I8"})
 			return err
 		}, "I8"},
-		"aligned":  {func() error { return cut("10%", "", 96, calibration) }, "--align: the cut leaves 86 neurons of layer 0, which rounds up to all 96, expected 1, 2, 4, 8"},
+		"aligned":  {func() error { return cut("10%", "", 96, calibration) }, "--align: the cut leaves 86 neurons of layer 0, which rounds up to all 96, expected a number such as 1, 2, 4, 8"},
 		"nothing":  {func() error { return cut("", "", 0, calibration) }, "nothing is to be removed"},
 		"all":      {func() error { return cut("96", "", 8, calibration) }, "at least one stays"},
 		"share":    {func() error { return cut("120%", "", 0, calibration) }, "120%"},

@@ -88,7 +88,7 @@ func TestGroupsOfLaterLayers(t *testing.T) {
 		"- prune: { name: p, mlp: 0.5 }" + quantized + "w4a16-rtn-g32 none }":                       "",
 		"- prune: { name: p, mlp_layers: 0 30% }" + quantized + "none w4a16-rtn-g32 }":              "",
 		"- prune: { name: p, budget: 75%, align: 8 }" + quantized + "none w4a16-rtn-g32 }":          "step p's align is 8",
-		"- prune: { name: p, mlp_layers: 0 30%, align: 96 }":                                        "step p's align is 96: the cut leaves 67 neurons of layer 1, which rounds up to all 96, expected 1, 2, 4, 8, 16",
+		"- prune: { name: p, mlp_layers: 0 30%, align: 96 }":                                        "step p's align is 96: the cut leaves 67 neurons of layer 1, which rounds up to all 96, expected a number such as 1, 2, 4, 8, 16",
 		"- prune: { name: p, mlp_layers: 50% 30%, align: 24 }":                                      "",
 		"- prune: { name: p, mlp_layers: 50% 30%, align: 24 }" + quantized + "w4a16-rtn-g32 none }": "step p's align is 24: layer 0 keeps 48 neurons, which groups of 32 of a later quantization do not divide, expected 32",
 		"- prune: { name: p, mlp_layers: 0 30%, align: 24 }" + quantized + "w4a16-rtn-g32 none }":   "",
