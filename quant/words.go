@@ -1,6 +1,7 @@
 package quant
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -109,6 +110,44 @@ func (w Words) Parse(given func(word string) bool) (Scheme, error) {
 		}
 	}
 	return s, nil
+}
+
+// Words are the words of which Parse makes the scheme, defaults written out. Words that say nothing
+// of the scheme are empty.
+func (s Scheme) Words() Words {
+	w := Words{Scheme: "none"}
+	if s.Rounder == nil {
+		return w
+	}
+	w.Scheme, w.Method = s.base(), s.Method()
+	switch {
+	case s.Channel:
+		w.Group = ChannelGroup
+	case s.automatic():
+		w.Group = AutoGroup
+	case s.HasGroups():
+		w.Group = strconv.Itoa(s.Format.Group)
+	}
+	if !s.Format.Float {
+		w.Range = cmp.Or(string(s.Range), rangeAbsMax)
+	}
+	order := map[bool]string{false: orderNatural, true: orderAct}
+	switch r := s.Rounder.(type) {
+	case GPTQ:
+		w.Order, w.Damping = order[r.ActOrder], cmp.Or(r.Damping, DefaultDamping)
+	case QuantEase:
+		w.Order, w.Sweeps, w.Start = order[r.ActOrder], cmp.Or(r.Sweeps, DefaultSweeps), cmp.Or(string(r.Start), startBoth)
+		if r.Start != FromWeight {
+			w.Damping = cmp.Or(r.Damping, DefaultDamping)
+		}
+		if !s.Format.Float {
+			w.Outliers = s.Outliers.share()
+		}
+		if !s.Outliers.none() {
+			w.OutliersShape = map[bool]string{false: shapeEntries, true: shapeColumns}[s.Outliers.Columns]
+		}
+	}
+	return w
 }
 
 // check reports a word that is none, or outside of its range.
@@ -297,6 +336,18 @@ func parseOutliers(text string) (float64, error) {
 		return 0, fmt.Errorf("expected 0, or a share of the weights such as 0.5%% or 0.005, at most %g%%", 100*mostOutliers)
 	}
 	return share, nil
+}
+
+// share is the share as a word: in percent where these few digits are the same share.
+func (o Outliers) share() string {
+	if o.none() {
+		return DefaultOutliers
+	}
+	text := strconv.FormatFloat(100*o.Share, 'g', 6, 64) + "%"
+	if same, err := parseOutliers(text); err != nil || same != o.Share {
+		return strconv.FormatFloat(o.Share, 'g', -1, 64)
+	}
+	return text
 }
 
 // methodOr names the method, none of the scheme none.

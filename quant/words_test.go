@@ -191,3 +191,34 @@ func TestChannelIsNoAutomaticGroup(t *testing.T) {
 		}
 	}
 }
+
+// TestWordsOfASchemeMakeIt: the words of every scheme, read again, are the scheme, and what is
+// written out at its default has the same words.
+func TestWordsOfASchemeMakeIt(t *testing.T) {
+	var texts []string
+	for _, f := range Forms() {
+		texts = append(texts, "scheme="+f.Name)
+	}
+	texts = append(texts, "scheme=w4a16 group=64 order=act", "scheme=w4a16 group=channel range=mse damping=0.05", "scheme=w8a8 method=gptq", "scheme=w3a16 method=quantease sweeps=7 start=w",
+		"scheme=w4a16 method=quantease start=gptq damping=0.05 outliers=0.5%", "scheme=w4a16 method=quantease outliers=0.0123 outliers_shape=columns", "scheme=w4a16-asym method=rtn range=mse")
+	for _, text := range texts {
+		w, given := wordsOf(t, text)
+		s, err := w.Parse(given)
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		words := s.Words()
+		again, err := words.Parse(func(word string) bool {
+			switch word {
+			case "damping":
+				return words.Damping != 0
+			case "sweeps":
+				return words.Sweeps != 0
+			}
+			return map[string]string{"method": words.Method, "group": words.Group, "order": words.Order, "start": words.Start, "range": words.Range, "outliers": words.Outliers, "outliers_shape": words.OutliersShape}[word] != ""
+		})
+		if err != nil || again.Words() != words || again.String() != s.String() || again.Options() != s.Options() {
+			t.Errorf("%s: the words %+v make %s %s, expected %s %s: %v", text, words, again, again.Options(), s, s.Options(), err)
+		}
+	}
+}
