@@ -40,38 +40,41 @@ func checkClip(f weight.Format, sequences int) error {
 // clipped returns w with the weights of each group cut to a share of the group's largest magnitude,
 // 1 to 0.55, so that a grid fitted to it rounds w to nearest with the least error: δ·h·δᵀ
 // over the group's inputs alone. A share of 1, which cuts nothing, is among them: in that measure
-// no group is worse than without. (AWQ's search: Lin et al., 2024.)
-func clipped(ctx context.Context, w *weight.Dense, f weight.Format, scales kernels.Precision, h matrix.Dense) (*weight.Dense, error) {
+// no group is worse than without. (AWQ's search: Lin et al., 2024.) It counts the groups that are
+// cut, of all.
+func clipped(ctx context.Context, w *weight.Dense, f weight.Format, scales kernels.Precision, h matrix.Dense) (out *weight.Dense, cut, groups int, err error) {
 	const strip = 512 // rows at a time, so that memory stays small
 	group := f.Group
 	if group == 0 {
 		group = w.In
 	}
-	out := weight.NewDense(make([]float32, len(w.Data)), w.Out, w.In)
+	out = weight.NewDense(make([]float32, len(w.Data)), w.Out, w.In)
 	for first := 0; first < w.Out; first += strip {
 		rows := min(strip, w.Out-first)
 		part := weight.NewDense(w.Data[first*w.In:(first+rows)*w.In], rows, w.In)
-		if err := clipRows(ctx, out.Data[first*w.In:(first+rows)*w.In], part, f, group, scales, h); err != nil {
-			return nil, err
+		n, err := clipRows(ctx, out.Data[first*w.In:(first+rows)*w.In], part, f, group, scales, h)
+		if err != nil {
+			return nil, 0, 0, err
 		}
+		cut += n
 	}
-	return out, ctx.Err()
+	return out, cut, len(w.Data) / group, ctx.Err()
 }
 
 // clipRows is clipped for some rows, into to.
-func clipRows(ctx context.Context, to []float32, w *weight.Dense, f weight.Format, group int, scales kernels.Precision, h matrix.Dense) error {
+func clipRows(ctx context.Context, to []float32, w *weight.Dense, f weight.Format, group int, scales kernels.Precision, h matrix.Dense) (cutGroups int, err error) {
 	groups := len(w.Data) / group
-	least := make([]float64, groups)
+	least, narrowed := make([]float64, groups), make([]bool, groups)
 	cut, difference, product := weight.NewDense(make([]float32, len(w.Data)), w.Out, w.In), matrix.NewDense(w.Out, w.In, nil), matrix.NewDense(w.Out, group, nil)
 	for step := range clipSteps {
 		clipTo(cut.Data, w.Data, group, 1-clipStep*float64(step))
 		grid, err := NewGrid(f, cut, scales)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		rounding, err := Nearest{}.Round(ctx, w, grid, nil)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		parallel.Range(w.Out, rowsOfTask, func(lo, hi int) {
 			for o := lo; o < hi; o++ {
@@ -87,13 +90,18 @@ func clipRows(ctx context.Context, to []float32, w *weight.Dense, f weight.Forma
 			for o := range w.Out {
 				g := (o*w.In + at) / group
 				if e := matrix.Dot(d.Row(o), product.Row(o)); step == 0 || e < least[g] {
-					least[g] = e
+					least[g], narrowed[g] = e, step > 0
 					copy(to[g*group:(g+1)*group], cut.Data[g*group:(g+1)*group])
 				}
 			}
 		}
 	}
-	return ctx.Err()
+	for _, is := range narrowed {
+		if is {
+			cutGroups++
+		}
+	}
+	return cutGroups, ctx.Err()
 }
 
 // clipTo cuts the weights of each group to a share of its largest magnitude.

@@ -86,10 +86,11 @@ func Quantize(ctx context.Context, layers calibrate.Layers, plan Plan, calibrati
 
 // counts are what a report notes once for all layers.
 type counts struct {
-	silent, inputs   int // channels that were zero in all tokens, and inputs that have some
-	zeros            int // groups of weights that are all zero
-	narrower, groups int // groups of a range that clamps weights, of all
-	tiny, lost       tooSmall
+	silent, inputs     int // channels that were zero in all tokens, and inputs that have some
+	zeros              int // groups of weights that are all zero
+	narrower, groups   int // groups of a range that clamps weights, of all
+	tiny, lost         tooSmall
+	clipped, clippable int // groups whose range a search has narrowed, of those that it looked at
 	// numbers beside codes, of all weights, and what they take
 	outliers, weights int
 	outlierBytes      int64
@@ -133,6 +134,9 @@ func (c counts) notes() (notes []string) {
 	}
 	if c.groups > 0 {
 		notes = append(notes, fmt.Sprintf("range %s is narrower than the weights in %d of %s, whose largest are clamped", MSE, c.narrower, plural.Of(c.groups, "group")))
+	}
+	if c.clippable > 0 {
+		notes = append(notes, fmt.Sprintf("clip narrowed the range of %d of %s of weights, where the error of the outputs is less with it; those of q_proj and k_proj are left", c.clipped, plural.Of(c.clippable, "group")))
 	}
 	if c.outliers > 0 {
 		notes = append(notes, fmt.Sprintf("%d of %s (%.2f%%) have a number of 16 bits beside their codes, %.2f bits a weight: no other engine reads them", c.outliers, plural.Of(c.weights, "weight"), 100*float64(c.outliers)/float64(c.weights), 8*float64(c.outlierBytes)/float64(c.weights)))
@@ -270,9 +274,11 @@ func (q *quantizer) quantize(ctx context.Context, l model.LinearLayer, m *Moment
 	s := q.schemes[l.Name]
 	fitted := w
 	if q.Clip && clippable(l) {
-		if fitted, err = clipped(ctx, w, s.Format, q.Scales, m.Gram); err != nil {
+		var cut, groups int
+		if fitted, cut, groups, err = clipped(ctx, w, s.Format, q.Scales, m.Gram); err != nil {
 			return r, err
 		}
+		q.counts.clipped, q.counts.clippable = q.counts.clipped+cut, q.counts.clippable+groups
 	}
 	target, err := m.Target(ctx, w, targetDamping)
 	if err != nil {
