@@ -169,8 +169,8 @@ func (d *draft) records(ctx context.Context) (jsonl []byte, about string, notes 
 	}
 	jsonl, n, prompts := starter.Records(text)
 	if prompts < starter.LeastRecords {
-		return nil, "", nil, fmt.Errorf("--data %s: the text has %d characters and %d words, of which %d records with different prompts can be made: expected a longer text, of at least %d records, such as %d different words",
-			d.data, utf8.RuneCountInString(text), len(strings.Fields(text)), prompts, starter.LeastRecords, 2*starter.LeastRecords)
+		return nil, "", nil, fmt.Errorf("--data %s: the text has %d characters and %d words, of which %s with different prompts can be made: expected a longer text, of at least %d records, such as %d different words",
+			d.data, utf8.RuneCountInString(text), len(strings.Fields(text)), plural.Of(prompts, "record"), starter.LeastRecords, 2*starter.LeastRecords)
 	}
 	d.made = "--data " + d.data
 	about = fmt.Sprintf("%s of %s.", plural.Of(n, "record"), from)

@@ -77,10 +77,10 @@ func TestInitTakesFewData(t *testing.T) {
 		{"six.txt", "one two three four five six", ""},
 		{"few.jsonl", "{\"prompt\": \"a\", \"response\": \"b\"}\n{\"prompt\": \"c\", \"response\": \"d\"}\n{\"prompt\": \"e\", \"response\": \"f\"}\n", ""},
 		{"texts.jsonl", "{\"text\": \"a b\"}\n{\"text\": \"c d\"}\n{\"text\": \"e f\"}\n", ""},
-		{"two.txt", "hello world\n", "--data two.txt: the text has 12 characters and 2 words, of which 1 records with different prompts can be made: expected a longer text, of at least 3 records"},
+		{"two.txt", "hello world\n", "--data two.txt: the text has 12 characters and 2 words, of which 1 record with different prompts can be made: expected a longer text, of at least 3 records"},
 		{"blank.txt", " \n\n", "blank.txt"},
 		{"two.jsonl", "{\"prompt\": \"a\", \"response\": \"b\"}\n{\"prompt\": \"c\", \"response\": \"d\"}\n", "two.jsonl: found 2 records with 2 different prompts, expected at least 3"},
-		{"same.jsonl", strings.Repeat("{\"text\": \"a b\"}\n", 9), "same.jsonl: found 9 records with 1 different prompts, expected at least 3"},
+		{"same.jsonl", strings.Repeat("{\"text\": \"a b\"}\n", 9), "same.jsonl: found 9 records with 1 different prompt, expected at least 3"},
 	} {
 		if err := os.WriteFile(c.name, []byte(c.content), 0o644); err != nil {
 			t.Fatal(err)

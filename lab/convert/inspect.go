@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"slimlab/internal/plural"
 	"slimlab/model"
 	"slimlab/model/checkpoint"
 	"slimlab/model/checkpoint/engines"
@@ -111,7 +112,7 @@ func Inspect(name string, open Opener) (*Inspection, error) {
 	case err != nil:
 		return nil, err
 	case t != nil:
-		in.Tokenizer = fmt.Sprintf("%d tokens", t.Vocab())
+		in.Tokenizer = plural.Of(t.Vocab(), "token")
 	}
 	in.Notes = c.Notes()
 	return in, nil

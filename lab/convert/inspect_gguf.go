@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"slimlab/internal/mapped"
+	"slimlab/internal/plural"
 	"slimlab/internal/wrongfile"
 	"slimlab/model/checkpoint"
 	"slimlab/model/checkpoint/gguf"
@@ -85,7 +86,7 @@ func inspectGGUF(name string, reason error) (*Inspection, error) {
 	t, err := checkpoint.GGUFTokenizer(name)
 	switch {
 	case err == nil:
-		in.Tokenizer, in.Vocabulary = fmt.Sprintf("%d tokens", t.Vocab()), cmp.Or(in.Vocabulary, t.Vocab())
+		in.Tokenizer, in.Vocabulary = plural.Of(t.Vocab(), "token"), cmp.Or(in.Vocabulary, t.Vocab())
 		in.Verbs = append(in.Verbs, "tokenize")
 	case !errors.Is(err, fs.ErrNotExist):
 		in.Problems = append(in.Problems, strings.TrimPrefix(err.Error(), "checkpoint "+name+": "))

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"slimlab/internal/nearest"
+	"slimlab/internal/plural"
 )
 
 // Table is an open file of comma-separated values (RFC 4180) whose first line names the columns. It
@@ -126,7 +127,7 @@ func (t *Table) Next() ([]string, error) {
 	}
 	if len(row) != t.width {
 		line, _ := t.csv.FieldPos(0)
-		return nil, fmt.Errorf("%s:%d: found %d fields, expected %d as in the first line; a field with a comma stands between quotes", t.file.name, line, len(row), t.width)
+		return nil, fmt.Errorf("%s:%d: found %s, expected %d as in the first line; a field with a comma stands between quotes", t.file.name, line, plural.Of(len(row), "field"), t.width)
 	}
 	for k, at := range t.places {
 		t.values[k] = row[at]

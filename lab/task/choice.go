@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"slimlab/internal/jsonread"
+	"slimlab/internal/plural"
 	"slimlab/lab/datafile"
 )
 
@@ -101,7 +102,7 @@ func readQuestion(raw []byte, form *int) (q Question, err error) {
 		return q, err
 	}
 	if n := len(q.Choices); n < 2 || n > mostChoices {
-		return q, fmt.Errorf("found %d choices, expected 2 to %d", n, mostChoices)
+		return q, fmt.Errorf("found %s, expected 2 to %d", plural.Of(n, "choice"), mostChoices)
 	}
 	if i := slices.Index(q.Choices, ""); i >= 0 {
 		return q, fmt.Errorf("choice %d is empty, expected a text: its likelihood is divided by its length", i)

@@ -149,7 +149,7 @@ func TestReadChoiceErrors(t *testing.T) {
 		{`{"query":"q","choices":"ab","gold":0}`, `field "choices" is a string, expected an array`},
 		{`{"query":"q","choices":{"a":1},"gold":0}`, `field "choices" is an object`},
 		{`{"query":"q","choices":["a",null],"gold":0}`, `field "choices", item 1 is null`},
-		{`{"query":"q","choices":["a"],"gold":0}`, `found 1 choices, expected 2 to 256`},
+		{`{"query":"q","choices":["a"],"gold":0}`, `found 1 choice, expected 2 to 256`},
 		{`{"query":"q","choices":["a"` + strings.Repeat(`,"a"`, 256) + `],"gold":0}`, `found 257 choices, expected 2 to 256`},
 		{`{"query":"q","choices":["a",""],"gold":0}`, "choice 1 is empty"},
 		{`{"query":"q","choices":["a","b"]}`, `no field "gold"`},

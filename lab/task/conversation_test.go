@@ -159,7 +159,7 @@ func TestSharesOfZeroKeepNothingBack(t *testing.T) {
 	}
 	cfg := DefaultJSONL(writeFile(t, manyLines(1)))
 	cfg.CalibrationShare, cfg.Knobs.KeepNone = 0, "--all"
-	if _, err := ReadJSONL(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "found 1 records with 1 different prompts, expected at least 2, one for each split (training, validation); --all trains on all") {
+	if _, err := ReadJSONL(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "found 1 record with 1 different prompt, expected at least 2, one for each split (training, validation); --all trains on all") {
 		t.Errorf("found %v", err)
 	}
 }

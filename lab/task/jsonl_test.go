@@ -121,8 +121,8 @@ func TestJSONLErrors(t *testing.T) {
 		{"blank file", "\n \n", "no records, expected JSON objects: one a line, or a JSON array of them"},
 		{"empty array", "[]", "no records"},
 		{"question", `{"goal": "g", "sol1": "a", "sol2": "b", "label": 1}`, "data.jsonl:1: found a question of the form of PIQA, expected a prompt and its response"},
-		{"one prompt of many answers", strings.Repeat(good, 9), "found 9 records with 1 different prompts, expected at least 3"},
-		{"one record", good, "found 1 records with 1 different prompts, expected at least 3, one for each split (training, validation, calibration)"},
+		{"one prompt of many answers", strings.Repeat(good, 9), "found 9 records with 1 different prompt, expected at least 3"},
+		{"one record", good, "found 1 record with 1 different prompt, expected at least 3, one for each split (training, validation, calibration)"},
 	} {
 		_, err := NewJSONL(t.Context(), DefaultJSONL(writeFile(t, c.content)), byteEncoder{}, endOfText, nil)
 		if err == nil || !strings.Contains(err.Error(), c.want) {

@@ -129,7 +129,7 @@ func (p *Passage) Tokenize(ctx context.Context, enc Encoder) (*Windows, error) {
 		if most := len(tokens)/need + len(before); most >= leastPassage {
 			advice += fmt.Sprintf(", or a length of at most %d", most)
 		}
-		return nil, fmt.Errorf("%s: found %d tokens, %d windows of %d, expected at least %d windows, one for each split: %s", name, len(tokens), all, p.cfg.Length, need, advice)
+		return nil, fmt.Errorf("%s: found %s, %s of %d, expected at least %s, one for each split: %s", name, plural.Of(len(tokens), "token"), plural.Of(all, "window"), p.cfg.Length, plural.Of(need, "window"), advice)
 	}
 	for i := range all {
 		e := Example{Tokens: slices.Concat(before, tokens[i*own:(i+1)*own]), Answer: make([]bool, p.cfg.Length)}

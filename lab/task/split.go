@@ -3,6 +3,8 @@ package task
 import (
 	"fmt"
 	"slices"
+
+	"slimlab/internal/plural"
 )
 
 // split gives each record to training, validation or calibration by the place of its prompt, or of
@@ -69,5 +71,5 @@ func (d *Records) tooFew(all, distinct, need int) error {
 	if d.cfg.Knobs.KeepNone != "" {
 		advice = "; " + d.cfg.Knobs.KeepNone + " trains on all"
 	}
-	return fmt.Errorf("%s: found %d records with %d different prompts, expected at least %d, one for each split (%s)%s", d.name, all, distinct, need, splits, advice)
+	return fmt.Errorf("%s: found %s with %s, expected at least %d, one for each split (%s)%s", d.name, plural.Of(all, "record"), plural.Of(distinct, "different prompt"), need, splits, advice)
 }

@@ -111,7 +111,7 @@ func FixedWindows(tokens []int32, window, stride int) ([]Span, error) {
 		return nil, fmt.Errorf("text: windows of %d tokens every %d, expected at least 2 and a stride from 1 to the window", window, stride)
 	}
 	if len(tokens) < 2 {
-		return nil, fmt.Errorf("text: found %d tokens, expected at least 2", len(tokens))
+		return nil, fmt.Errorf("text: found %s, expected at least 2", plural.Of(len(tokens), "token"))
 	}
 	window = min(window, len(tokens))
 	spans := []Span{{tokens[:window], 1}}
@@ -129,7 +129,7 @@ func LlamaCppWindows(tokens []int32, window int, bos int32) ([]Span, error) {
 		return nil, fmt.Errorf("text: windows of %d tokens, expected at least 4", window)
 	}
 	if len(tokens) < window {
-		return nil, fmt.Errorf("text: found %d tokens, expected at least one window of %d", len(tokens), window)
+		return nil, fmt.Errorf("text: found %s, expected at least one window of %d", plural.Of(len(tokens), "token"), window)
 	}
 	var spans []Span
 	for ; len(tokens) >= window; tokens = tokens[window:] {

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"slimlab/internal/jsonread"
+	"slimlab/internal/plural"
 	"slimlab/model"
 )
 
@@ -250,7 +251,7 @@ func (k *keys) fullAttention(layers int, n *notes) {
 		}
 	}
 	if len(kinds) > 0 && len(kinds) != layers {
-		n.add("config.json: layer_types lists %d layers, num_hidden_layers is %d: the latter counts", len(kinds), layers)
+		n.add("config.json: layer_types lists %s, num_hidden_layers is %d: the latter counts", plural.Of(len(kinds), "layer"), layers)
 	}
 }
 
@@ -327,7 +328,7 @@ func (k *keys) ownLayers(layers []model.LayerConfig) error {
 		return jsonread.At("slimlab_layers", err)
 	}
 	if len(list) != len(layers) {
-		return fmt.Errorf("slimlab_layers: found %d layers, expected num_hidden_layers, %d", len(list), len(layers))
+		return fmt.Errorf("slimlab_layers: found %s, expected num_hidden_layers, %d", plural.Of(len(list), "layer"), len(layers))
 	}
 	for i, l := range list {
 		for _, size := range []struct {

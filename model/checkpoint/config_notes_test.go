@@ -98,7 +98,7 @@ func TestConfigNotes(t *testing.T) {
 		{map[string]any{"rope_parameters": map[string]any{"full_attention": map[string]any{"rope_type": "default", "rope_theta": 7}}}, "rope_parameters stands for each kind of layer", func(c *model.Config) { c.RopeTheta = 7 }},
 		{map[string]any{"rope_theta": 9, "rope_parameters": map[string]any{"rope_theta": 7}}, "config.json: rope_theta is 9, within rope_parameters 7: the latter counts", func(c *model.Config) { c.RopeTheta = 7 }},
 		{map[string]any{"rope_scaling": with(llama3, "type", "llama3")}, "", func(c *model.Config) { c.Rope = llama3Scaling }},
-		{map[string]any{"layer_types": []string{"full_attention"}}, "config.json: layer_types lists 1 layers, num_hidden_layers is 2: the latter counts", nil},
+		{map[string]any{"layer_types": []string{"full_attention"}}, "config.json: layer_types lists 1 layer, num_hidden_layers is 2: the latter counts", nil},
 		{map[string]any{"torch_dtype": "float16", "dtype": "bfloat16"}, `config.json: torch_dtype is "float16" and dtype "bfloat16"`, nil},
 		{map[string]any{"torch_dtype": "float16", "dtype": "float16"}, "", nil},
 		{map[string]any{"hidden_act": "swish", "use_cache": true, "temperature": 0.6, "pretraining_tp": 1, "mlp_bias": false, "num_local_experts": 0}, "", nil},

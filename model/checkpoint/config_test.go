@@ -188,7 +188,7 @@ func TestConfigRefusals(t *testing.T) {
 		{"rope_scaling", map[string]any{"factor": 4}, `rope_scaling.rope_type: the key is missing beside factor, expected default, linear, llama3 or yarn`},
 		{"rope_scaling", map[string]any{"type": "default", "mrope_section": []int{1, 1}}, `rope_scaling.mrope_section: the key is not supported for rope type "default"`},
 		{"eos_token_id", "x", `eos_token_id: found "x", expected a token id, a list of them or null`},
-		{"slimlab_layers", []layerWidths{{1, 1, 1}}, `slimlab_layers: found 1 layers, expected num_hidden_layers, 2`},
+		{"slimlab_layers", []layerWidths{{1, 1, 1}}, `slimlab_layers: found 1 layer, expected num_hidden_layers, 2`},
 		{"slimlab_layers", []layerWidths{{1, 1, 1}, {0, 1, 1}}, `slimlab_layers[1].heads: found 0, expected a whole number from 1 to 16384`},
 		{"per_layer_config", []int{1}, `per_layer_config: found [1], expected an object`},
 		{"per_layer_config", ownLayer("2", "intermediate_size", 5), `per_layer_config: found the key "2", expected a layer's number from 0 to 1`},

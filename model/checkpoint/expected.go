@@ -192,7 +192,7 @@ func (c *Checkpoint) misplaced(t TensorInfo) error {
 	case strings.HasSuffix(t.Name, "_proj.bias"):
 		reason = ": the config has no bias there (attention_bias, mlp_bias)"
 	case c.layerOf(t.Name) >= len(c.config.Layers):
-		reason = fmt.Sprintf(": the config says %d layers", len(c.config.Layers))
+		reason = fmt.Sprintf(": the config says %s", plural.Of(len(c.config.Layers), "layer"))
 	}
 	return fmt.Errorf("tensor %q, shape %d, has no place in the model of the config%s", t.Name, t.Shape, reason)
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"slimlab/internal/plural"
 	"slimlab/model/checkpoint/gguf"
 )
 
@@ -39,8 +40,8 @@ func (g *ggufFile) misshapen(e expectation, layers int) error {
 	case found:
 		return fmt.Errorf("tensor %q: shape is %d, expected %d by %s", name, t.Shape, e.shapes[0], g.shapeKeys(name))
 	case inLayer == 1 && !g.holdsLayer(layer):
-		return fmt.Errorf("tensor %q is missing, expected shape %d: metadata key %q says %d layers, and the file has none of layer %d",
-			name, e.shapes[0], g.key("block_count"), layers, layer)
+		return fmt.Errorf("tensor %q is missing, expected shape %d: metadata key %q says %s, and the file has none of layer %d",
+			name, e.shapes[0], g.key("block_count"), plural.Of(layers, "layer"), layer)
 	}
 	return fmt.Errorf("tensor %q is missing, expected shape %d by %s", name, e.shapes[0], g.shapeKeys(name))
 }

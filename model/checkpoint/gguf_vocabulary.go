@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 
+	"slimlab/internal/plural"
 	"slimlab/model/checkpoint/gguf"
 	"slimlab/model/tokenizer"
 )
@@ -58,7 +59,7 @@ func (k *ggufKeys) flag(key string) *bool {
 // has rows: llama.cpp wants no fewer.
 func ggufTokenizerKeys(v tokenizer.Vocabulary, rows int) (gguf.Metadata, error) {
 	if len(v.Tokens) > rows {
-		return nil, fmt.Errorf("tokenizer does not fit the model: it has %d tokens, expected at most %d: the embedding has %d rows", len(v.Tokens), rows, rows)
+		return nil, fmt.Errorf("tokenizer does not fit the model: it has %s, expected at most %d: the embedding has %s", plural.Of(len(v.Tokens), "token"), rows, plural.Of(rows, "row"))
 	}
 	for _, list := range []struct {
 		name string

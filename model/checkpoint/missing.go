@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"slimlab/internal/plural"
 )
 
 // causes are tensors that stand beside, or in place of, the weight of a linear layer, by the ends
@@ -59,7 +61,7 @@ func (c *Checkpoint) causeOfMissing(name string) string {
 		return "config.json has tie_word_embeddings false, or does not have the key, which means false"
 	}
 	if n, last := c.layerOf(name), c.lastLayer(); n > last && last >= 0 {
-		return fmt.Sprintf("the config says %d layers, the files hold layers 0 to %d", len(c.config.Layers), last)
+		return fmt.Sprintf("the config says %s, the files hold layers 0 to %d", plural.Of(len(c.config.Layers), "layer"), last)
 	}
 	if like := c.alike(name); like != "" {
 		return "the files hold " + like

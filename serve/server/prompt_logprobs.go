@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"slimlab/internal/plural"
 	"slimlab/serve"
 )
 
@@ -62,7 +63,7 @@ func (p *promptRequest) checkPrompts(s *Server, prompts [][]int32, choices int) 
 	case len(p.TokenIDs) != len(prompts[0]):
 		return refuse(param, "found %d lists, expected one for each of the prompt's %d tokens", len(p.TokenIDs), len(prompts[0]))
 	case len(p.TokenIDs[0]) > 0:
-		return refuse(at(param, 0), "found %d tokens, expected none: the first token has nothing before it", len(p.TokenIDs[0]))
+		return refuse(at(param, 0), "found %s, expected none: the first token has nothing before it", plural.Of(len(p.TokenIDs[0]), "token"))
 	}
 	for i, ids := range p.TokenIDs {
 		if err := s.checkTokens(at(param, i), ids); err != nil {

@@ -81,7 +81,7 @@ func TestRefusals(t *testing.T) {
 		{"listed tokens in a stream", completions, `{"prompt":[1],"stream":true,"prompt_logprob_token_ids":[[]]}`, 400, "", "prompt_logprob_token_ids: found them in a stream"},
 		{"listed tokens of another prompt", completions, `{"prompt":[1,2],"prompt_logprob_token_ids":[[]]}`, 400, "", "prompt_logprob_token_ids: found 1 lists, expected one for each of the prompt's 2 tokens"},
 		{"listed tokens of two prompts", completions, `{"prompt":[[1],[2]],"prompt_logprob_token_ids":[[]]}`, 400, "", "prompt_logprob_token_ids: found them for 2 prompts"},
-		{"listed tokens of the first", completions, `{"prompt":[1],"prompt_logprob_token_ids":[[1]]}`, 400, "", "prompt_logprob_token_ids[0]: found 1 tokens, expected none"},
+		{"listed tokens of the first", completions, `{"prompt":[1],"prompt_logprob_token_ids":[[1]]}`, 400, "", "prompt_logprob_token_ids[0]: found 1 token, expected none"},
 		{"foreign listed tokens", completions, `{"prompt":[1,2],"prompt_logprob_token_ids":[[],[330]]}`, 400, "", "prompt_logprob_token_ids[1]: found token 330"},
 		{"no tokens beside an echo", completions, `{"prompt":"a","echo":true,"max_tokens":0}`, 400, "", "max_tokens: found 0, expected at least 1"},
 		{"fewer than no tokens", completions, `{"prompt":"a","prompt_logprobs":1,"max_tokens":-1}`, 400, "", "max_tokens: found -1, expected at least 0"},
