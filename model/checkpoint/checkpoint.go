@@ -41,6 +41,14 @@ func Open(name string) (c *Checkpoint, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint %s: %w", name, err)
 	}
+	read := c.vocabulary
+	c.vocabulary = func() (*tokenizer.Tokenizer, error) {
+		t, err := read()
+		if err != nil {
+			return nil, fmt.Errorf("checkpoint %s: %w", name, err)
+		}
+		return t, nil
+	}
 	return c, nil
 }
 
@@ -168,6 +176,20 @@ func (c *Checkpoint) CopyOtherFiles(dir string) error {
 		}
 	}
 	return nil
+}
+
+// OtherBytes is what CopyOtherFiles writes at least.
+func (c *Checkpoint) OtherBytes() (bytes int64) {
+	if c.beside == nil {
+		return 0
+	}
+	for _, name := range otherFiles {
+		data, err := c.beside(name)
+		if err == nil {
+			bytes += int64(len(data))
+		}
+	}
+	return bytes
 }
 
 // LayerFormat is how a linear layer is stored.

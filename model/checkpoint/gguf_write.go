@@ -18,6 +18,21 @@ type GGUFOptions struct {
 	// the weights of the squared errors of a matrix's input channels, by its Hugging Face name; a
 	// matrix without has equal ones
 	Importance map[string][]float32
+	// is asked before anything is written, with the bytes of the file; its error ends the writing.
+	// nil asks nothing
+	Room func(bytes int64) error
+}
+
+// room asks for the bytes of a file.
+func (o *GGUFOptions) room(m gguf.Metadata, tensors []gguf.NewTensor) error {
+	if o.Room == nil {
+		return nil
+	}
+	bytes, err := gguf.Bytes(m, tensors)
+	if err == nil {
+		err = o.Room(bytes)
+	}
+	return err
 }
 
 // ReadRows reads rows first to first+rows−1 of a tensor by its Hugging Face name into dst, [rows,
@@ -125,6 +140,9 @@ func WriteGGUF(ctx context.Context, name string, c model.Config, read ReadRows, 
 		factors := llama3Factors(c.Rope, c.RopeTheta, c.HeadDim)
 		tensors = append(tensors, gguf.NewTensor{Name: ggufRopeFactors, Type: gguf.F32, Shape: []int{len(factors)},
 			ReadRows: func(dst []float32, _, _ int) error { copy(dst, factors); return nil }})
+	}
+	if err := o.room(metadata, tensors); err != nil {
+		return nil, err
 	}
 	counted, err := gguf.WriteVerified(name, metadata, tensors)
 	if err != nil {

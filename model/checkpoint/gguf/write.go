@@ -75,14 +75,34 @@ func (s *sums) add(values []float32) {
 	}
 }
 
-func write(name string, m Metadata, tensors []NewTensor) ([]*sums, error) {
-	list, err := layOut(tensors)
-	if err != nil {
-		return nil, fmt.Errorf("gguf: %w", err)
+// begin lays the tensors out and makes the header.
+func begin(m Metadata, tensors []NewTensor) (list []Tensor, head []byte, err error) {
+	if list, err = layOut(tensors); err == nil {
+		head, err = appendHeader(nil, m, list)
 	}
-	head, err := appendHeader(nil, m, list)
 	if err != nil {
-		return nil, fmt.Errorf("gguf: %w", err)
+		return nil, nil, fmt.Errorf("gguf: %w", err)
+	}
+	return list, head, nil
+}
+
+// Bytes is the size of the file that Write writes.
+func Bytes(m Metadata, tensors []NewTensor) (int64, error) {
+	list, head, err := begin(m, tensors)
+	if err != nil {
+		return 0, err
+	}
+	size := aligned(int64(len(head)), usualAlign)
+	for _, t := range list {
+		size += aligned(t.size, usualAlign)
+	}
+	return size, nil
+}
+
+func write(name string, m Metadata, tensors []NewTensor) ([]*sums, error) {
+	list, head, err := begin(m, tensors)
+	if err != nil {
+		return nil, err
 	}
 	seed := maphash.MakeSeed()
 	written := make([]*sums, len(tensors))
