@@ -49,6 +49,9 @@ func (p *program) convertOptions(f convertFlags) convert.Options {
 		Begin: func(e convert.MemoryEstimate, verdicts []convert.Compatibility) {
 			fmt.Fprintf(p.stderr, "needs about %s of memory beside the program: a layer %s, statistics %s, the calibration text's stream %s, its inputs of a linear layer %s\n",
 				bytesText(e.Total()), bytesText(e.Layer), bytesText(e.Statistics), bytesText(e.Stream), bytesText(e.Inputs))
+			if e.Refining > 0 {
+				fmt.Fprintf(p.stderr, "of these %s are of the gradient steps on a layer, beyond what its statistics took\n", bytesText(e.Refining))
+			}
 			if e.Whole > 0 {
 				fmt.Fprintf(p.stderr, "of these %s are the whole model and its gradients, which the method needs; the pass that gives them takes %s, before the rest\n", bytesText(e.Whole), bytesText(e.Pass))
 			}
@@ -62,7 +65,7 @@ func (p *program) convertOptions(f convertFlags) convert.Options {
 			}
 			for _, v := range verdicts {
 				if !v.Loads && v.Engine != "llama.cpp" { // which loads an export
-					fmt.Fprintf(p.stderr, "%s will not take the result: %s\n", v.Engine, v)
+					fmt.Fprintf(p.stderr, "%s will not load the result: %s\n", v.Engine, v.Why())
 				}
 			}
 		},

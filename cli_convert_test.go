@@ -52,7 +52,7 @@ func TestConvertVerbs(t *testing.T) {
 		if code != exitHeld {
 			t.Fatalf("slimlab %s: exit %d: %s", strings.Join(c.args, " "), code, stderr)
 		}
-		if warned := c.args[0] == "prune" && strings.Contains(stderr, "vLLM will not take the result: does not load: 6 heads"); warned != (c.args[0] == "prune") {
+		if warned := c.args[0] == "prune" && strings.Contains(stderr, "vLLM will not load the result: 6 heads"); warned != (c.args[0] == "prune") {
 			t.Errorf("slimlab %s: warned %t of heads that do not divide the hidden size: %s", strings.Join(c.args, " "), warned, stderr)
 		}
 		for _, want := range c.want {

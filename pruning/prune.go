@@ -132,6 +132,9 @@ func (p *pruner) statistics() calibrate.Settings {
 // DefaultDamping is the damping where none is given.
 const DefaultDamping = 0.01
 
+// DefaultLocalSearch is the rounds of local search at most where none are given.
+const DefaultLocalSearch = 30
+
 // complete sets the defaults.
 func (o *Options) complete() error {
 	if _, err := ParseMethod(string(o.Method)); err != nil {
@@ -150,7 +153,7 @@ func (o *Options) complete() error {
 	o.Batch, o.Align = max(1, o.Batch), max(1, o.Align)
 	switch o.LocalSearch {
 	case 0:
-		o.LocalSearch = 30
+		o.LocalSearch = DefaultLocalSearch
 	case -1:
 		o.LocalSearch = 0
 	}

@@ -74,3 +74,39 @@ func TestArithmeticThatBreaks(t *testing.T) {
 		}
 	}
 }
+
+// TestTokenizerErrorsNameTheModel: what is wrong with a tokenizer is said with the folder that it
+// is in, by every verb that reads it.
+func TestTokenizerErrorsNameTheModel(t *testing.T) {
+	for name, run := range everyVerb(t) {
+		from, text := source(t, checkpoint.BF16)
+		edit(t, filepath.Join(from, "tokenizer.json"), func([]byte) []byte { return []byte("{}") })
+		_, err := run(t.Context(), from, text, filepath.Join(t.TempDir(), "out"), Options{Open: open})
+		if reads := map[string]bool{"prune": true, "w4a16-gptq": true, "w4a8": true, "distil": true}[name]; reads && err == nil || err != nil && !strings.Contains(err.Error(), from) {
+			t.Errorf("%s: %v, expected it to name %s", name, err, from)
+		}
+	}
+}
+
+// TestQuantizedInputsAreRefusedFirst: a model that cannot be compressed is refused before anything
+// is said of the work.
+func TestQuantizedInputsAreRefusedFirst(t *testing.T) {
+	from, text := source(t, checkpoint.BF16)
+	quantized := filepath.Join(t.TempDir(), "quantized")
+	all := conversions(t)
+	if _, err := all["w8a8"](t.Context(), from, text, quantized, Options{Open: open}); err != nil {
+		t.Fatal(err)
+	}
+	for name, run := range all {
+		to := filepath.Join(t.TempDir(), "out")
+		o := Options{Open: open, Begin: func(MemoryEstimate, []Compatibility) { t.Errorf("%s: the work began", name) }}
+		takes := name == "import" || name == "prune layers" // which moves them as they are
+		if takes {
+			o.Begin = nil
+		}
+		_, err := run(t.Context(), quantized, text, to, o)
+		if refused := err != nil && strings.Contains(err.Error(), "is w8a8 already, expected float32: `slimlab import "+quantized); refused == takes {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -201,10 +201,11 @@ func (c *Calibration) tokens(ctx context.Context, from *checkpoint.Checkpoint) (
 
 // MemoryEstimate is what pruning or quantizing takes of memory, in bytes.
 type MemoryEstimate struct {
-	Layer      int64  // one layer in float32, beside its form for products
+	Layer      int64  // one layer in float32, beside its form for products, and what some of the text becomes in it
 	Statistics int64  // of the widest input, with what is computed from them
 	Stream     int64  // the residual stream of the calibration text
 	Inputs     int64  // what a linear layer reads of the whole text, from one pass to the next
+	Refining   int64  // gradient steps on a layer, beyond its statistics, which are gone by then
 	Whole      int64  // the whole model and its gradients, where a method needs them
 	Pass       int64  // the pass that gives the gradients; it is over before the rest begins
 	Kept       int64  // on disk: statistics that later runs find, at most
@@ -212,26 +213,6 @@ type MemoryEstimate struct {
 	Result     int64  // on disk: the tensors that are written
 	// layers that an interrupted command has finished: no memory, but where the work goes on
 	Finished int
-}
-
-// gather adds what statistics take that a method is given.
-func (e *MemoryEstimate) gather(c model.Config, g *Gathering, reads func(model.Site) bool) {
-	if e.Kept = g.disk(c, reads); e.Kept > 0 {
-		e.Folder = g.Folder
-	}
-	if g.Target > 0 { // another stream, another layer, and a moment across with its products
-		e.Stream *= 2
-		if e.Inputs *= 2; e.Inputs > calibrate.InputBytes {
-			e.Inputs = 0
-		}
-		e.Layer += e.Layer / 2
-		e.Statistics += e.Statistics / statisticsCopies * 2
-	}
-	if g.Parallel { // of all inputs of a layer at one time; each has sums and products
-		e.Inputs = 0
-		e.Layer += e.Layer / 2
-		e.Statistics += 12 * int64(c.Hidden) * int64(c.Hidden) * 3
-	}
 }
 
 // wholeCopies is the number of float32 copies of a model's parameters that its gradients take: the
@@ -247,35 +228,66 @@ func (e *MemoryEstimate) differentiate(c model.Config, calibration Calibration) 
 }
 
 // Total is all that is memory at one time.
-func (e MemoryEstimate) Total() int64 {
-	return e.Whole + max(e.Pass, e.Layer+e.Statistics+e.Stream+e.Inputs)
+func (e MemoryEstimate) Total() int64 { return e.Whole + max(e.Pass, e.working()) }
+
+// working is the memory while layers are compressed.
+func (e MemoryEstimate) working() int64 {
+	return e.Layer + e.Statistics + e.Stream + e.Inputs + e.Refining
 }
 
 // statisticsCopies is the number of matrices of the size of the statistics that OSSCAR and GPTQ
 // hold at most: the sums, which become the damped mean, the products of the last block, a tableau
 // in two parts or a factor, and one of work. Pruning of heads holds headCopies: for its tableau of
 // one part it has the weight, the products of the weight's rows, and those of the right-hand side.
+// A target has targetCopies more: the moment across and its products.
 const (
 	statisticsCopies = 5
 	headCopies       = 6
+	targetCopies     = 2
 )
 
-// estimate predicts the memory for a model of a shape.
-func estimate(c model.Config, calibration Calibration) MemoryEstimate {
-	var e MemoryEstimate
-	widest, heads := c.Hidden, 0
+// layerCopies is the number of float32 copies of a layer: the weights, and their form for products.
+// Where the layer as it was is held beside what it becomes there is half as much more.
+const layerCopies = 2
+
+// ioBytes are buffers of what is read and written.
+const ioBytes = 2 << 20
+
+// layerBytes is what the largest layer takes, with what a part of the text becomes in it: some of
+// its whole sequences.
+func layerBytes(c model.Config, calibration Calibration, twice bool) (most int64) {
 	for _, l := range c.Layers {
-		weights := 2*c.Hidden*(l.Heads+l.KVHeads)*c.HeadDim + 3*c.Hidden*l.MLP
-		e.Layer = max(e.Layer, 2*4*int64(weights))
-		widest, heads = max(widest, l.MLP), max(heads, l.Heads*c.HeadDim)
+		heads, kv := l.Heads*c.HeadDim, l.KVHeads*c.HeadDim
+		weights := 2*int64(c.Hidden)*int64(heads+kv) + 3*int64(c.Hidden)*int64(l.MLP)
+		bytes := layerCopies * 4 * weights
+		if twice {
+			bytes += bytes / 2
+		}
+		if calibration.given() {
+			tokens := max(calibrate.PieceTokens, calibration.Length)
+			bytes += 4 * int64(tokens) * int64(2*c.Hidden+2*heads+2*kv+3*l.MLP)
+		}
+		most = max(most, bytes+ioBytes)
 	}
-	if calibration.given() {
-		e.Statistics = 8 * max(statisticsCopies*int64(widest)*int64(widest), headCopies*int64(heads)*int64(heads))
-		e.Stream = 4 * int64(calibration.Samples+chunkSequences(calibration)) * int64(calibration.Length) * int64(c.Hidden)
-		tokens := calibration.Samples * calibration.Length
-		e.Inputs = max(calibrate.KeptInputs(tokens, widest, false), calibrate.KeptInputs(tokens, heads, false))
+	return most
+}
+
+// estimate predicts the memory of passes over a model of a shape: that of the one which takes most.
+// A text that no pass reads moves through the layers, to see how they change it.
+func estimate(c model.Config, calibration Calibration, passes []pass) (most MemoryEstimate) {
+	most.Layer = layerBytes(c, calibration, false)
+	if !calibration.given() {
+		return most
 	}
-	return e
+	if len(passes) == 0 {
+		most.Stream = 4 * int64(calibration.Samples+1) * int64(calibration.Length) * int64(c.Hidden)
+	}
+	for _, p := range passes {
+		if e := p.memory(c, calibration); e.working() > most.working() {
+			most = e
+		}
+	}
+	return most
 }
 
 // chunkSequences is how many sequences run through a layer at once.
@@ -283,8 +295,3 @@ func chunkSequences(c Calibration) int { return max(1, chunkTokens/c.Length) }
 
 // chunkTokens run through a layer at once.
 const chunkTokens = 2048
-
-// calibrationFlags give a recipe's fields of a calibration text.
-var calibrationFlags = map[string]string{
-	"calibration.random": "--random-calibration", "calibration.samples": "--samples", "calibration.length": "--length", "calibration.seed": "--seed", "seed": "--seed",
-}

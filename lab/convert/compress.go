@@ -17,12 +17,14 @@ import (
 // compression is what Prune and Quantize do to the layers of a checkpoint on their way to a new
 // folder.
 type compression interface {
-	// recipe is all that the layers depend on, with the options as the user gave them.
+	// recipe is all that the layers depend on, with each option as it was given, or as it is meant
+	// where it was not: what is written out equals what is implied. plan comes before.
 	recipe(ctx context.Context, from string, o *Options) (recipe.Recipe, error)
 	calibration() *Calibration
 	gathering() *Gathering
-	// reads reports whether the method wants statistics of a site's inputs.
-	reads(site model.Site) bool
+	// passes are the walks of the calibration text in which statistics are gathered; there are none
+	// without a text. plan comes before.
+	passes() []pass
 	// plan completes the method for a model of a shape. It returns the shape that the model will
 	// have and the form of its linear layers.
 	plan(c model.Config) (model.Config, checkpoint.Storage, error)
@@ -31,10 +33,11 @@ type compression interface {
 	result(before, after model.Config, s checkpoint.Storage, dtype checkpoint.DType) (bytes int64, sure bool)
 	// rotated is how the model is turned on its way, nil for not; plan has drawn it.
 	rotated() *transform.Rotation
-	// looks reports whether a pass over all layers of the model as it was comes first.
-	looks() bool
 	// differentiates reports whether the method needs gradients, and so the whole model in memory.
 	differentiates() bool
+	// changes reports whether linear layers that read a site of a layer are changed, which must be
+	// floats; plan comes before
+	changes(layer int, site model.Site) bool
 	// compress compresses the layers of the stream and adds its report to r.
 	compress(ctx context.Context, s *stream, sequences []calibrate.Sequence, r *Result) error
 }
@@ -55,16 +58,16 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 		return nil, err
 	}
 	r.Notes = append(r.Notes, calibration.notes()...)
+	shape, scheme, err := c.plan(source.Config())
+	if err != nil {
+		return nil, err
+	}
 	of, err := c.recipe(ctx, from, &o)
 	if err != nil {
 		return nil, err
 	}
 	gathering := c.gathering()
-	if calibration.given() {
-		of.Parameters["gathering"] = gathering.values()
-	}
-	shape, scheme, err := c.plan(source.Config())
-	if err != nil {
+	if err := checkFloats(ctx, source, from, c); err != nil {
 		return nil, err
 	}
 	if calibration.given() {
@@ -87,7 +90,7 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 	}
 	var sure bool
 	if needs.Result, sure = c.result(source.Config(), shape, scheme, o.DType); sure {
-		if err := o.checkRoom(to, needs.Result); err != nil {
+		if err := o.checkRoom(to, needs.Result+source.OtherBytes()); err != nil {
 			return nil, err
 		}
 	}
@@ -126,4 +129,31 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 		return nil, err
 	}
 	return r, r.complete(to, start)
+}
+
+// checkFloats refuses a source of which a linear layer that is to be changed is quantized. The
+// layer that it is in comes into memory: formats that no product reads become floats.
+func checkFloats(ctx context.Context, source *checkpoint.Checkpoint, from string, c compression) error {
+	m, err := source.Skeleton()
+	if err != nil {
+		return err
+	}
+	forms := source.Quantization()
+	for i, l := range m.Linears() {
+		if s := forms[i].Storage; s.Dense() || s.Packing == checkpoint.GGUF || !c.changes(l.Layer, l.Site) {
+			continue
+		}
+		if err := source.LoadBlock(ctx, m, l.Layer); err != nil {
+			return err
+		}
+		for _, l := range m.BlockLinears(l.Layer) {
+			if c.changes(l.Layer, l.Site) {
+				if _, err := calibrate.Dense(l); err != nil {
+					return cause(ctx, source, from, err)
+				}
+			}
+		}
+		return nil // the other layers are of the same formats, or end the pass
+	}
+	return nil
 }

@@ -722,20 +722,21 @@ func TestEstimate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := estimate(c, Calibration{Random: true, Samples: 16, Length: 512})
-	layer := int64(2*4) * (2*896*(14+2)*64 + 3*896*4864)
-	if want := (MemoryEstimate{Layer: layer, Statistics: 5 * 8 * 4864 * 4864, Stream: 4 * (16 + 4) * 512 * 896, Inputs: 4 * 16 * 512 * 4864}); e != want || e.Total() != want.Layer+want.Statistics+want.Stream+want.Inputs {
+	e := estimate(c, Calibration{Random: true, Samples: 16, Length: 512}, []pass{{reads: everywhere}})
+	layer := int64(2*4)*(2*896*(14+2)*64+3*896*4864) + 4*512*(2*896+2*14*64+2*2*64+3*4864) + 2<<20
+	block := int64(4 * 1024 * 4864)
+	if want := (MemoryEstimate{Layer: layer, Statistics: 5*8*4864*4864 + block, Stream: 4 * (16 + 4) * 512 * 896, Inputs: 4 * 16 * 512 * 4864}); e != want || e.Total() != want.Layer+want.Statistics+want.Stream+want.Inputs {
 		t.Errorf("the estimate is %+v, want %+v", e, want)
 	}
-	if e := estimate(c, Calibration{}); e.Statistics != 0 || e.Stream != 0 {
+	if e := estimate(c, Calibration{}, nil); e.Statistics != 0 || e.Stream != 0 {
 		t.Errorf("without calibration the estimate is %+v", e)
 	}
 	c.Layers = slices.Clone(c.Layers)
 	for i := range c.Layers {
 		c.Layers[i].MLP = 900 // the heads, of 896 channels, then take more
 	}
-	if e := estimate(c, Calibration{Random: true, Samples: 16, Length: 512}); e.Statistics != 6*8*896*896 {
-		t.Errorf("with a narrow MLP the statistics take %d bytes, want %d", e.Statistics, 6*8*896*896)
+	if e := estimate(c, Calibration{Random: true, Samples: 16, Length: 512}, []pass{{reads: everywhere}}); e.Statistics != 6*8*896*896+4*1024*896 {
+		t.Errorf("with a narrow MLP the statistics take %d bytes, want %d", e.Statistics, 6*8*896*896+4*1024*896)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 	"slimlab/quant"
 )
 
-// ErrNoRoom is in the error of a folder that the disk has no room for.
+// ErrNoRoom is in the error of a folder or file that the disk has no room for.
 var ErrNoRoom = errors.New("too little is free")
 
 // written predicts the bytes of a folder's tensors, for a shape whose linear layers of the blocks
@@ -68,8 +68,8 @@ func LinearBytes(outputs, inputs int, s checkpoint.Storage, outliers quant.Outli
 	return codes + scale*out*groups + words
 }
 
-// checkRoom refuses a folder to that the disk has no room for, of which an interrupted command has
-// written a part.
+// checkRoom refuses a folder or file to that the disk has no room for, of which an interrupted
+// command may have written a part.
 func (o *Options) checkRoom(to string, needs int64) error {
 	free := o.Free(to)
 	if free < 0 {
@@ -86,7 +86,7 @@ func (o *Options) checkRoom(to string, needs int64) error {
 		}
 	}
 	if needs -= min(there, needs); needs > free {
-		return fmt.Errorf("%s: %w on its disk: found %.3g MB, expected at least %.3g MB for the result's tensors: make room, or name a folder on another disk", to, ErrNoRoom, float64(free)/1e6, float64(needs)/1e6)
+		return fmt.Errorf("%s: %w on its disk: found %.3g MB, expected at least %.3g MB for the result: make room, or name one on another disk", to, ErrNoRoom, float64(free)/1e6, float64(needs)/1e6)
 	}
 	return nil
 }

@@ -125,7 +125,10 @@ func distil(ctx context.Context, student, teacher, to string, d Distillation, o 
 	if err != nil {
 		return nil, err
 	}
-	err = whole(to, func(partial string) error {
+	if err := o.checkRoom(to, int64(o.DType.Size())*int64(source.Config().Parameters())+source.OtherBytes()); err != nil {
+		return nil, err
+	}
+	err = whole("distil", to, func(partial string) error {
 		if err := os.MkdirAll(partial, 0o755); err != nil {
 			return err
 		}

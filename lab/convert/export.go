@@ -76,7 +76,7 @@ func exportGGUF(ctx context.Context, from, to string, t gguf.Type, o Options) (*
 		return nil, err
 	}
 	defer source.Close()
-	options := checkpoint.GGUFOptions{Type: t}
+	options := checkpoint.GGUFOptions{Type: t, Room: func(bytes int64) error { return o.checkRoom(to, bytes) }}
 	var vocabulary tokenizer.Vocabulary
 	tok, err := source.Tokenizer()
 	if err != nil {
@@ -153,6 +153,3 @@ func writeGGUF(ctx context.Context, source *checkpoint.Checkpoint, to string, v 
 	}
 	return source.WriteGGUF(ctx, to, v, o)
 }
-
-// exportFlags give fields of a recipe.
-var exportFlags = map[string]string{"packing": "--as"}

@@ -3,13 +3,13 @@ package convert
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"slimlab/internal/nearest"
 	"slimlab/internal/plural"
 	"slimlab/internal/wrongfile"
 	"slimlab/kernels"
 	"slimlab/lab/recipe"
-	"slimlab/model"
 	"slimlab/model/calibrate"
 	"slimlab/model/calibrate/refine"
 	"slimlab/model/calibrate/statistics"
@@ -76,7 +76,11 @@ func (g *Gathering) checkFolder() error {
 
 // values are what the layers depend on.
 func (g *Gathering) values() recipe.Values {
-	return recipe.Values{"parallel": g.Parallel, "target": g.Target}
+	mode := Modes()[0]
+	if g.Parallel {
+		mode = Modes()[1]
+	}
+	return recipe.Values{"mode": mode, "target": targetWord(g.Target)}
 }
 
 // statisticsVersion is that of what gathers statistics: raise it when they become others.
@@ -135,19 +139,21 @@ func (g *Gathering) counts() string {
 	return fmt.Sprintf("statistics of %s were read from %s, those of %d more were kept there", plural.Of(read, "input"), g.Folder, written)
 }
 
-// disk bounds the bytes that the statistics of the inputs which a method reads take on disk.
-func (g *Gathering) disk(c model.Config, reads func(model.Site) bool) int64 {
-	if g.Folder == "" {
-		return 0
-	}
-	return statistics.Most(c, func(layer int, site model.Site) bool { return reads(site) && (g.Parallel || g.All || layer == 0) }, g.Target > 0)
-}
-
 // Refining is gradient steps on the output of each compressed layer.
 type Refining = refine.Options
 
-// refining are the parameters of a recipe.
-func refining(r Refining) recipe.Values { return recipe.Values{"steps": r.Steps, "rate": r.Rate} }
+// refining are the parameters of a recipe, none without steps; byDefault is the rate where none was
+// given.
+func refining(r Refining, byDefault string) recipe.Values {
+	if r.Steps == 0 {
+		return nil
+	}
+	rate := byDefault
+	if r.Rate != 0 {
+		rate = strconv.FormatFloat(r.Rate, 'g', -1, 64)
+	}
+	return recipe.Values{"refine": r.Steps, "refine_rate": rate}
+}
 
 // maxRefining bounds the steps, as in scenarios.
 const maxRefining = 100_000
@@ -196,6 +202,3 @@ func (r *Result) noteUnimproved(of Refining, reports []refine.Report) {
 		r.Notes = append(r.Notes, "--refine: "+text)
 	}
 }
-
-// gatheringFlags give a recipe's fields of statistics and of what follows a compression.
-var gatheringFlags = map[string]string{"gathering.parallel": "--mode", "gathering.target": "--target", "refine.steps": "--refine", "refine.rate": "--refine-rate"}

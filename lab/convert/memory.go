@@ -11,13 +11,25 @@ import (
 // ErrNoMemory is in the error of work that the machine has no memory for.
 var ErrNoMemory = errors.New("too little memory is free")
 
-// MemoryInPlace predicts what a compression takes whose model is in memory, as those of a scenario
-// are: of a shape, with so many calibration sequences of a length and a target.
-func MemoryInPlace(shape model.Config, samples, length int, target float64, parallel, differentiates bool) MemoryEstimate {
-	calibration := Calibration{Random: true, Samples: samples, Length: max(1, length)}
-	needs := estimate(shape, calibration)
-	needs.gather(shape, &Gathering{Target: target, Parallel: parallel}, func(model.Site) bool { return true })
-	if needs.Whole = 4 * int64(shape.Parameters()); differentiates {
+// InPlace is a compression whose model is in memory, as those of a scenario are.
+type InPlace struct {
+	Samples, Length int // calibration sequences, and the tokens of one
+	Target          float64
+	Parallel        bool
+	Differentiates  bool // by gradients of the whole model
+	Refines         bool // with gradient steps on each layer
+	Depth           bool // of whole layers, which asks for no statistics
+}
+
+// Memory predicts what it takes, of a model of a shape.
+func (p InPlace) Memory(shape model.Config) MemoryEstimate {
+	calibration := Calibration{Random: true, Samples: p.Samples, Length: max(1, p.Length)}
+	var passes []pass
+	if !p.Depth {
+		passes = []pass{{parallel: p.Parallel, target: p.Target, reads: everywhere, refines: p.Refines}}
+	}
+	needs := estimate(shape, calibration, passes)
+	if needs.Whole = 4 * int64(shape.Parameters()); p.Differentiates {
 		needs.differentiate(shape, calibration)
 	}
 	return needs
@@ -29,12 +41,7 @@ func (o *Options) foresee(shape model.Config, c compression) (MemoryEstimate, er
 	calibration := *c.calibration()
 	with := func(samples int) MemoryEstimate {
 		calibration.Samples = samples
-		needs := estimate(shape, calibration)
-		if calibration.given() {
-			most := *c.gathering()
-			most.Parallel = most.Parallel || c.looks()
-			needs.gather(shape, &most, c.reads)
-		}
+		needs := estimate(shape, calibration, c.passes())
 		if c.differentiates() {
 			needs.differentiate(shape, calibration)
 		}
@@ -42,6 +49,9 @@ func (o *Options) foresee(shape model.Config, c compression) (MemoryEstimate, er
 	}
 	samples := calibration.Samples
 	needs, free := with(samples), o.Memory()
+	if needs.Kept = c.gathering().disk(shape, c.passes()); needs.Kept > 0 {
+		needs.Folder = c.gathering().Folder
+	}
 	if free == 0 || needs.Total() <= free {
 		return needs, nil
 	}

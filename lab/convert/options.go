@@ -131,6 +131,3 @@ func (o *Options) begin(from string) (*checkpoint.Checkpoint, *Result, error) {
 	r.Parameters.Before, r.Bytes.Before = source.Config().Parameters(), source.Bytes()
 	return source, r, nil
 }
-
-// floatFlags give a recipe's fields that all verbs have.
-var floatFlags = map[string]string{"dtype": "--dtype"}

@@ -29,8 +29,10 @@ type Pruning struct {
 	budget string
 	rows   int // of a budget of time
 	layers pruning.Cut
-	keep   int      // layers, where whole ones are removed
-	counts []string // what shares of few units come to
+	keep   int // layers, where whole ones are removed
+	// widths of layers, as they are and as the cuts leave them
+	before, after []model.LayerConfig
+	counts        []string // what shares of few units come to
 }
 
 // Methods lists the names of pruning methods.
@@ -156,31 +158,89 @@ func (p *Pruning) requireText() error {
 
 func (p *Pruning) recipe(ctx context.Context, from string, o *Options) (recipe.Recipe, error) {
 	of, err := o.compression(ctx, "prune", pruneVersion, from, p.Calibration)
-	if p.QueryHeads != (pruning.Cut{}) {
-		of.Parameters["query_heads"] = values(p.QueryHeads)
+	v := of.Parameters
+	if p.keep > 0 {
+		v["layers"] = cutText(p.layers)
+		return of, err
 	}
-	if p.layers != (pruning.Cut{}) {
-		of.Parameters["layers"] = values(p.layers)
+	v["method"], v["widths"] = string(p.Method), string(p.widths)
+	for key, cut := range map[string]pruning.Cut{"mlp": p.MLP, "heads": p.Heads, "query_heads": p.QueryHeads} {
+		if cut != (pruning.Cut{}) {
+			v[key] = cutText(cut)
+		}
 	}
-	if p.widths == pruning.BudgetWidths {
-		of.Parameters["widths"], of.Parameters["budget"] = string(p.widths), p.budget
+	if p.budget != "" {
+		size, err := pruning.ParseBudget(p.budget)
+		if err != nil {
+			return of, err
+		}
+		v["budget"] = budgetText(size)
+		if size.IsTime() {
+			v["budget_rows"] = max(1, p.rows)
+		}
 	}
-	if size, err := pruning.ParseBudget(p.budget); err == nil && size.IsTime() {
-		of.Parameters["budget_rows"] = max(1, p.rows)
+	if p.neurons() {
+		v["align"] = max(1, p.Align)
 	}
 	if p.Intercept {
-		of.Parameters["intercept"] = true
+		v["intercept"] = true
 	}
-	if p.Starts != pruning.BothStarts {
-		of.Parameters["starts"] = string(p.Starts)
+	if p.Method == pruning.OSSCAR {
+		v["step"], v["local_search"], v["starts"] = max(1, p.Batch), cmp.Or(p.LocalSearch, pruning.DefaultLocalSearch), cmp.Or(string(p.Starts), bothStarts)
 	}
-	maps.Copy(of.Parameters, recipe.Values{
-		"method": string(p.Method), "mlp": values(p.MLP), "heads": values(p.Heads), "align": p.Align,
-		"batch": p.Batch, "swaps": p.Swaps, "local_search": p.LocalSearch, "damping": cmp.Or(p.Damping, pruning.DefaultDamping), "seed": p.Seed,
-		"refine": refining(p.Refine),
-	})
+	if p.Swaps != 0 { // which no flag gives
+		v["swaps"] = p.Swaps
+	}
+	if p.Method.Updates() || p.Budget != nil {
+		v["damping"] = cmp.Or(p.Damping, pruning.DefaultDamping)
+	}
+	if p.Method.Draws() {
+		v["seed"] = p.Seed
+	}
+	if p.Calibration.given() {
+		maps.Copy(v, p.Gathering.values())
+		maps.Copy(v, refining(p.Refine, refineRate))
+	}
 	return of, err
 }
+
+const (
+	bothStarts = "both"  // pruning.BothStarts as a flag has it
+	refineRate = "0.001" // of float weights, where none is given
+)
+
+// cutText is a cut as a flag has it: a number, or a share in percent where these few digits are the
+// same share.
+func cutText(c pruning.Cut) string {
+	if c.Count > 0 {
+		return strconv.Itoa(c.Count)
+	}
+	return shareText(c.Ratio)
+}
+
+func shareText(share float64) string {
+	text := strconv.FormatFloat(100*share, 'g', 6, 64) + "%"
+	if same, err := pruning.ParseCut(text); err != nil || same.Ratio != share {
+		return strconv.FormatFloat(share, 'g', -1, 64)
+	}
+	return text
+}
+
+// budgetText is a budget as a flag has it.
+func budgetText(size pruning.BudgetSize) string {
+	switch {
+	case size.Bytes > 0:
+		return strconv.FormatInt(size.Bytes, 10) + "B"
+	case size.Time > 0:
+		return size.Time.String()
+	case size.ShareOfTime > 0:
+		return shareText(size.ShareOfTime) + " of time"
+	}
+	return shareText(size.Share)
+}
+
+// neurons reports whether neurons are removed.
+func (p *Pruning) neurons() bool { return p.MLP != (pruning.Cut{}) || p.budget != "" }
 
 // Bounds of what a command may ask for, as of a scenario's step.
 const (
@@ -243,27 +303,18 @@ func (p *Pruning) checkDepth() error {
 		{"--damping", p.Damping != 0}, {"--refine", p.Refine.Steps != 0}, {"--mode", p.Gathering.Parallel}, {"--target", p.Gathering.Target > 0}, {"--statistics", p.Gathering.All},
 	} {
 		if of.given {
-			return besideLayers(p.layersText(), of.flag)
+			return besideLayers(cutText(p.layers), of.flag)
 		}
 	}
 	return nil
 }
 
-// layersText is the cut of layers as a flag has it.
-func (p *Pruning) layersText() string {
-	if p.layers.Count > 0 {
-		return strconv.Itoa(p.layers.Count)
-	}
-	return strconv.FormatFloat(100*p.layers.Ratio, 'g', 6, 64) + "%"
-}
-
 // checkEffects refuses flags that do nothing beside the method or the cuts.
 func (p *Pruning) checkEffects() error {
-	neurons := p.MLP != (pruning.Cut{}) || p.budget != ""
 	switch {
-	case p.Align != 0 && !neurons:
+	case p.Align != 0 && !p.neurons():
 		return fmt.Errorf("--align %d: no neurons are removed, whose number it rounds: leave it out", p.Align)
-	case p.Intercept && neurons:
+	case p.Intercept && p.neurons():
 		return errors.New("--intercept: down_proj, which reads the neurons, has no bias in the models that are written: expected cuts of heads alone, or no --intercept")
 	}
 	if p.Method.Updates() {
@@ -283,8 +334,6 @@ func (p *Pruning) checkEffects() error {
 	return nil
 }
 
-func values(c pruning.Cut) recipe.Values { return recipe.Values{"ratio": c.Ratio, "count": c.Count} }
-
 func (p *Pruning) result(before, after model.Config, _ checkpoint.Storage, dtype checkpoint.DType) (bytes int64, sure bool) {
 	parameters := after.Parameters()
 	if b := p.Budget; b != nil && b.Time == nil {
@@ -297,14 +346,37 @@ func (p *Pruning) calibration() *Calibration { return &p.Calibration }
 
 func (p *Pruning) rotated() *transform.Rotation { return nil }
 
-func (p *Pruning) looks() bool { return p.Budget != nil }
-
 func (p *Pruning) differentiates() bool { return p.keep == 0 && p.Method.Differentiates() }
 
 func (p *Pruning) gathering() *Gathering { return &p.Gathering }
 
-func (p *Pruning) reads(site model.Site) bool {
-	return site == model.SiteO && (p.Heads != (pruning.Cut{}) || p.QueryHeads != (pruning.Cut{})) || site == model.SiteDown && (p.MLP != (pruning.Cut{}) || p.budget != "")
+// passes implements compression: a budget is chosen in a pass of its own.
+func (p *Pruning) passes() []pass {
+	if p.keep > 0 || !p.Calibration.given() {
+		return nil
+	}
+	list := []pass{{parallel: p.Gathering.Parallel, target: p.Gathering.Target, reads: p.cuts, refines: p.Refine.Steps > 0}}
+	if b := p.Budget; b != nil {
+		measured := func(_ int, site model.Site) bool {
+			return site == model.SiteO && b.Heads || site == model.SiteDown && b.MLP
+		}
+		list = []pass{{parallel: true, reads: measured}, {parallel: p.Gathering.Parallel, target: p.Gathering.Target, reads: measured, refines: p.Refine.Steps > 0}}
+	}
+	return list
+}
+
+// changes implements compression: cuts change all of a half of a layer.
+func (p *Pruning) changes(layer int, site model.Site) bool {
+	if site == model.SiteQKV || site == model.SiteO {
+		return p.keep == 0 && (p.cuts(layer, model.SiteO) || p.Budget != nil && p.Budget.Heads)
+	}
+	return p.keep == 0 && (p.cuts(layer, model.SiteDown) || p.Budget != nil && p.Budget.MLP)
+}
+
+// cuts reports whether units that a site reads are removed of a layer.
+func (p *Pruning) cuts(layer int, site model.Site) bool {
+	before, after := p.before[layer], p.after[layer]
+	return site == model.SiteO && after.Heads < before.Heads || site == model.SiteDown && after.MLP < before.MLP
 }
 
 func (p *Pruning) plan(c model.Config) (model.Config, checkpoint.Storage, error) {
@@ -333,6 +405,7 @@ func (p *Pruning) plan(c model.Config) (model.Config, checkpoint.Storage, error)
 	}
 	p.Align, p.Cuts, p.Budget = planned.Align, planned.Cuts, planned.Budget
 	p.counts = p.Counts(c.Layers)
+	p.before, p.after = c.Layers, planned.Layers
 	c.Layers = planned.Layers
 	return c, checkpoint.Storage{}, nil
 }
@@ -423,10 +496,4 @@ func (p *Pruning) compress(ctx context.Context, s *stream, sequences []calibrate
 		report.Budget.Time.Passes = &passes
 	}
 	return nil
-}
-
-// pruneFlags give fields of a recipe.
-var pruneFlags = map[string]string{
-	"method": "--method", "mlp": "--mlp", "heads": "--heads", "query_heads": "--query-heads", "layers": "--layers", "widths": "--widths", "budget": "--budget", "budget_rows": "--budget-rows",
-	"align": "--align", "batch": "--step", "local_search": "--local-search", "damping": "--damping", "intercept": "--intercept", "starts": "--starts",
 }

@@ -130,7 +130,10 @@ func (q *Quantization) checkEffects() error {
 
 // targetWord is a share of the dense model's outputs as --target has it.
 func targetWord(share float64) string {
-	if share == 1 {
+	switch share {
+	case 0:
+		return "own"
+	case 1:
 		return "dense"
 	}
 	return strconv.FormatFloat(share, 'g', -1, 64)
@@ -138,10 +141,31 @@ func targetWord(share float64) string {
 
 func (q *Quantization) recipe(ctx context.Context, from string, o *Options) (recipe.Recipe, error) {
 	of, err := o.compression(ctx, "quantize", quantizeVersion, from, q.Calibration)
-	of.Parameters["scheme"], of.Parameters["options"] = q.Scheme.String(), q.Scheme.Options()
-	of.Parameters["refine"] = refining(q.Refine)
+	maps.Copy(of.Parameters, q.words())
 	maps.Copy(of.Parameters, q.Transformation.values())
+	if q.Calibration.given() {
+		maps.Copy(of.Parameters, q.Gathering.values())
+		maps.Copy(of.Parameters, refining(q.Refine, "default"))
+	}
 	return of, err
+}
+
+// words are the scheme as flags have it, with the size of groups that was chosen.
+func (q *Quantization) words() recipe.Values {
+	w := q.fitted.Words()
+	v := recipe.Values{"scheme": w.Scheme}
+	for key, word := range map[string]string{"method": w.Method, "group": w.Group, "order": w.Order, "start": w.Start, "range": w.Range, "outliers": w.Outliers, "outliers_shape": w.OutliersShape} {
+		if word != "" {
+			v[key] = word
+		}
+	}
+	if w.Damping != 0 {
+		v["damping"] = w.Damping
+	}
+	if w.Sweeps != 0 {
+		v["sweeps"] = w.Sweeps
+	}
+	return v
 }
 
 func (q *Quantization) result(_, after model.Config, s checkpoint.Storage, dtype checkpoint.DType) (bytes int64, sure bool) {
@@ -152,7 +176,25 @@ func (q *Quantization) calibration() *Calibration { return &q.Calibration }
 
 func (q *Quantization) gathering() *Gathering { return &q.Gathering }
 
-func (q *Quantization) reads(model.Site) bool { return true }
+// changes implements compression.
+func (q *Quantization) changes(int, model.Site) bool { return true }
+
+// passes implements compression: scales of a smoothing are found in a pass of its own.
+func (q *Quantization) passes() []pass {
+	if !q.Calibration.given() {
+		return nil
+	}
+	last := pass{parallel: q.Gathering.Parallel, target: q.Gathering.Target, reads: everywhere, refines: q.Refine.Steps > 0}
+	if q.rotation != nil {
+		last.of = "rotated"
+	}
+	if q.Smooth.None() {
+		return []pass{last}
+	}
+	first := pass{parallel: true, reads: everywhere, of: last.of}
+	last.of += " smoothed"
+	return []pass{first, last}
+}
 
 func (q *Quantization) plan(c model.Config) (model.Config, checkpoint.Storage, error) {
 	c, err := q.open(c)
@@ -243,9 +285,4 @@ func checkDamping(damping float64) error {
 // wrongDamping says it in the words of quantize.
 func wrongDamping(damping float64) error {
 	return fmt.Errorf("--damping is %g, expected a share of the mean diagonal of the statistics, above 0 and at most %d", damping, mostDamping)
-}
-
-// quantizeFlags give fields of a recipe.
-var quantizeFlags = map[string]string{
-	"scheme": "--scheme, --method, --group, --order", "options": "--damping, --order, --range, --sweeps, --start, --outliers", "smooth": "--smooth", "rotate": "--rotate", "clip": "--clip",
 }

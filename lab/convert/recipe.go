@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -21,8 +22,8 @@ import (
 // Versions of the verbs' code. A verb that writes something else from the same inputs gets a higher
 // version, so that it does not continue the work of the old code.
 const (
-	pruneVersion    = 7
-	quantizeVersion = 8
+	pruneVersion    = 8
+	quantizeVersion = 9
 	transferVersion = 1
 )
 
@@ -60,7 +61,10 @@ func (o *Options) compression(ctx context.Context, verb string, version int, fro
 	}
 	of.Kernels, of.Arch = kernels.Implementation(), recipe.Arch()
 	if c.given() {
-		of.Parameters["calibration"] = recipe.Values{"random": c.Random, "samples": c.Samples, "length": c.Length, "seed": c.Seed}
+		maps.Copy(of.Parameters, recipe.Values{"samples": c.Samples, "length": c.Length, "seed": c.Seed})
+	}
+	if c.Random {
+		of.Parameters["random_calibration"] = true
 	}
 	if c.plain != nil {
 		of.Inputs["calibration"] = c.plain.Sum
@@ -72,52 +76,78 @@ func (o *Options) compression(ctx context.Context, verb string, version int, fro
 const fileOfModel = "model/"
 
 // changed says in people's words what the work of a folder was begun with and what is asked for
-// now, where they differ. A model whose files are listed is not reported a second time as a whole.
+// now, where they differ, each option once. A model whose files are listed is not reported a second
+// time as a whole, nor is a default that one command alone has, where something else differs: it
+// came with that.
 func changed(differences []recipe.Difference) []string {
-	var lines []string
+	var lines, defaults []string
 	byFile := slices.ContainsFunc(differences, func(d recipe.Difference) bool { return strings.HasPrefix(d.Field, "inputs."+fileOfModel) })
 	for _, d := range differences {
 		role, input := strings.CutPrefix(d.Field, "inputs.")
-		name, was, is := named(d.Field), cmp.Or(d.Found, "none"), cmp.Or(d.Expected, "none")
+		name, was, is := flagOf(d.Field), valueOf(d.Field, d.Found), valueOf(d.Field, d.Expected)
 		switch {
-		case input && role == "model" && byFile:
+		case input && role == "model" && byFile, d.Field == "parameters.packing": // which the stage says
 		case input && d.Found == "":
 			lines = append(lines, "the "+inputName(role)+" is new: it was not there when the work began")
 		case input && d.Expected == "":
 			lines = append(lines, "the "+inputName(role)+" is gone: it was there when the work began")
 		case input:
-			lines = append(lines, "the content of the "+inputName(role)+" has changed: "+was+" when the work began, now "+is)
+			lines = append(lines, "the content of the "+inputName(role)+" has changed: "+d.Found+" when the work began, now "+d.Expected)
+		case was == "" && hasDefault(d.Field):
+			defaults = append(defaults, name+": begun without it, now with "+is)
+		case is == "" && hasDefault(d.Field):
+			defaults = append(defaults, name+": begun with "+was+", now without it")
+		case was == "":
+			lines = append(lines, name+": begun without it, now with "+is)
+		case is == "":
+			lines = append(lines, name+": begun with "+was+", now without it")
 		default:
 			lines = append(lines, name+": begun with "+was+", now "+is)
 		}
 	}
+	if len(lines) == 0 {
+		return defaults
+	}
 	return lines
 }
 
-// givenBy finds the flag, or what else of a command line, that gives a field of a recipe. A field
-// within another has that one's where it has none of its own.
-func givenBy(field string) string {
-	if field == "kernels" {
-		return "SLIMLAB_KERNELS"
-	}
-	for field != "" {
-		for _, flags := range []map[string]string{floatFlags, calibrationFlags, gatheringFlags, pruneFlags, quantizeFlags, exportFlags} {
-			if flag, ok := flags[field]; ok {
-				return flag
-			}
-		}
-		field = field[:max(0, strings.LastIndexByte(field, '.'))]
-	}
-	return ""
+// hasDefault reports a field whose flag has a value also where it is not given, in commands that it
+// is of.
+func hasDefault(field string) bool {
+	return slices.Contains([]string{
+		"samples", "length", "seed", "mode", "target", "refine_rate", "method", "widths", "budget_rows", "align", "step", "local_search", "starts", "damping",
+		"group", "order", "start", "range", "sweeps", "outliers", "outliers_shape",
+	}, strings.TrimPrefix(field, "parameters."))
 }
 
-// named is a field of a recipe beside what gives it: "mlp.ratio (--mlp)".
-func named(field string) string {
-	name := strings.TrimPrefix(field, "parameters.")
-	if by := givenBy(name); by != "" {
-		return name + " (" + by + ")"
+// flagOf names what gives a field of a recipe: the flag of its name, if it is a parameter.
+func flagOf(field string) string {
+	key, parameter := strings.CutPrefix(field, "parameters.")
+	if field == "stage" { // of one verb
+		key, parameter = "as", true
 	}
-	return name
+	switch {
+	case field == "kernels":
+		return "kernels (SLIMLAB_KERNELS)"
+	case parameter:
+		return "--" + strings.ReplaceAll(key, "_", "-")
+	}
+	return field
+}
+
+// valueOf is a value of a field as its flag has it; "" is none.
+func valueOf(field, value string) string {
+	value = strings.Trim(value, `"`)
+	switch {
+	case field == "parameters.dtype":
+		return strings.ToLower(value)
+	case field == "stage":
+		_, form, _ := strings.Cut(value, " ")
+		return cmp.Or(form, "hf")
+	case value == "true": // a flag without a value
+		return "it"
+	}
+	return value
 }
 
 // inputName names an input of a recipe: the model, one of its files, a text.
@@ -131,6 +161,30 @@ func inputName(role string) string {
 	return role
 }
 
+// checkUnfinished refuses a verb that goes on from nothing where another one has left finished
+// layers of the folder to.
+func checkUnfinished(verb, to string) error {
+	begun := checkpoint.UnfinishedError{Folder: checkpoint.PartialFolder(to)}
+	text, err := os.ReadFile(begun.File())
+	if err != nil {
+		return nil // there are none
+	}
+	var of struct {
+		Stage string `json:"stage"`
+	}
+	if err := json.Unmarshal(text, &of); err != nil || of.Stage == "" {
+		return fmt.Errorf("%s holds the unfinished work of another command: finish that, or remove the folder", begun.Folder)
+	}
+	return ofAnotherVerb(begun.Folder, of.Stage, verb)
+}
+
+// ofAnotherVerb is the error of a folder whose layers a verb has begun, by the stage of its recipe,
+// and which is not the present one.
+func ofAnotherVerb(folder, stage, verb string) error {
+	begun, _, _ := strings.Cut(stage, " ")
+	return fmt.Errorf("%s holds the unfinished work of `slimlab %s`: repeat that command to finish it, or remove the folder to begin `slimlab %s` anew", folder, begun, verb)
+}
+
 // explain says which fields differ in the recipe of a folder that was begun.
 func explain(err error, expected recipe.Recipe) error {
 	var unfinished *checkpoint.UnfinishedError
@@ -138,11 +192,22 @@ func explain(err error, expected recipe.Recipe) error {
 		return err
 	}
 	differences, bad := recipe.Diff(unfinished.Recipe, expected)
-	switch {
-	case !json.Valid(unfinished.Recipe) || bad == nil && len(differences) == 0:
+	if !json.Valid(unfinished.Recipe) || bad == nil && len(differences) == 0 {
 		return fmt.Errorf("%s is damaged, %s that no version of slimlab writes: what the finished layers beside it were made of is not known: remove the folder %s, and the command begins anew", unfinished.File(), plural.Of(len(unfinished.Recipe), "byte"), unfinished.Folder)
-	case bad != nil:
-		return fmt.Errorf("%s was begun by another version of slimlab, whose layers cannot be continued: remove the folder", unfinished.Folder)
+	}
+	verb, _, _ := strings.Cut(expected.Stage, " ")
+	version := bad != nil
+	for _, d := range differences {
+		stage := strings.Trim(d.Found, `"`)
+		switch begun, _, _ := strings.Cut(stage, " "); {
+		case d.Field == "stage" && begun != verb:
+			return ofAnotherVerb(unfinished.Folder, stage, verb)
+		case d.Field == "version" || d.Field == "recipe":
+			version = true
+		}
+	}
+	if version {
+		return fmt.Errorf("%s was begun by another version of slimlab, whose layers cannot be continued: remove the folder, and the command begins anew", unfinished.Folder)
 	}
 	return fmt.Errorf("%s holds the unfinished work of another command (%s): give what it was begun with to finish it, or remove the folder to begin anew", unfinished.Folder, strings.Join(changed(differences), "; "))
 }

@@ -90,7 +90,7 @@ func TestChangedInputsAreNotContinued(t *testing.T) {
 				return bytes.Replace(text, []byte(`"version":`), []byte(`"version":9`), 1)
 			})
 			return from, text
-		}, "another command (version: begun with 9"},
+		}, "out.partial was begun by another version of slimlab, whose layers cannot be continued: remove the folder"},
 		{"a recipe of old", func(t *testing.T, from, text, to string) (string, string) {
 			edit(t, filepath.Join(to+".partial", "slimlab-recipe.json"), func([]byte) []byte {
 				return []byte(`"quantize w4a16-gptq damping 0, 16 × 24 tokens of text.txt, seed 1, BF16, from /m/model.safetensors 123 456 "` + "\n")
@@ -197,11 +197,15 @@ func TestChangedInputsInWords(t *testing.T) {
 		`the content of the model's config.json has changed: "ab" when the work began, now "cd"`: {Field: "inputs.model/config.json", Found: `"ab"`, Expected: `"cd"`},
 		"the calibration text is new: it was not there when the work began":                      {Field: "inputs.calibration", Expected: `"cd"`},
 		"the adapter 1 is gone: it was there when the work began":                                {Field: "inputs.adapter 1", Found: `"ab"`},
-		"seed (--seed): begun with 1, now none":                                                  {Field: "parameters.seed", Found: "1"},
-		"calibration.samples (--samples): begun with 8, now 9":                                   {Field: "parameters.calibration.samples", Found: "8", Expected: "9"},
-		"mlp.ratio (--mlp): begun with 0.2, now 0.3":                                             {Field: "parameters.mlp.ratio", Found: "0.2", Expected: "0.3"},
-		"kernels (SLIMLAB_KERNELS): begun with \"ref\", now \"avx2\"":                            {Field: "kernels", Found: `"ref"`, Expected: `"avx2"`},
-		"version: begun with 3, now 4":                                                           {Field: "version", Found: "3", Expected: "4"},
+		"--seed: begun with 1, now without it":                                                   {Field: "parameters.seed", Found: "1"},
+		"--samples: begun with 8, now 9":                                                         {Field: "parameters.samples", Found: "8", Expected: "9"},
+		"--mlp: begun with 20%, now 30%":                                                         {Field: "parameters.mlp", Found: `"20%"`, Expected: `"30%"`},
+		"--clip: begun without it, now with it":                                                  {Field: "parameters.clip", Expected: "true"},
+		"--clip: begun with it, now without it":                                                  {Field: "parameters.clip", Found: "true"},
+		"--heads: begun without it, now with 1":                                                  {Field: "parameters.heads", Expected: `"1"`},
+		"--dtype: begun with bf16, now f32":                                                      {Field: "parameters.dtype", Found: `"BF16"`, Expected: `"F32"`},
+		"--as: begun with hf, now hf-gptq":                                                       {Field: "stage", Found: `"export"`, Expected: `"export hf-gptq"`},
+		"kernels (SLIMLAB_KERNELS): begun with ref, now avx2":                                    {Field: "kernels", Found: `"ref"`, Expected: `"avx2"`},
 	} {
 		if got := changed([]recipe.Difference{d}); len(got) != 1 || got[0] != want {
 			t.Errorf("%+v: got %q, want %q", d, got, want)
@@ -209,41 +213,121 @@ func TestChangedInputsInWords(t *testing.T) {
 	}
 }
 
-// TestEveryParameterNamesItsFlag: whatever of a command differs from the one that began, the
-// refusal says what gives it.
-func TestEveryParameterNamesItsFlag(t *testing.T) {
-	without := []string{"swaps", "dense"} // which no flag gives
-	var lacking func(prefix string, values recipe.Values) []string
-	lacking = func(prefix string, values recipe.Values) (list []string) {
-		for key, value := range values {
-			if within, ok := value.(recipe.Values); ok {
-				list = append(list, lacking(prefix+key+".", within)...)
-			} else if name := prefix + key; named("parameters."+name) == name && !slices.Contains(without, name) {
-				list = append(list, name)
+// TestDefaultsOfOthersAreNotChanges: a default that came with an option is not listed beside it.
+func TestDefaultsOfOthersAreNotChanges(t *testing.T) {
+	step, refine := recipe.Difference{Field: "parameters.step", Found: "1"}, recipe.Difference{Field: "parameters.refine", Expected: "5"}
+	if got := changed([]recipe.Difference{step, refine}); !slices.Equal(got, []string{"--refine: begun without it, now with 5"}) {
+		t.Errorf("%q", got)
+	}
+	if got := changed([]recipe.Difference{step}); !slices.Equal(got, []string{"--step: begun with 1, now without it"}) {
+		t.Errorf("alone: %q", got)
+	}
+}
+
+// goesOn begins a conversion, and reports what the next one says of its finished layers.
+func goesOn(t *testing.T, first, next func(ctx context.Context, from, text, to string, o Options) (*Result, error)) error {
+	t.Helper()
+	from, text := source(t, checkpoint.BF16)
+	to := filepath.Join(t.TempDir(), "out")
+	interrupted(t, first, from, text, to)
+	var finished int
+	_, err := next(t.Context(), from, text, to, Options{Open: open, Begin: func(e MemoryEstimate, _ []Compatibility) { finished = e.Finished }})
+	if err == nil && finished == 0 {
+		t.Error("nothing was continued")
+	}
+	return err
+}
+
+// verbOf is a conversion by words.
+type verbOf = func(ctx context.Context, from, text, to string, o Options) (*Result, error)
+
+func pruneBy(method string, cuts Cuts, set func(p *Pruning)) verbOf {
+	return func(ctx context.Context, from, text, to string, o Options) (*Result, error) {
+		p := Pruning{Calibration: Calibration{File: text, Samples: 8, Length: 32, Seed: 3}}
+		if err := p.Set(method, cuts); err != nil {
+			return nil, err
+		}
+		if set != nil {
+			set(&p)
+		}
+		return Prune(ctx, from, to, p, o)
+	}
+}
+
+func quantizeBy(words SchemeWords, given string, set func(q *Quantization)) verbOf {
+	return func(ctx context.Context, from, text, to string, o Options) (*Result, error) {
+		q := Quantization{Calibration: Calibration{File: text, Samples: 8, Length: 32, Seed: 3}}
+		var err error
+		if q.Scheme, err = ParseWords(words, func(flag string) bool { return slices.Contains(strings.Fields(given), flag) }); err != nil {
+			return nil, err
+		}
+		if set != nil {
+			set(&q)
+		}
+		return Quantize(ctx, from, to, q, o)
+	}
+}
+
+// TestWrittenOutDefaultsGoOn: an interrupted command goes on where options are written out at what
+// they were meant as, and other words say the same.
+func TestWrittenOutDefaultsGoOn(t *testing.T) {
+	mlp, set := Cuts{MLP: "25%"}, func(p *Pruning) {}
+	for name, c := range map[string]struct{ first, next verbOf }{
+		"search":  {pruneBy("osscar", mlp, nil), pruneBy("osscar", mlp, func(p *Pruning) { p.Batch, p.LocalSearch, p.Damping = 1, 30, 0.01 })},
+		"align":   {pruneBy("osscar", mlp, nil), pruneBy("osscar", mlp, func(p *Pruning) { p.Align = 8 })},
+		"share":   {pruneBy("osscar", mlp, nil), pruneBy("osscar", Cuts{MLP: "0.25", Widths: "uniform"}, nil)},
+		"rate":    {pruneBy("osscar", mlp, func(p *Pruning) { p.Refine.Steps = 2 }), pruneBy("osscar", mlp, func(p *Pruning) { p.Refine = Refining{Steps: 2, Rate: 0.001} })},
+		"budget":  {pruneBy("osscar", Cuts{Budget: "70%"}, nil), pruneBy("osscar", Cuts{Budget: "0.7", Widths: "budget"}, set)},
+		"random":  {pruneBy("random", mlp, nil), pruneBy("random", mlp, func(p *Pruning) { p.Batch = 1 })},
+		"group":   {quantizeBy(SchemeWords{Scheme: "w4a16"}, "", nil), quantizeBy(SchemeWords{Scheme: "w4a16", Group: "32", Method: "gptq", Order: "natural", Damping: 0.01, Range: "absmax"}, "group method order damping range", nil)},
+		"name":    {quantizeBy(SchemeWords{Scheme: "w4a16"}, "", nil), quantizeBy(SchemeWords{Scheme: "w4a16-gptq-g32"}, "", nil)},
+		"descent": {quantizeBy(SchemeWords{Scheme: "w3a16", Method: "quantease"}, "method", nil), quantizeBy(SchemeWords{Scheme: "w3a16-quantease", Sweeps: DefaultSweeps, Start: DefaultStart, Outliers: "0"}, "sweeps start outliers", nil)},
+		"rotate":  {quantizeBy(SchemeWords{Scheme: "w8a8"}, "", nil), quantizeBy(SchemeWords{Scheme: "w8a8"}, "", func(q *Quantization) { q.Rotate = "none" })},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := goesOn(t, c.first, c.next); err != nil {
+				t.Error(err)
 			}
-		}
-		return list
+			if err := goesOn(t, c.next, c.first); err != nil {
+				t.Errorf("the other way: %v", err)
+			}
+		})
 	}
-	from, _ := source(t, checkpoint.BF16)
-	calibration := Calibration{Random: true, Samples: 1, Length: 8}
-	o := Options{Open: open, Content: recipe.Checkpoint}
-	o.watch = recipe.NewWatch(from)
-	p := Pruning{Calibration: calibration, widths: pruning.BudgetWidths, budget: "1ms", layers: pruning.Cut{Count: 1}}
-	p.QueryHeads, p.Intercept, p.Starts = pruning.Cut{Count: 1}, true, "greedy"
-	q := Quantization{Calibration: calibration, Transformation: Transformation{Clip: true}}
-	if err := q.Set("0.5", "residual"); err != nil {
-		t.Fatal(err)
-	}
-	q.Scheme, _ = ParseWords(SchemeWords{Scheme: "w4a16"}, func(string) bool { return false })
-	for _, c := range []compression{&p, &q} {
-		of, err := c.recipe(t.Context(), from, &o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		of.Parameters["gathering"] = c.gathering().values()
-		if list := lacking("", of.Parameters); len(list) > 0 || len(of.Parameters) < 6 {
-			t.Errorf("%s: no flag is named for %q of %v", of.Stage, list, of.Parameters)
-		}
+}
+
+// TestChangedOptionsAreNamedOnce: each option that differs is named by its flag, once, with the
+// values that users give it; another verb is one sentence.
+func TestChangedOptionsAreNamedOnce(t *testing.T) {
+	mlp := Cuts{MLP: "25%"}
+	for name, c := range map[string]struct {
+		first, next verbOf
+		want        string // in parentheses; or the whole behind the folder
+	}{
+		"cut":     {pruneBy("osscar", mlp, nil), pruneBy("osscar", Cuts{MLP: "30%"}, nil), "--mlp: begun with 25%, now 30%"},
+		"number":  {pruneBy("osscar", mlp, nil), pruneBy("osscar", Cuts{MLP: "24"}, nil), "--mlp: begun with 25%, now 24"},
+		"seed":    {pruneBy("random", mlp, nil), pruneBy("random", mlp, func(p *Pruning) { p.Calibration.Seed = 4 }), "--seed: begun with 3, now 4"},
+		"search":  {pruneBy("osscar", mlp, nil), pruneBy("osscar", mlp, func(p *Pruning) { p.Batch, p.LocalSearch = 2, -1 }), "--local-search: begun with 30, now -1; --step: begun with 1, now 2"},
+		"method":  {pruneBy("osscar", mlp, nil), pruneBy("random", mlp, nil), "--method: begun with osscar, now random"},
+		"layers":  {pruneBy("osscar", mlp, nil), pruneBy("osscar", Cuts{Layers: "1"}, nil), "--layers: begun without it, now with 1; --mlp: begun with 25%, now without it"},
+		"refine":  {pruneBy("osscar", mlp, nil), pruneBy("osscar", mlp, func(p *Pruning) { p.Refine.Steps = 3 }), "--refine: begun without it, now with 3"},
+		"target":  {pruneBy("osscar", mlp, nil), pruneBy("osscar", mlp, func(p *Pruning) { p.Gathering.Target = 1 }), "--target: begun with own, now dense"},
+		"mode":    {pruneBy("osscar", mlp, nil), pruneBy("osscar", mlp, func(p *Pruning) { p.Gathering.Parallel = true }), "--mode: begun with sequential, now parallel"},
+		"group":   {quantizeBy(SchemeWords{Scheme: "w4a16"}, "", nil), quantizeBy(SchemeWords{Scheme: "w4a16", Group: "16"}, "group", nil), "--group: begun with 32, now 16"},
+		"format":  {quantizeBy(SchemeWords{Scheme: "w4a16"}, "", nil), quantizeBy(SchemeWords{Scheme: "w3a16"}, "", nil), "--scheme: begun with w4a16, now w3a16"},
+		"clip":    {quantizeBy(SchemeWords{Scheme: "w4a16"}, "", nil), quantizeBy(SchemeWords{Scheme: "w4a16"}, "", func(q *Quantization) { q.Clip = true }), "--clip: begun without it, now with it"},
+		"a verb":  {pruneBy("osscar", mlp, nil), quantizeBy(SchemeWords{Scheme: "w4a16"}, "", nil), "holds the unfinished work of `slimlab prune`: repeat that command to finish it, or remove the folder to begin `slimlab quantize` anew"},
+		"another": {quantizeBy(SchemeWords{Scheme: "w4a16"}, "", nil), conversions(t)["import"], "holds the unfinished work of `slimlab quantize`: repeat that command to finish it, or remove the folder to begin `slimlab import` anew"},
+		"distil":  {pruneBy("osscar", mlp, nil), everyVerb(t)["distil"], "holds the unfinished work of `slimlab prune`: repeat that command to finish it, or remove the folder to begin `slimlab distil` anew"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := "out.partial " + c.want
+			if strings.HasPrefix(c.want, "--") {
+				want = "out.partial holds the unfinished work of another command (" + c.want + "): give what it was begun with to finish it, or remove the folder to begin anew"
+			}
+			if err := goesOn(t, c.first, c.next); err == nil || !strings.HasSuffix(err.Error(), want) {
+				t.Errorf("error %v, expected %q", err, want)
+			}
+		})
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"slimlab/internal/plural"
 	"slimlab/model"
 	"slimlab/model/checkpoint"
 	"slimlab/model/tokenizer"
@@ -56,7 +57,7 @@ func random(ctx context.Context, shape, to string, o Options) (*Result, error) {
 		return nil, err
 	}
 	if t != nil && t.Vocab() > c.Vocab {
-		return nil, fmt.Errorf("--tokenizer %s has %d tokens, expected at most the %d of %s", o.Tokenizer, t.Vocab(), c.Vocab, shape)
+		return nil, fmt.Errorf("--tokenizer %s has %s, expected at most the %d of %s", o.Tokenizer, plural.Of(t.Vocab(), "token"), c.Vocab, shape)
 	}
 	if err := writeRandom(ctx, to, c, t); err != nil {
 		return nil, err
@@ -72,7 +73,7 @@ func random(ctx context.Context, shape, to string, o Options) (*Result, error) {
 // writeRandom writes a model and a tokenizer, which may be nil. What an earlier process left of it
 // is not continued: random weights are soon made again.
 func writeRandom(ctx context.Context, to string, c model.Config, t *tokenizer.Tokenizer) error {
-	return whole(to, func(partial string) error {
+	return whole("import", to, func(partial string) error {
 		err := checkpoint.WriteRandom(ctx, partial, c, 1)
 		if err == nil && t != nil {
 			err = t.Save(partial)
@@ -82,9 +83,13 @@ func writeRandom(ctx context.Context, to string, c model.Config, t *tokenizer.To
 }
 
 // whole gives a folder its name when write has made it: until then it lies beside, with .partial
-// behind its name. What an earlier process left there is removed.
-func whole(to string, write func(partial string) error) error {
+// behind its name. What an earlier process left there is removed, but for the finished layers of a
+// verb that goes on from them.
+func whole(verb, to string, write func(partial string) error) error {
 	to = filepath.Clean(to)
+	if err := checkUnfinished(verb, to); err != nil {
+		return err
+	}
 	partial := to + ".partial"
 	if err := os.RemoveAll(partial); err != nil {
 		return err
@@ -135,6 +140,11 @@ func (t transfer) run(ctx context.Context, from, to string, o Options) (*Result,
 	defer o.merging.close()
 	r.Notes = append(r.Notes, o.merging.remarks()...)
 	of.Parameters["dense"], of.Parameters["packing"] = t.dense, string(t.format)
+	if bytes, known := t.bytes(source, &o); known {
+		if err := o.checkRoom(to, bytes+source.OtherBytes()); err != nil {
+			return nil, err
+		}
+	}
 	s, err := newStream(source, to, of, o)
 	if err != nil {
 		return nil, err
@@ -150,6 +160,18 @@ func (t transfer) run(ctx context.Context, from, to string, o Options) (*Result,
 		return nil, errors.Join(fmt.Errorf("%s: %w", t.verb, err), s.to.Abandon())
 	}
 	return r, r.complete(to, start)
+}
+
+// bytes predicts the tensors that are written, where all of them become floats.
+func (t transfer) bytes(source *checkpoint.Checkpoint, o *Options) (bytes int64, known bool) {
+	shape := source.Config()
+	if o.merging != nil {
+		shape = o.merging.config
+	}
+	packed := slices.ContainsFunc(source.Quantization(), func(l checkpoint.LayerFormat) bool {
+		return !l.Storage.Dense() && l.Storage.Packing != checkpoint.GGUF
+	})
+	return int64(o.DType.Size()) * int64(shape.Parameters()), t.dense || !packed
 }
 
 // has4Bits reports a model with a linear layer of whole numbers of 4 bits.

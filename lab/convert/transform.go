@@ -79,9 +79,6 @@ func (t *Transformation) open(c model.Config) (model.Config, error) {
 // rotated implements compression.
 func (t *Transformation) rotated() *transform.Rotation { return t.rotation }
 
-// looks implements compression.
-func (t *Transformation) looks() bool { return !t.Smooth.None() }
-
 func (t *Transformation) differentiates() bool { return false }
 
 // layers are those of the stream, changed as they are read. Scales are found in a first pass over

@@ -42,18 +42,19 @@ func (c Calibration) checkMemory(d *dataset, shape model.Config) error {
 	return nil
 }
 
-// freeMemory returns what refuses a compression of a model of a shape for which too little memory
-// is free, with the most samples that fit. Where the longest example might be the cause, the
+// freeMemory returns what refuses the work of a step on a model of a shape for which too little
+// memory is free, with the most samples that fit. Where the longest example might be the cause, the
 // sequences are counted as they are.
-func (c Calibration) freeMemory(w *worker, shape model.Config, differentiates bool) func(free int64) error {
+func (c Calibration) freeMemory(w *worker, shape model.Config, work convert.InPlace) func(free int64) error {
 	return func(free int64) error {
 		target, err := c.target()
 		if err != nil {
 			return err
 		}
-		length := w.data.longest
+		work.Target, work.Parallel, work.Length = target, c.Mode == "parallel", w.data.longest
 		needs := func(samples int) int64 {
-			return convert.MemoryInPlace(shape, samples, length, target, c.Mode == "parallel", differentiates).Total()
+			work.Samples = samples
+			return work.Memory(shape).Total()
 		}
 		if needs(c.Samples) <= free {
 			return nil
@@ -67,7 +68,7 @@ func (c Calibration) freeMemory(w *worker, shape model.Config, differentiates bo
 			tokens += len(s)
 		}
 		n := max(1, len(sequences))
-		if length = (tokens + n - 1) / n; needs(n) <= free {
+		if work.Length = (tokens + n - 1) / n; needs(n) <= free {
 			return nil
 		}
 		advice := "free some, take a machine with more, or use the verbs, which hold one layer at a time"

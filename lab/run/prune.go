@@ -8,6 +8,7 @@ import (
 
 	"slimlab/internal/plural"
 	"slimlab/lab"
+	"slimlab/lab/convert"
 	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
 	"slimlab/model"
@@ -329,7 +330,7 @@ func (p *Prune) plan(ctx context.Context, w *worker, s scenario.Step) (job, erro
 	}
 	return job{
 		model:   stepModel(s, of, source.origin, withLayers(source.shape, planned.Layers)),
-		memory:  p.Calibration.freeMemory(w, source.shape, options.Method.Differentiates()),
+		memory:  p.Calibration.freeMemory(w, source.shape, convert.InPlace{Differentiates: options.Method.Differentiates(), Refines: p.Refine > 0}),
 		before:  before,
 		prepare: prepare,
 		build:   func(dir string) error { return p.build(ctx, w, source, options, dir) },

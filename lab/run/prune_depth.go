@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"slimlab/lab"
+	"slimlab/lab/convert"
 	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
 	"slimlab/model/calibrate"
@@ -31,7 +32,7 @@ func (p *Prune) planDepth(ctx context.Context, w *worker, s scenario.Step, sourc
 	return job{
 		// which layers stay is known when they have been measured
 		model:  stepModel(s, of, source.origin, withLayers(source.shape, source.shape.Layers[:keep])),
-		memory: p.Calibration.freeMemory(w, source.shape, false),
+		memory: p.Calibration.freeMemory(w, source.shape, convert.InPlace{Depth: true}),
 		build:  func(dir string) error { return p.buildDepth(ctx, w, source, keep, dir) },
 		report: func(dir string) error { return p.reportDepth(w, s.Name, dir) },
 	}, nil

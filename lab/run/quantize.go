@@ -12,6 +12,7 @@ import (
 
 	"slimlab/kernels"
 	"slimlab/lab"
+	"slimlab/lab/convert"
 	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
 	"slimlab/model"
@@ -229,7 +230,7 @@ func (q *Quantize) plan(ctx context.Context, w *worker, s scenario.Step) (job, e
 		q.Calibration.noteFew(w, s.Name)
 		q.Calibration.noteKept(w, s.Name, source.shape, func(model.Site) bool { return true })
 		q.Calibration.into(&of, w.cell.Seed)
-		memory = q.Calibration.freeMemory(w, source.shape, false)
+		memory = q.Calibration.freeMemory(w, source.shape, convert.InPlace{Refines: q.Refine > 0})
 	}
 	q.note(w, s.Name, scheme)
 	if kv != kernels.KVBFloat16 { // the engine's own

@@ -212,7 +212,7 @@ func (s *Sensitivity) plan(ctx context.Context, w *worker, step scenario.Step) (
 	if len(caches) > 0 {
 		tables = append(tables, s.cachesRecipe(w, source))
 	}
-	return job{model: source, tables: tables, memory: s.Calibration.freeMemory(w, source.shape, false), measures: func(string, *measured) error {
+	return job{model: source, tables: tables, memory: s.Calibration.freeMemory(w, source.shape, convert.InPlace{}), measures: func(string, *measured) error {
 		err := s.measure(ctx, w, step, source, choices)
 		if err == nil && len(caches) > 0 {
 			err = s.measureCaches(ctx, w, source, caches)
@@ -223,7 +223,7 @@ func (s *Sensitivity) plan(ctx context.Context, w *worker, step scenario.Step) (
 
 // noteMemory says before the work what it takes at most.
 func (s *Sensitivity) noteMemory(w *worker, step string, c model.Config) {
-	needs := convert.MemoryInPlace(c, s.Calibration.Samples, w.data.longest, 0, true, false)
+	needs := convert.InPlace{Samples: s.Calibration.Samples, Length: w.data.longest, Parallel: true}.Memory(c)
 	kept := statistics.Most(c, func(int, model.Site) bool { return true }, false)
 	streams := 4 * int64(s.Examples) * int64(w.data.longest) * int64(c.Hidden) * int64(len(c.Layers)+1)
 	// a choice has a model of its own beside the one that it is made of

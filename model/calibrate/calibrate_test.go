@@ -390,7 +390,7 @@ func TestSumsDoNotDependOnTheDivision(t *testing.T) {
 // Sums of products do not lose the small ones behind large ones: no sum in float32 goes on for more
 // than sumRows, of the moment across to a dense model neither.
 func TestSumsOfManyTokens(t *testing.T) {
-	const width, large, rows = 3, sumRows, 40 * blockRows
+	const width, large, rows = 3, sumRows, 40 * BlockRows
 	x, dense := make([]float32, width*rows), make([]float32, width*rows)
 	for i := range x {
 		x[i], dense[i] = 1, 2

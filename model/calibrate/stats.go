@@ -36,8 +36,8 @@ var siteNames = [...]string{"input of q_proj, k_proj, v_proj", "input of o_proj"
 func (s *Stats) Place() string { return fmt.Sprintf("layer %d, %s", s.Layer, siteNames[s.Site]) }
 
 const (
-	// blockRows are multiplied at a time
-	blockRows = 1024
+	// BlockRows of inputs are gathered and multiplied at a time.
+	BlockRows = 1024
 	// sumRows bounds the number of products that are summed in float32 before the sum goes to
 	// float64
 	sumRows = 4096
@@ -95,8 +95,8 @@ func (s *sums) add(ctx context.Context, x, dense []float32, rows int) {
 		s.sample, s.drawn = append(s.sample, x[at:at+s.width]...), s.drawn[1:]
 	}
 	s.seen += rows
-	for size := blockRows * s.width; rows > 0 && ctx.Err() == nil; {
-		n := min(rows, blockRows-len(s.pending)/s.width)
+	for size := BlockRows * s.width; rows > 0 && ctx.Err() == nil; {
+		n := min(rows, BlockRows-len(s.pending)/s.width)
 		part, partDense := x[:n*s.width], dense
 		if s.cross != nil {
 			partDense, dense = dense[:n*s.width], dense[n*s.width:]

@@ -32,8 +32,8 @@ func (e *NotFiniteError) Error() string {
 // Unwrap returns ErrNotFinite.
 func (e *NotFiniteError) Unwrap() error { return ErrNotFinite }
 
-// pieceTokens run through half a layer between two looks at the context.
-const pieceTokens = 256
+// PieceTokens run through half a layer between two looks at the context, or one sequence.
+const PieceTokens = 256
 
 // streams is the residual stream of all sequences on its way through the model.
 type streams struct {
@@ -217,14 +217,14 @@ type piece struct {
 func pieces(b model.Batch, part int) []piece {
 	var list []piece
 	if part == mlp {
-		for from := 0; from < len(b.Tokens); from += pieceTokens {
-			list = append(list, piece{from: from, to: min(from+pieceTokens, len(b.Tokens))})
+		for from := 0; from < len(b.Tokens); from += PieceTokens {
+			list = append(list, piece{from: from, to: min(from+PieceTokens, len(b.Tokens))})
 		}
 		return list
 	}
 	for first := 0; first < len(b.Starts)-1; {
 		next, from := first+1, b.Starts[first]
-		for next < len(b.Starts)-1 && b.Starts[next+1]-from <= pieceTokens {
+		for next < len(b.Starts)-1 && b.Starts[next+1]-from <= PieceTokens {
 			next++
 		}
 		p := piece{from: from, to: b.Starts[next]}

@@ -163,15 +163,20 @@ func Size(width int, cross bool) int64 {
 	return size
 }
 
+// Bound is the most bytes of such a file, its text included.
+func Bound(width int, cross bool) int64 {
+	const text = 400
+	return Size(width, cross) + text
+}
+
 // Most bounds the bytes that the statistics of a model's inputs take in a folder. reads says which
 // inputs' are kept, and cross whether those after the first layer have a moment across to the dense
 // model's.
 func Most(c model.Config, reads func(layer int, site model.Site) bool, cross bool) (bytes int64) {
-	const text = 400 // of a file's name
 	for i, l := range c.Layers {
 		for site, width := range map[model.Site]int{model.SiteQKV: c.Hidden, model.SiteO: l.Heads * c.HeadDim, model.SiteGateUp: c.Hidden, model.SiteDown: l.MLP} {
 			if reads(i, site) {
-				bytes += Size(width, cross && i > 0) + text
+				bytes += Bound(width, cross && i > 0)
 			}
 		}
 	}

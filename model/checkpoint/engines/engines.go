@@ -25,9 +25,15 @@ func (v Compatibility) String() string {
 	if !v.Loads {
 		s = "does not load"
 	}
-	if len(v.Reasons) > 0 {
-		s += ": " + strings.Join(v.Reasons, "; ")
+	if why := v.Why(); why != "" {
+		s += ": " + why
 	}
+	return s
+}
+
+// Why is what String says behind whether it loads: the reasons, and what would load.
+func (v Compatibility) Why() string {
+	s := strings.Join(v.Reasons, "; ")
 	if len(v.Instead) > 0 {
 		s += ". Instead: " + strings.Join(v.Instead, "; ")
 	}
