@@ -137,9 +137,9 @@ func (e *Earlier) Add(v *View) {
 // its like has needed: the step of the same row with the same settings, else with settings that
 // have the effects that were seen in other cells, else in an earlier run. One without a like is
 // guessed to need what the quickest step of another row took, and one that is being worked on what
-// the next quickest took whose time it has not passed. What is found in the cache is taken to need
-// what such steps needed in this run, or nothing. A step that is being worked on needs at least
-// what its own pace says. Cells go to as many workers as were seen.
+// the next quickest took whose time it has not passed, if that is not far longer. What is found in
+// the cache is taken to need what such steps needed in this run, or nothing. A step that is being
+// worked on needs at least what its own pace says. Cells go to as many workers as were seen.
 func (f *Forecast) Left(v *View, now float64, earlier Earlier) Left {
 	if v.State != Running || len(v.Cells) == 0 {
 		return Left{}
@@ -334,11 +334,16 @@ func (e *estimate) from(cell, row int) float64 {
 	return seconds
 }
 
+// unlikely is how many times longer than it has taken a step is never guessed to take: a training
+// among quantizations says nothing of these.
+const unlikely = 8
+
 // unlike is a guess at what a step needs whose like has not been seen, after so many seconds of it:
-// what the quickest step took that took longer; 0 where none did.
+// what the quickest step took that took longer; 0 where none did, or that one took far longer than
+// this one has and others did not.
 func (e *estimate) unlike(spent float64) float64 {
-	for _, seconds := range e.others {
-		if seconds > spent {
+	for i, seconds := range e.others {
+		if seconds > spent && (i == 0 || seconds <= unlikely*spent) {
 			return seconds
 		}
 	}

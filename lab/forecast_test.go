@@ -270,3 +270,20 @@ func TestForecastOfUnlikeSteps(t *testing.T) {
 		}
 	}
 }
+
+// TestForecastOfFarShorterSteps: a training of minutes says nothing of a quantization that has
+// taken seconds, though it is the only step that took longer.
+func TestForecastOfFarShorterSteps(t *testing.T) {
+	begin := &Begin{Rows: []string{"loaded", "trained", "quantized"}, Cells: []Cell{{ID: "seed=1", Seed: 1}}}
+	takes := []float64{2, 700, 200}
+	p := play(begin, 1, false, func(_, row int) float64 { return takes[row] })
+	for now, want := range map[float64]Left{
+		703: {Seconds: 1, AtLeast: true, Guessed: true}, // of loaded
+		730: {AtLeast: true, Longer: true},
+		802: {Seconds: 600, AtLeast: true, Guessed: true}, // of trained
+	} {
+		if got := p.at(now, Earlier{}); math.Abs(got.Seconds-want.Seconds) > 1e-9 || got.Guessed != want.Guessed || got.Longer != want.Longer {
+			t.Errorf("after %g s: %+v, expected %+v", now, got, want)
+		}
+	}
+}
