@@ -234,7 +234,7 @@ func TestContent(t *testing.T) {
 
 // TestMachine: the line names the CPU as the kernels know it, and the implementation in use.
 func TestMachine(t *testing.T) {
-	for _, want := range []string{machine.ThisCPU().Name, " cores · ", kernels.Implementation()} {
+	for _, want := range []string{machine.ThisCPU().Name, " core", kernels.Implementation()} {
 		if !strings.Contains(Machine(), want) {
 			t.Errorf("%q lacks %q", Machine(), want)
 		}
