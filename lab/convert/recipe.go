@@ -77,16 +77,19 @@ const fileOfModel = "model/"
 
 // changed says in people's words what the work of a folder was begun with and what is asked for
 // now, where they differ, each option once. A model whose files are listed is not reported a second
-// time as a whole, nor is a default that one command alone has, where something else differs: it
-// came with that.
+// time as a whole, nor is what follows from something else that differs: a default that one command
+// alone has, and the alignment of another number of neurons.
 func changed(differences []recipe.Difference) []string {
 	var lines, defaults []string
-	byFile := slices.ContainsFunc(differences, func(d recipe.Difference) bool { return strings.HasPrefix(d.Field, "inputs."+fileOfModel) })
+	differs := func(prefix string) bool {
+		return slices.ContainsFunc(differences, func(d recipe.Difference) bool { return strings.HasPrefix(d.Field, prefix) })
+	}
+	byFile, neurons := differs("inputs."+fileOfModel), differs("parameters.mlp") || differs("parameters.budget")
 	for _, d := range differences {
 		role, input := strings.CutPrefix(d.Field, "inputs.")
 		name, was, is := flagOf(d.Field), valueOf(d.Field, d.Found), valueOf(d.Field, d.Expected)
 		switch {
-		case input && role == "model" && byFile, d.Field == "parameters.packing": // which the stage says
+		case input && role == "model" && byFile, d.Field == "parameters.align" && neurons, d.Field == "parameters.packing": // which the stage says
 		case input && d.Found == "":
 			lines = append(lines, "the "+inputName(role)+" is new: it was not there when the work began")
 		case input && d.Expected == "":

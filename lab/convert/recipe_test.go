@@ -224,6 +224,38 @@ func TestDefaultsOfOthersAreNotChanges(t *testing.T) {
 	}
 }
 
+// TestEveryParameterIsAFlag: whatever of a command differs from the one that began, the refusal
+// names the flag that gives it.
+func TestEveryParameterIsAFlag(t *testing.T) {
+	flags := strings.Fields("dtype samples length seed mode target refine refine-rate method mlp heads query-heads layers widths budget budget-rows align step local-search starts damping intercept " +
+		"scheme group order range sweeps start outliers outliers-shape smooth rotate clip random-calibration")
+	o := Options{Open: open, Content: recipe.Checkpoint}
+	from, _ := source(t, checkpoint.BF16)
+	o.watch = recipe.NewWatch(from)
+	calibration := Calibration{Random: true, Samples: 1, Length: 8}
+	p := Pruning{Calibration: calibration, widths: pruning.BudgetWidths, budget: "1ms"}
+	p.Method, p.MLP, p.QueryHeads, p.Intercept, p.Refine.Steps = pruning.OSSCAR, pruning.Cut{Count: 1}, pruning.Cut{Count: 1}, true, 1
+	q := Quantization{Calibration: calibration, Transformation: Transformation{Clip: true}, Refine: Refining{Steps: 1}}
+	if err := q.Set("0.5", "residual"); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if q.fitted, err = ParseWords(SchemeWords{Scheme: "w3a16", Method: "quantease", Outliers: "1%"}, func(flag string) bool { return flag == "method" || flag == "outliers" }); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []compression{&p, &q} {
+		of, err := c.recipe(t.Context(), from, &o)
+		if err != nil || len(of.Parameters) < 18 {
+			t.Fatalf("%d parameters, %v", len(of.Parameters), err)
+		}
+		for key := range of.Parameters {
+			if flag, ok := strings.CutPrefix(flagOf("parameters."+key), "--"); !ok || !slices.Contains(flags, flag) {
+				t.Errorf("%s: the parameter %s is no flag's", of.Stage, key)
+			}
+		}
+	}
+}
+
 // goesOn begins a conversion, and reports what the next one says of its finished layers.
 func goesOn(t *testing.T, first, next func(ctx context.Context, from, text, to string, o Options) (*Result, error)) error {
 	t.Helper()
@@ -304,6 +336,7 @@ func TestChangedOptionsAreNamedOnce(t *testing.T) {
 		want        string // in parentheses; or the whole behind the folder
 	}{
 		"cut":     {pruneBy("osscar", mlp, nil), pruneBy("osscar", Cuts{MLP: "30%"}, nil), "--mlp: begun with 25%, now 30%"},
+		"auto":    {pruneBy("osscar", mlp, nil), pruneBy("osscar", Cuts{MLP: "70%"}, func(p *Pruning) { p.Align = 4 }), "--mlp: begun with 25%, now 70%"},
 		"number":  {pruneBy("osscar", mlp, nil), pruneBy("osscar", Cuts{MLP: "24"}, nil), "--mlp: begun with 25%, now 24"},
 		"seed":    {pruneBy("random", mlp, nil), pruneBy("random", mlp, func(p *Pruning) { p.Calibration.Seed = 4 }), "--seed: begun with 3, now 4"},
 		"search":  {pruneBy("osscar", mlp, nil), pruneBy("osscar", mlp, func(p *Pruning) { p.Batch, p.LocalSearch = 2, -1 }), "--local-search: begun with 30, now -1; --step: begun with 1, now 2"},

@@ -14,6 +14,7 @@ import (
 	"slimlab/lab"
 	"slimlab/lab/recipe"
 	"slimlab/lab/store"
+	"slimlab/model/checkpoint"
 )
 
 // nowhere is a home that cannot be made: its path leads through a file.
@@ -296,5 +297,35 @@ func TestKeeps(t *testing.T) {
 		if got := c.keep.keeps(c.at, run); got != c.want {
 			t.Errorf("%+v keeps run %d, started %s, ended %v: %v", c.keep, c.at, c.started, c.ended, got)
 		}
+	}
+}
+
+// TestTokenizerErrorsNameTheModel: what is wrong with the tokenizer of a model is said with its
+// name.
+func TestTokenizerErrorsNameTheModel(t *testing.T) {
+	h := nowhere(t)
+	small, err := h.OpenModel("pretrained:recsys-student")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer small.Close()
+	dir := t.TempDir()
+	m, err := small.Model(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := checkpoint.Save(t.Context(), dir, m, nil, checkpoint.SaveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "tokenizer.json"), []byte("{}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c, err := h.OpenModel(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Tokenizer(); err == nil || !strings.HasPrefix(err.Error(), "model "+dir+": tokenizer.json: ") {
+		t.Errorf("the error is %v", err)
 	}
 }

@@ -38,6 +38,7 @@ func (h *Home) OpenModel(name string) (*checkpoint.Checkpoint, error) {
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", name, err)
 	}
+	c.Name("model " + name)
 	return c, nil
 }
 

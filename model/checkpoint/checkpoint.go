@@ -41,15 +41,20 @@ func Open(name string) (c *Checkpoint, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint %s: %w", name, err)
 	}
+	c.Name("checkpoint " + name)
+	return c, nil
+}
+
+// Name says what errors of the tokenizer, which is read later, call the checkpoint.
+func (c *Checkpoint) Name(name string) {
 	read := c.vocabulary
 	c.vocabulary = func() (*tokenizer.Tokenizer, error) {
 		t, err := read()
 		if err != nil {
-			return nil, fmt.Errorf("checkpoint %s: %w", name, err)
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		return t, nil
 	}
-	return c, nil
 }
 
 // OpenFS is Open of a folder of a file system, such as an embedded one. Its files must be readable
