@@ -90,7 +90,7 @@ func TestFaultsOfOverridesNameThem(t *testing.T) {
 		"least=x":                "--set least=x, used at x.yaml:12:10: expectation \"auc(row=kd) > x\": unknown metric",
 		"serve.candidates=10000": "--set serve.candidates=10000: serve's members times candidates is 500 × 10000, expected at most 1000000; or add --set serve.members=…",
 		"models.s.heads=3":       "--set models.s.heads=3: model s: hidden 8 is no multiple of heads 3",
-		"FM.model=zz":            "--set FM.model=zz: unknown step or model \"zz\": expected one of FM, did",
+		"FM.model=zz":            "--set FM.model=zz: unknown step or model \"zz\": expected one of FM",
 		"kd.teacher=zz":          "--set kd.teacher=zz: unknown step or model \"zz\": expected one of FM",
 		"expect=[{}]":            "--set expect=[{}]: expect holds a mapping, expected expectations such as \"auc(row=NAME) > 0.7\"",
 	} {
