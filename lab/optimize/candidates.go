@@ -1,11 +1,15 @@
 package optimize
 
 import (
+	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"slimlab/lab"
+	"slimlab/lab/sensitivity"
 )
 
 // Candidate is a model to build: what is done to each layer, and what that is predicted to cost.
@@ -123,4 +127,225 @@ func (c Candidate) Describe() string {
 		parts = append(parts, "KV cache in "+c.Cache.Name)
 	}
 	return strings.Join(parts, "; ")
+}
+
+// key names what is done to the layers.
+func (c Candidate) key() string { return fmt.Sprint(c.MLP, c.Schemes) }
+
+// candidate is a model as one, with its bytes as they will be; ok is false where it was one before,
+// or is the model as it is.
+func (s *Space) candidate(f found) (c Candidate, ok bool, err error) {
+	for _, w := range f.ways {
+		mlp, scheme := "0", "none"
+		if w.mlp >= 0 {
+			mlp = s.layers.MLP[w.mlp]
+		}
+		if w.scheme >= 0 {
+			scheme = s.layers.Schemes[w.scheme]
+		}
+		c.MLP, c.Schemes = append(c.MLP, mlp), append(c.Schemes, scheme)
+	}
+	if s.seen[c.key()] || !c.Prunes() && !c.Quantizes() {
+		return c, false, nil
+	}
+	c.KL = f.Cost
+	c.Bytes, err = s.sizes.Model(c.MLP, c.Schemes)
+	return c, true, err
+}
+
+// Candidates lists what is worth building, the most promising first: of each part of the space the
+// best model at budgets of bytes between the smallest and the largest, that of the goal among them,
+// and the uniform choices, where they cost not much more than the best of their size. At the goal
+// a part whose models no mixture has is there in any case. goal are the bytes that the whole may
+// take, 0 for no bound; n is at most MostSizes.
+func (s *Space) Candidates(ctx context.Context, goal int64, n int) ([]Candidate, error) {
+	var list []Candidate
+	add := func(f found) error {
+		c, ok, err := s.candidate(f)
+		if ok && err == nil {
+			s.seen[c.key()] = true
+			list = append(list, c)
+		}
+		return err
+	}
+	if goal > 0 && n > 0 {
+		for _, p := range s.parts {
+			best, err := s.ranked(ctx, p, goal, 1)
+			if err != nil {
+				return nil, err
+			}
+			for _, f := range best {
+				if !p.within || s.worth(f) {
+					if err := add(f); err != nil {
+						return nil, err
+					}
+				}
+			}
+		}
+	}
+	smallest, largest := s.bounds()
+	for _, budget := range sensitivity.Budgets(smallest, largest, n) {
+		for _, p := range s.parts {
+			if f, ok := p.best(budget); ok && s.worth(f) {
+				if err := add(f); err != nil {
+					return nil, err
+				}
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+	for _, f := range s.uniform() {
+		if s.worth(f) {
+			if err := add(f); err != nil {
+				return nil, err
+			}
+		}
+	}
+	wanted := goal
+	if wanted == 0 {
+		wanted = s.rest + largest
+	}
+	slices.SortStableFunc(list, func(a, b Candidate) int { return cmp.Compare(distance(a.Bytes, wanted), distance(b.Bytes, wanted)) })
+	s.name(list)
+	return list, nil
+}
+
+// uniform are the models of one share and one format, with automatic groups that all layers have.
+func (s *Space) uniform() (list []found) {
+	for _, p := range s.parts {
+		if p.scheme == "" && len(s.parts) > 1 { // the others have them
+			continue
+		}
+		for mlp := -1; mlp < len(s.layers.MLP); mlp++ {
+			for _, of := range p.pools {
+				f, fits := found{}, true
+				for layer, ways := range of.ways {
+					at := slices.IndexFunc(ways, func(w way) bool { return w.mlp == mlp })
+					if fits = at >= 0; !fits {
+						break
+					}
+					f.ways = append(f.ways, ways[at])
+					f.Bytes, f.Cost = f.Bytes+of.options[layer][at].Bytes, f.Cost+of.options[layer][at].Cost
+				}
+				if fits {
+					list = append(list, f)
+				}
+			}
+		}
+	}
+	return list
+}
+
+// ranked are the models of a part of at most some bytes that cost least and have not been
+// candidates, by ascending cost.
+func (s *Space) ranked(ctx context.Context, p *part, goal int64, n int) (list []found, err error) {
+	known := map[string]bool{}
+	for _, of := range p.pools {
+		var bad error
+		all, err := sensitivity.Ranked(ctx, of.options, goal-s.rest, n, func(a sensitivity.Allocation) bool {
+			c, ok, err := s.candidate(found{of.chosen(a), a})
+			bad = errors.Join(bad, err)
+			if ok = ok && c.Bytes <= goal && !known[c.key()]; ok {
+				known[c.key()] = true
+			}
+			return ok
+		})
+		if err = errors.Join(err, bad); err != nil {
+			return nil, err
+		}
+		for _, a := range all {
+			list = append(list, found{of.chosen(a), a})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b found) int { return cmp.Compare(a.Cost, b.Cost) })
+	return list[:min(n, len(list))], nil
+}
+
+// More lists up to n models that are worth building after some were measured, without those: where
+// one was chosen, models between it and the next smaller one that misses a goal; where none reaches
+// all goals, those within the goal's bytes (0 for no bound) that cost least, of all parts. There
+// are none where nothing is left, or the sizes are next to each other.
+func (s *Space) More(ctx context.Context, c Choice, goal int64, n int) (list []Candidate, err error) {
+	add := func(f found, fits func(Candidate) bool) error {
+		of, ok, err := s.candidate(f)
+		if ok && err == nil && len(list) < n && fits(of) {
+			s.seen[of.key()] = true
+			list = append(list, of)
+		}
+		return err
+	}
+	if c.Chosen < 0 {
+		if goal == 0 {
+			_, largest := s.bounds()
+			goal = s.rest + largest
+		}
+		var ranks [][]found
+		for _, p := range s.parts {
+			if p.within {
+				continue
+			}
+			of, err := s.ranked(ctx, p, goal, n)
+			if err != nil {
+				return nil, err
+			}
+			ranks = append(ranks, of)
+		}
+		for at := range n { // the first of each part, then the second
+			for _, of := range ranks {
+				if at < len(of) {
+					if err := add(of[at], func(Candidate) bool { return true }); err != nil {
+						return nil, err
+					}
+				}
+			}
+		}
+		s.name(list)
+		return list, nil
+	}
+	high, low := int64(c.Points[c.Chosen].Values["bytes"]), int64(0)
+	for _, p := range c.Points {
+		if bytes := int64(p.Values["bytes"]); p.Row != Base && bytes < high && len(p.Misses) > 0 {
+			low = max(low, bytes)
+		}
+	}
+	smallest, _ := s.bounds()
+	low = max(low, s.rest+smallest-1)
+	if high-low < high/nextTo {
+		return nil, nil
+	}
+	between := func(of Candidate) bool { return of.Bytes > low && of.Bytes < high }
+	for i := range n {
+		for _, p := range s.parts {
+			budget := low + (high-low)*int64(i+1)/int64(n) - 1
+			if f, ok := p.best(budget - s.rest); ok && s.worth(f) {
+				if err := add(f, between); err != nil {
+					return nil, err
+				}
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+	}
+	s.name(list)
+	return list, nil
+}
+
+// name gives the candidates of a list their names, which go on from those before.
+func (s *Space) name(list []Candidate) {
+	for i := range list {
+		c := &list[i]
+		s.count++
+		c.Name = fmt.Sprintf("c%d", s.count)
+		if !c.Prunes() {
+			continue
+		}
+		shares := strings.Join(c.MLP, " ")
+		if s.pruned[shares] == "" {
+			s.pruned[shares] = c.Name
+		}
+		c.Pruned = s.pruned[shares]
+	}
 }
