@@ -120,7 +120,9 @@ func ParseWidths(name string) (Widths, error) {
 // Wanted is what is asked for of a model.
 type Wanted struct {
 	LayerCut // of all layers
-	Widths   Widths
+	// of the neurons of each layer, in place of the cuts of all layers and of a budget; nil is none
+	Each   []Cut
+	Widths Widths
 	// with BudgetWidths the budget of neurons, as ParseBudget reads it; "" is as much as LayerCut
 	// leaves, of what it cuts
 	Budget string
@@ -140,6 +142,9 @@ type Planned struct {
 
 // Plan checks what is wanted of a model, and completes it. An error about a part is a *CutError.
 func (w Wanted) Plan(c model.Config) (Planned, error) {
+	if w.Each != nil {
+		return w.planEach(c)
+	}
 	cut, byBudget := w.LayerCut, w.Widths == BudgetWidths
 	all := HalfParameters(c, c.Layers, true, false)
 	var p Planned
@@ -196,6 +201,58 @@ func (w Wanted) Plan(c model.Config) (Planned, error) {
 	return p, nil
 }
 
+// AlignOfEach is the automatic alignment of cuts of each layer: the group of a later quantization,
+// or 32 where it divides all widths, else 8.
+func AlignOfEach(layers []model.LayerConfig, group int) int {
+	switch {
+	case group > 0:
+		return group
+	case slices.ContainsFunc(layers, func(l model.LayerConfig) bool { return l.MLP%32 != 0 }):
+		return 8
+	}
+	return 32
+}
+
+// planEach plans a cut of each layer. Where the automatic alignment would leave a layer as it is
+// that has a cut, it is halved.
+func (w Wanted) planEach(c model.Config) (Planned, error) {
+	if len(w.Each) != len(c.Layers) {
+		return Planned{}, &CutError{"mlp_layers", fmt.Sprintf("found %s, expected one for each of %s", plural.Of(len(w.Each), "amount"), plural.Of(len(c.Layers), "layer"))}
+	}
+	p := Planned{Align: w.Align, Cuts: make([]LayerCut, len(w.Each))}
+	for i, cut := range w.Each {
+		p.Cuts[i].MLP = cut
+	}
+	if group := CommonGroup(w.Groups...); p.Align == 0 {
+		p.Align = AlignOfEach(c.Layers, group)
+		for group == 0 && p.Align > 1 && !removesOfAll(c.Layers, p.Cuts, p.Align) {
+			p.Align /= 2
+		}
+	}
+	var err error
+	if p.Layers, err = WidthsAfter(c.Layers, p.Cuts, p.Align); err != nil {
+		return p, &CutError{"mlp_layers", err.Error()}
+	}
+	return p, CheckAlign(c.Layers, p.Cuts, p.Align, w.Groups)
+}
+
+// ParseCuts reads a cut of each layer: texts with spaces or commas between, as ParseCut reads them.
+func ParseCuts(text string) ([]Cut, error) {
+	var cuts []Cut
+	some := false
+	for _, one := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' }) {
+		cut, err := ParseCut(one)
+		if err != nil {
+			return nil, err
+		}
+		cuts, some = append(cuts, cut), some || cut != (Cut{})
+	}
+	if !some {
+		return nil, fmt.Errorf("found %q, which removes nothing: expected an amount for each layer such as '25%% 0 50%%'", text)
+	}
+	return cuts, nil
+}
+
 // planTime plans a budget of time. What it leaves is not known before the widths are chosen: the
 // layers stay as they are, rounded down to the alignment.
 func (w Wanted) planTime(c model.Config, size BudgetSize) (Planned, error) {
@@ -236,7 +293,7 @@ func timeAlignment(layers []model.LayerConfig, group int) int {
 
 // CutError is what is wrong with a part of a cut.
 type CutError struct {
-	Key     string // of the part, as in scenarios: "mlp", "heads", "query_heads", "align" or "budget"
+	Key     string // of the part, as in scenarios: "mlp", "mlp_layers", "heads", "query_heads", "align" or "budget"
 	problem string
 }
 

@@ -1,9 +1,11 @@
 package quant
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"slimlab/model"
 	"slimlab/model/weight"
@@ -42,6 +44,38 @@ func (p Plan) Schemes(m *model.Model) ([]Scheme, error) {
 		}
 	}
 	return list, nil
+}
+
+// ParseLayers reads a scheme for each layer: whole names with spaces or commas between. 3-bit ones
+// stand alone, since a file of them is one of GPTQ, which has one format for all layers.
+func ParseLayers(text string) ([]Scheme, error) {
+	var list []Scheme
+	for _, name := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' }) {
+		s, err := ParseScheme(name)
+		if err != nil {
+			return nil, fmt.Errorf("has %s: %w", name, err)
+		}
+		list = append(list, s)
+	}
+	three := func(s Scheme) bool { return s.Format.Bits == 3 && !s.Format.Float }
+	if slices.ContainsFunc(list, three) && slices.ContainsFunc(list, func(s Scheme) bool { return s.Format != list[0].Format }) {
+		return nil, errors.New("has 3 bits beside other formats: a file of 3 bits is one of GPTQ, which has one format for all layers: expected 3 bits for all, or none")
+	}
+	return list, nil
+}
+
+// OfLayers gives each layer its own scheme.
+func OfLayers(schemes []Scheme) Plan {
+	return func(l model.LinearLayer) Scheme { return schemes[l.Layer] }
+}
+
+// Fixed gives each of a model's linear layers, in their order, its own scheme.
+func Fixed(m *model.Model, schemes []Scheme) Plan {
+	byName := map[string]Scheme{}
+	for i, l := range m.Linears() {
+		byName[l.Name] = schemes[i]
+	}
+	return func(l model.LinearLayer) Scheme { return byName[l.Name] }
 }
 
 // largestGroup is the largest automatic group, up to limit where that is not 0, that divides the

@@ -303,7 +303,7 @@ func (p *Prune) plan(ctx context.Context, w *worker, s scenario.Step) (job, erro
 	for _, text := range cut.Counts(source.shape.Layers) {
 		w.run.noteOnce(lab.Info, s.Name+": "+text)
 	}
-	if cut.MLP != (pruning.Cut{}) && p.Align == alignAuto && options.Align > 1 {
+	if (cut.MLP != (pruning.Cut{}) || p.MLPLayers != "") && p.Align == alignAuto && options.Align > 1 {
 		w.run.noteOnce(lab.Info, fmt.Sprintf("%s: align is auto: the neurons that stay are a multiple of %d", s.Name, options.Align))
 	}
 	of := w.data.recipe(s.Kind, pruneVersion)

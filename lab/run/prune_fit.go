@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
-	"slimlab/internal/plural"
 	"slimlab/model"
 	"slimlab/pruning"
 	"slimlab/quant"
@@ -116,14 +116,16 @@ func (p *Prune) fit(c model.Config, o *pruning.Options, groups []int) (pruning.P
 	if err != nil {
 		return pruning.Planned{}, cut, err
 	}
+	wanted := pruning.Wanted{LayerCut: cut, Widths: pruning.Widths(p.Widths), Budget: p.Budget, Rows: int(p.BudgetRows), Align: o.Align, Groups: groups}
 	if p.MLPLayers != "" {
-		planned, err := p.fitLayers(c, o, groups)
-		return planned, cut, err
+		if wanted.Each, err = pruning.ParseCuts(p.MLPLayers); err != nil {
+			return pruning.Planned{}, cut, keyError{"mlp_layers", err}
+		}
 	}
-	planned, err := pruning.Wanted{LayerCut: cut, Widths: pruning.Widths(p.Widths), Budget: p.Budget, Rows: int(p.BudgetRows), Align: o.Align, Groups: groups}.Plan(c)
+	planned, err := wanted.Plan(c)
 	var of *pruning.CutError
 	if errors.As(err, &of) {
-		values := map[string]string{"align": p.Align, "budget": cmp.Or(p.Budget, "that of the cut")}
+		values := map[string]string{"align": p.Align, "budget": cmp.Or(p.Budget, "that of the cut"), "mlp_layers": strconv.Quote(p.MLPLayers)}
 		for _, t := range p.texts() {
 			values[t.key] = t.text
 		}
@@ -134,45 +136,4 @@ func (p *Prune) fit(c model.Config, o *pruning.Options, groups []int) (pruning.P
 	}
 	o.Align, o.Cuts, o.Budget = planned.Align, planned.Cuts, planned.Budget
 	return planned, cut, err
-}
-
-// alignOfLayers is the automatic alignment of amounts for each layer: the group of a later
-// quantization, or 32 where it divides all widths, else 8.
-func alignOfLayers(layers []model.LayerConfig, group int) int {
-	if group > 0 {
-		return group
-	}
-	if slices.ContainsFunc(layers, func(l model.LayerConfig) bool { return l.MLP%32 != 0 }) {
-		return 8
-	}
-	return 32
-}
-
-// fitLayers is fit of amounts for each layer.
-func (p *Prune) fitLayers(c model.Config, o *pruning.Options, groups []int) (pruning.Planned, error) {
-	list := listed(p.MLPLayers)
-	if len(list) != len(c.Layers) {
-		return pruning.Planned{}, keyError{"mlp_layers", fmt.Errorf("is %q, found %s, expected one for each of %s", p.MLPLayers, plural.Of(len(list), "amount"), plural.Of(len(c.Layers), "layer"))}
-	}
-	automatic := o.Align == 0
-	if automatic {
-		o.Align = alignOfLayers(c.Layers, pruning.CommonGroup(groups...))
-	}
-	for _, text := range list {
-		cut, err := pruning.ParseCut(text)
-		if err != nil {
-			return pruning.Planned{}, keyError{"mlp_layers", err}
-		}
-		o.Cuts = append(o.Cuts, pruning.LayerCut{MLP: cut})
-	}
-	layers, err := pruning.WidthsAfter(c.Layers, o.Cuts, o.Align)
-	if err != nil {
-		return pruning.Planned{}, keyError{"mlp_layers", fmt.Errorf("is %q: %w", p.MLPLayers, err)}
-	}
-	if !automatic {
-		if err := pruning.CheckAlign(c.Layers, o.Cuts, o.Align, groups); err != nil {
-			return pruning.Planned{}, keyError{"align", fmt.Errorf("is %s: %w", p.Align, err)}
-		}
-	}
-	return pruning.Planned{Align: o.Align, Cuts: o.Cuts, Layers: layers}, nil
 }

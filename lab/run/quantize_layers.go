@@ -24,17 +24,9 @@ func (q *Quantize) checkLayers(given func(key string) bool, bad func(key, with, 
 			bad("layers", key, "says each layer's scheme by its whole name, and %s is of scheme: leave one of them out", key)
 		}
 	}
-	for _, name := range listed(q.Layers) {
-		s, err := quant.ParseScheme(name)
-		if err != nil {
-			bad("layers", "", "has %s: %v", name, err)
-			return
-		}
-		q.schemes = append(q.schemes, s)
-	}
-	three := func(s quant.Scheme) bool { return s.Format.Bits == 3 && !s.Format.Float }
-	if slices.ContainsFunc(q.schemes, three) && slices.ContainsFunc(q.schemes, func(s quant.Scheme) bool { return s.Format != q.schemes[0].Format }) {
-		bad("layers", "", "has 3 bits beside other formats: a file of 3 bits is one of GPTQ, which has one format for all layers: expected 3 bits for all, or none")
+	var err error
+	if q.schemes, err = quant.ParseLayers(q.Layers); err != nil {
+		bad("layers", "", "%v", err)
 	}
 }
 
@@ -51,20 +43,17 @@ func (q *Quantize) planLayers(c model.Config, scheme quant.Scheme, groups func()
 	if err != nil {
 		return nil, "", err
 	}
-	wanted := quant.Plan(func(l model.LinearLayer) quant.Scheme { return q.schemes[l.Layer] })
-	list, err := wanted.Schemes(frame)
+	list, err := quant.OfLayers(q.schemes).Schemes(frame)
 	if err != nil {
 		return nil, "", keyError{"layers", fmt.Errorf("is %q: %w; %s", q.Layers, err, expectedGroups(groups()))}
 	}
-	byName := map[string]quant.Scheme{}
 	var each []string
 	for i, l := range frame.Linears() {
-		byName[l.Name] = list[i]
 		if l.Site == model.SiteO { // one linear layer of each layer
 			each = append(each, list[i].String())
 		}
 	}
-	return func(l model.LinearLayer) quant.Scheme { return byName[l.Name] }, strings.Join(each, " "), nil
+	return quant.Fixed(frame, list), strings.Join(each, " "), nil
 }
 
 // calibratedLayers reports whether any layer's scheme needs statistics.

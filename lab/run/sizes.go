@@ -29,7 +29,7 @@ func NewSizes(shape model.Config, schemes []string) (*Sizes, error) {
 		}
 		group = pruning.CommonGroup(group, s.Format.Group)
 	}
-	return &Sizes{shape, alignOfLayers(shape.Layers, group)}, nil
+	return &Sizes{shape, pruning.AlignOfEach(shape.Layers, group)}, nil
 }
 
 // Align is what the numbers of neurons that stay are rounded up to a multiple of.
