@@ -215,7 +215,7 @@ func (f *gatheringFlags) set(g *convert.Gathering, p *program) error {
 }
 
 func (p *program) quantizeCommand() *cobra.Command {
-	var smooth, rotate string
+	var smooth, rotate, layers string
 	var words convert.SchemeWords
 	var gathering gatheringFlags
 	var q convert.Quantization
@@ -223,9 +223,18 @@ func (p *program) quantizeCommand() *cobra.Command {
 	cmd = p.conversion("quantize MODEL FOLDER", "write a model with quantized linear layers, one layer at a time",
 		"quantize works on one layer at a time: memory holds that layer, not the model. After an interruption the same command goes on from the layer that it had reached.\n"+
 			"--scheme is a number format, or a scheme's whole name, FORMAT[-asym][-METHOD[-act]][-gGROUP], which says what --method, --order and --group say.\n"+
-			"GPTQ and QuantEase need a calibration text; round-to-nearest uses one only to measure its error.",
+			"GPTQ and QuantEase need a calibration text; round-to-nearest uses one only to measure its error.\n"+
+			"The format of the KV cache is in no saved model: eval, serve and doctor choose it, each by --kv.",
 		func(ctx context.Context, from, to string, o convert.Options) (r *convert.Result, err error) {
-			if q.Scheme, err = convert.ParseWords(words, cmd.Flags().Changed); err != nil {
+			switch given := cmd.Flags().Changed; {
+			case layers != "":
+				err = q.SetLayers(layers, given)
+			case !given("scheme"):
+				err = fmt.Errorf("nothing is to be rounded: give --scheme, one of %s, or --layers, a scheme for each layer", strings.Join(convert.Schemes(), ", "))
+			default:
+				q.Scheme, err = convert.ParseWords(words, given)
+			}
+			if err != nil {
 				return nil, err
 			}
 			if err := errors.Join(gathering.set(&q.Gathering, p), q.Set(smooth, rotate), q.CheckGiven(cmd.Flags().Changed)); err != nil {
@@ -249,7 +258,7 @@ func (p *program) quantizeCommand() *cobra.Command {
 	flags.StringVar(&smooth, "smooth", "none", "scales that move large channels from activations to weights before the rounding: none; a number from 0 to 1, SmoothQuant's α; auto, α of each input by search; awq, AWQ's by search")
 	flags.StringVar(&rotate, "rotate", "none", "turn the float model by Hadamard matrices before the rounding: "+strings.Join(convert.Rotations(), ", ")+" (heads and the residual stream; unties a tied head)")
 	flags.BoolVar(&q.Clip, "clip", false, "narrow the range of each group's scale to the one with the least output error, except for q and k (AWQ's search); for integers")
-	_ = cmd.MarkFlagRequired("scheme")
+	flags.StringVar(&layers, "layers", "", "a scheme for each layer with spaces or commas between, each by its whole name, such as 'w8a8 none w4a16-g64', in place of --scheme; none: the layer stays as it is")
 	return cmd
 }
 
@@ -275,6 +284,7 @@ func (p *program) pruneCommand() *cobra.Command {
 	flags.Lookup("seed").Usage += ", and the units that methods random and random-ls keep"
 	flags.StringVar(&method, "method", "osscar", "pruning method: "+strings.Join(convert.Methods(), ", "))
 	flags.StringVar(&cuts.MLP, "mlp", "", "MLP neurons to remove from each layer: a share such as 20% or 0.2, or a number")
+	flags.StringVar(&cuts.MLPLayers, "mlp-layers", "", "MLP neurons to remove, an amount for each layer with spaces or commas between, such as '25% 0 50%', in place of --mlp and what else is of all layers")
 	flags.StringVar(&cuts.Heads, "heads", "", "KV groups to remove from each layer, with their query heads: a share, or a number")
 	flags.StringVar(&cuts.QueryHeads, "query-heads", "", "query heads to remove from every KV group of each layer, whose keys and values stay: a share, or a number")
 	flags.StringVar(&cuts.Layers, "layers", "", "whole layers to remove, alone: those that change the residual stream least; a share, or a number")

@@ -15,13 +15,14 @@ import (
 // ErrNoRoom is in the error of a folder or file that the disk has no room for.
 var ErrNoRoom = errors.New("too little is free")
 
-// written predicts the bytes of a folder's tensors, for a shape whose linear layers of the blocks
-// have one form.
-func written(c model.Config, s checkpoint.Storage, outliers quant.Outliers, dtype checkpoint.DType) int64 {
+// written predicts the bytes of a folder's tensors, for a shape and the form of each linear layer
+// of its blocks, in their order.
+func written(c model.Config, dtype checkpoint.DType, form func(linear int) (checkpoint.Storage, quant.Outliers)) int64 {
 	float := int64(dtype.Size())
 	all := float * int64(c.Parameters())
 	frame := model.Model{Config: c, Blocks: make([]model.Block, len(c.Layers))}
-	for _, l := range frame.Linears() {
+	for i, l := range frame.Linears() {
+		s, outliers := form(i)
 		all += LinearBytes(l.Out, l.In, s, outliers, dtype) - float*int64(l.Out)*int64(l.In)
 	}
 	return all

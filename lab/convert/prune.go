@@ -27,7 +27,8 @@ type Pruning struct {
 
 	widths pruning.Widths
 	budget string
-	rows   int // of a budget of time
+	rows   int           // of a budget of time
+	each   []pruning.Cut // of the neurons of each layer; nil is none
 	layers pruning.Cut
 	keep   int // layers, where whole ones are removed
 	// widths of layers, as they are and as the cuts leave them
@@ -47,6 +48,7 @@ func Draws(method string) bool { return pruning.Method(method).Draws() }
 type Cuts struct {
 	MLP, Heads, QueryHeads, Widths, Budget, Layers string
 	Rows                                           int
+	MLPLayers                                      string // of each layer, in place of all but Layers
 }
 
 // Set sets the method by its name, and the cuts.
@@ -69,12 +71,15 @@ func (p *Pruning) Set(method string, cuts Cuts) (err error) {
 		for _, of := range []struct {
 			flag  string
 			given bool
-		}{{"--method", p.Method != pruning.OSSCAR}, {"--mlp", cuts.MLP != ""}, {"--heads", cuts.Heads != ""}, {"--query-heads", cuts.QueryHeads != ""}, {"--widths", cuts.Widths != ""}, {"--budget", cuts.Budget != ""}, {"--budget-rows", cuts.Rows != 0}} {
+		}{{"--method", p.Method != pruning.OSSCAR}, {"--mlp", cuts.MLP != ""}, {"--heads", cuts.Heads != ""}, {"--query-heads", cuts.QueryHeads != ""}, {"--widths", cuts.Widths != ""}, {"--budget", cuts.Budget != ""}, {"--budget-rows", cuts.Rows != 0}, {"--mlp-layers", cuts.MLPLayers != ""}} {
 			if of.given {
 				return besideLayers(cuts.Layers, of.flag)
 			}
 		}
 		return nil
+	}
+	if cuts.MLPLayers != "" {
+		return p.setEach(cuts)
 	}
 	p.budget, p.rows = cuts.Budget, cuts.Rows
 	size, err := pruning.ParseBudget(p.budget)
@@ -94,7 +99,24 @@ func (p *Pruning) Set(method string, cuts Cuts) (err error) {
 		p.widths = pruning.BudgetWidths
 	}
 	if p.LayerCut == (pruning.LayerCut{}) && p.budget == "" {
-		return errors.New("nothing is to be removed, expected --mlp, a share or number of neurons, --heads, one of KV groups, --query-heads, one of the query heads of each, --budget, what stays of the neurons, or --layers, how many whole layers")
+		return errors.New("nothing is to be removed, expected --mlp, a share or number of neurons, --mlp-layers, such of each layer, --heads, one of KV groups, --query-heads, one of the query heads of each, --budget, what stays of the neurons, or --layers, how many whole layers")
+	}
+	return nil
+}
+
+// setEach sets cuts of the neurons of each layer.
+func (p *Pruning) setEach(cuts Cuts) (err error) {
+	for _, of := range []struct {
+		flag  string
+		given bool
+	}{{"--mlp", cuts.MLP != ""}, {"--heads", cuts.Heads != ""}, {"--query-heads", cuts.QueryHeads != ""}, {"--widths", cuts.Widths != ""}, {"--budget", cuts.Budget != ""}, {"--budget-rows", cuts.Rows != 0}} {
+		if of.given {
+			return fmt.Errorf("--mlp-layers %s: says what goes from each layer, and %s what goes from all: expected one of them", cuts.MLPLayers, of.flag)
+		}
+	}
+	p.widths = pruning.UniformWidths
+	if p.each, err = pruning.ParseCuts(cuts.MLPLayers); err != nil {
+		return fmt.Errorf("--mlp-layers: %w", err)
 	}
 	return nil
 }
@@ -169,6 +191,14 @@ func (p *Pruning) recipe(ctx context.Context, from string, o *Options) (recipe.R
 			v[key] = cutText(cut)
 		}
 	}
+	if p.each != nil {
+		var each []string
+		for _, cut := range p.each {
+			each = append(each, cutText(cut))
+		}
+		delete(v, "widths")
+		v["mlp_layers"] = strings.Join(each, " ")
+	}
 	if p.budget != "" {
 		size, err := pruning.ParseBudget(p.budget)
 		if err != nil {
@@ -212,7 +242,7 @@ const (
 // cutText is a cut as a flag has it: a number, or a share in percent where these few digits are the
 // same share.
 func cutText(c pruning.Cut) string {
-	if c.Count > 0 {
+	if c.Count > 0 || c == (pruning.Cut{}) {
 		return strconv.Itoa(c.Count)
 	}
 	return shareText(c.Ratio)
@@ -240,7 +270,7 @@ func budgetText(size pruning.BudgetSize) string {
 }
 
 // neurons reports whether neurons are removed.
-func (p *Pruning) neurons() bool { return p.MLP != (pruning.Cut{}) || p.budget != "" }
+func (p *Pruning) neurons() bool { return p.MLP != (pruning.Cut{}) || p.budget != "" || p.each != nil }
 
 // Bounds of what a command may ask for, as of a scenario's step.
 const (
@@ -395,7 +425,7 @@ func (p *Pruning) plan(c model.Config) (model.Config, checkpoint.Storage, error)
 	if p.Intercept && !c.OBias {
 		return c, checkpoint.Storage{}, errors.New("--intercept: o_proj of this model has no bias (its config has no attention_bias): expected a model that has one, or no --intercept")
 	}
-	planned, err := pruning.Wanted{LayerCut: p.LayerCut, Widths: p.widths, Budget: p.budget, Rows: p.rows, Align: p.Align}.Plan(c)
+	planned, err := pruning.Wanted{LayerCut: p.LayerCut, Each: p.each, Widths: p.widths, Budget: p.budget, Rows: p.rows, Align: p.Align}.Plan(c)
 	var of *pruning.CutError
 	if errors.As(err, &of) {
 		err = fmt.Errorf("--%s: %w", strings.ReplaceAll(of.Key, "_", "-"), err)

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
+	"slimlab/internal/plural"
 	"slimlab/kernels"
 	"slimlab/lab/recipe"
 	"slimlab/model"
@@ -73,6 +75,7 @@ func ParseWords(w SchemeWords, given func(flag string) bool) (quant.Scheme, erro
 // Quantization is the scheme that Quantize gives all linear layers.
 type Quantization struct {
 	Scheme quant.Scheme
+	Layers []quant.Scheme // of each layer, in place of Scheme; nil is none
 	// may be left out for round to nearest, whose output error is then not measured
 	Calibration Calibration
 	Gathering   Gathering
@@ -80,24 +83,61 @@ type Quantization struct {
 	// before the rounding
 	Transformation
 
-	fitted quant.Scheme // to the model's shape
+	// of each linear layer in their order, fitted to the model's shape, which frame has
+	fitted []quant.Scheme
+	frame  *model.Model
+}
+
+// SetLayers sets a scheme for each layer by their names. given says which flags were given.
+func (q *Quantization) SetLayers(text string, given func(flag string) bool) (err error) {
+	for _, flag := range []string{"scheme", "method", "group", "order", "range", "sweeps", "start", "outliers", "outliers-shape", "damping"} {
+		if given(flag) {
+			return fmt.Errorf("--layers says each layer's scheme by its whole name, and --%s is of all: leave one of them out", flag)
+		}
+	}
+	if q.Layers, err = quant.ParseLayers(text); err != nil {
+		return fmt.Errorf("--layers %w", err)
+	}
+	if !slices.ContainsFunc(q.Layers, rounds) {
+		return fmt.Errorf("--layers %q rounds nothing: expected a scheme for each layer, such as 'w8a8 none'", text)
+	}
+	return nil
+}
+
+// rounds reports whether a scheme changes weights.
+func rounds(s quant.Scheme) bool { return s.Rounder != nil }
+
+// schemes are those that any layer has.
+func (q *Quantization) schemes() []quant.Scheme {
+	if q.Layers != nil {
+		return q.Layers
+	}
+	return []quant.Scheme{q.Scheme}
+}
+
+// flag is what says the schemes.
+func (q *Quantization) flag() string {
+	if q.Layers != nil {
+		return "--layers"
+	}
+	return "--scheme " + q.Scheme.String()
 }
 
 // Quantize writes the checkpoint from, a folder or file, with its linear layers in another format
 // to the new folder to.
 func Quantize(ctx context.Context, from, to string, q Quantization, o Options) (*Result, error) {
-	if q.Scheme.Rounder == nil {
+	if q.Layers == nil && !rounds(q.Scheme) {
 		return nil, fmt.Errorf("--scheme none changes nothing, expected one of %s", strings.Join(Schemes(), ", "))
 	}
-	if q.Scheme.Calibrated() {
-		if err := q.Calibration.require("--scheme " + q.Scheme.String()); err != nil {
+	if slices.ContainsFunc(q.schemes(), quant.Scheme.Calibrated) {
+		if err := q.Calibration.require(q.flag()); err != nil {
 			return nil, err
 		}
 	}
 	if q.Scheme.Outliers.Share > 0 && q.Refine.Steps > 0 {
 		return nil, fmt.Errorf("--outliers %s beside --refine %d: refining has no numbers beside the codes: leave one of them out", q.Scheme.Outliers, q.Refine.Steps)
 	}
-	if err := errors.Join(q.Transformation.check(q.Scheme, q.Calibration), checkRefining(q.Refine, q.Calibration)); err != nil {
+	if err := errors.Join(q.Transformation.check(q.schemes(), q.flag(), q.Calibration), checkRefining(q.Refine, q.Calibration)); err != nil {
 		return nil, err
 	}
 	if err := q.checkEffects(); err != nil {
@@ -114,8 +154,8 @@ func (q *Quantization) CheckGiven(given func(flag string) bool) error {
 // checkEffects refuses flags of statistics where there are none, or nothing reads them.
 func (q *Quantization) checkEffects() error {
 	g := q.Gathering
-	if g.Target > 0 && !q.Scheme.Calibrated() {
-		return fmt.Errorf("--target %s: %s rounds each weight on its own: expected --target own, or a method such as gptq", targetWord(g.Target), q.Scheme)
+	if g.Target > 0 && !slices.ContainsFunc(q.schemes(), quant.Scheme.Calibrated) {
+		return fmt.Errorf("--target %s: %s rounds each weight on its own: expected --target own, or a method such as gptq", targetWord(g.Target), strings.TrimPrefix(q.flag(), "--scheme "))
 	}
 	for _, of := range []struct {
 		flag  string
@@ -152,7 +192,16 @@ func (q *Quantization) recipe(ctx context.Context, from string, o *Options) (rec
 
 // words are the scheme as flags have it, with the size of groups that was chosen.
 func (q *Quantization) words() recipe.Values {
-	w := q.fitted.Words()
+	if q.Layers != nil {
+		var each []string
+		for i, l := range q.frame.Linears() {
+			if l.Site == model.SiteO { // one linear layer of each layer
+				each = append(each, q.fitted[i].String())
+			}
+		}
+		return recipe.Values{"layers": strings.Join(each, " ")}
+	}
+	w := q.fitted[0].Words()
 	v := recipe.Values{"scheme": w.Scheme}
 	for key, word := range map[string]string{"method": w.Method, "group": w.Group, "order": w.Order, "start": w.Start, "range": w.Range, "outliers": w.Outliers, "outliers_shape": w.OutliersShape} {
 		if word != "" {
@@ -168,8 +217,22 @@ func (q *Quantization) words() recipe.Values {
 	return v
 }
 
-func (q *Quantization) result(_, after model.Config, s checkpoint.Storage, dtype checkpoint.DType) (bytes int64, sure bool) {
-	return written(after, s, q.fitted.Outliers, dtype), true
+func (q *Quantization) result(_, after model.Config, _ checkpoint.Storage, dtype checkpoint.DType) (bytes int64, sure bool) {
+	return written(after, dtype, func(linear int) (checkpoint.Storage, quant.Outliers) {
+		return storageOf(q.fitted[linear]), q.fitted[linear].Outliers
+	}), true
+}
+
+// storageOf is how a folder stores a linear layer of a scheme.
+func storageOf(s quant.Scheme) checkpoint.Storage {
+	storage := checkpoint.StorageOf(s.Format, checkpoint.PackQuantized)
+	switch o := s.Outliers; {
+	case o.Columns:
+		storage.Outliers = checkpoint.OutlierColumns
+	case o.Share > 0:
+		storage.Outliers = checkpoint.OutlierEntries
+	}
+	return storage
 }
 
 func (q *Quantization) calibration() *Calibration { return &q.Calibration }
@@ -177,14 +240,16 @@ func (q *Quantization) calibration() *Calibration { return &q.Calibration }
 func (q *Quantization) gathering() *Gathering { return &q.Gathering }
 
 // changes implements compression.
-func (q *Quantization) changes(int, model.Site) bool { return true }
+func (q *Quantization) changes(layer int, _ model.Site) bool {
+	return q.Layers == nil || rounds(q.Layers[layer])
+}
 
 // passes implements compression: scales of a smoothing are found in a pass of its own.
 func (q *Quantization) passes() []pass {
 	if !q.Calibration.given() {
 		return nil
 	}
-	last := pass{parallel: q.Gathering.Parallel, target: q.Gathering.Target, reads: everywhere, refines: q.Refine.Steps > 0}
+	last := pass{parallel: q.Gathering.Parallel, target: q.Gathering.Target, reads: q.changes, refines: q.Refine.Steps > 0}
 	if q.rotation != nil {
 		last.of = "rotated"
 	}
@@ -201,27 +266,41 @@ func (q *Quantization) plan(c model.Config) (model.Config, checkpoint.Storage, e
 	if err != nil {
 		return c, checkpoint.Storage{}, err
 	}
-	frame, err := model.Skeleton(c)
-	if err != nil {
+	if q.frame, err = model.Skeleton(c); err != nil {
 		return c, checkpoint.Storage{}, err
 	}
-	schemes, err := quant.Uniform(q.Scheme).Schemes(frame)
-	if err != nil {
+	if q.Layers != nil {
+		return q.planLayers(c)
+	}
+	frame := q.frame
+	if q.fitted, err = quant.Uniform(q.Scheme).Schemes(frame); err != nil {
 		expected := "a scheme that fits, such as " + strings.Join(quant.Fitting(frame), ", ")
 		if q.Scheme.HasGroups() && !q.Scheme.Channel {
 			expected = expectedGroups(frame)
 		}
 		return c, checkpoint.Storage{}, fmt.Errorf("--scheme %s: %w: expected %s", q.Scheme, err, expected)
 	}
-	q.fitted = schemes[0]
-	storage := checkpoint.StorageOf(q.fitted.Format, checkpoint.PackQuantized)
-	switch o := q.fitted.Outliers; {
-	case o.Columns:
-		storage.Outliers = checkpoint.OutlierColumns
-	case o.Share > 0:
-		storage.Outliers = checkpoint.OutlierEntries
+	return c, storageOf(q.fitted[0]), nil
+}
+
+// planLayers is plan of a scheme for each layer; the form is that of most linear layers.
+func (q *Quantization) planLayers(c model.Config) (model.Config, checkpoint.Storage, error) {
+	var most checkpoint.Storage
+	if len(q.Layers) != len(c.Layers) {
+		return c, most, fmt.Errorf("--layers has %s, expected one for each of %s", plural.Of(len(q.Layers), "scheme"), plural.Of(len(c.Layers), "layer"))
 	}
-	return c, storage, nil
+	var err error
+	if q.fitted, err = quant.OfLayers(q.Layers).Schemes(q.frame); err != nil {
+		return c, most, fmt.Errorf("--layers: %w: expected %s", err, strings.ReplaceAll(expectedGroups(q.frame), "--group", "groups of"))
+	}
+	count := map[checkpoint.Storage]int{}
+	for _, s := range q.fitted {
+		storage := storageOf(s)
+		if count[storage]++; count[storage] > count[most] {
+			most = storage
+		}
+	}
+	return c, most, nil
 }
 
 // expectedGroups says which groups a model can have.
@@ -242,7 +321,7 @@ func (q *Quantization) compress(ctx context.Context, s *stream, sequences []cali
 	if s.dtype != checkpoint.F32 {
 		o.Scales = kernels.BFloat16
 	}
-	plan := quant.Uniform(q.fitted)
+	plan := quant.Fixed(q.frame, q.fitted)
 	layers, err := q.layers(ctx, s, transform.Options{Plan: plan, Scales: o.Scales}, sequences, r)
 	if err != nil {
 		return err
@@ -260,11 +339,13 @@ func (q *Quantization) compress(ctx context.Context, s *stream, sequences []cali
 		return err
 	}
 	r.Quantization, r.Warnings = report, append(r.Warnings, report.Warnings...)
-	if q.Scheme.HasGroups() && q.Scheme.Format.Group == 0 && !q.Scheme.Channel {
-		r.Notes = append(r.Notes, fmt.Sprintf("--group auto: groups of %d, which divide the inputs of all linear layers", q.fitted.Format.Group))
+	if q.Layers == nil && q.Scheme.HasGroups() && q.Scheme.Format.Group == 0 && !q.Scheme.Channel {
+		r.Notes = append(r.Notes, fmt.Sprintf("--group auto: groups of %d, which divide the inputs of all linear layers", q.fitted[0].Format.Group))
 	}
-	if text := q.fitted.Stored(); text != "" {
-		r.Notes = append(r.Notes, text)
+	for _, s := range q.fitted {
+		if text := s.Stored(); text != "" && !slices.Contains(r.Notes, text) {
+			r.Notes = append(r.Notes, text)
+		}
 	}
 	r.Notes = append(r.Notes, report.Notes...)
 	r.noteUnimproved(q.Refine, report.Refined)

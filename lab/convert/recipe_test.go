@@ -19,6 +19,7 @@ import (
 	"slimlab/lab/recipe"
 	"slimlab/model/checkpoint"
 	"slimlab/pruning"
+	"slimlab/quant"
 )
 
 // interrupted runs a conversion until its first layer is written.
@@ -239,10 +240,11 @@ func TestEveryParameterIsAFlag(t *testing.T) {
 	if err := q.Set("0.5", "residual"); err != nil {
 		t.Fatal(err)
 	}
-	var err error
-	if q.fitted, err = ParseWords(SchemeWords{Scheme: "w3a16", Method: "quantease", Outliers: "1%"}, func(flag string) bool { return flag == "method" || flag == "outliers" }); err != nil {
+	scheme, err := ParseWords(SchemeWords{Scheme: "w3a16", Method: "quantease", Outliers: "1%"}, func(flag string) bool { return flag == "method" || flag == "outliers" })
+	if err != nil {
 		t.Fatal(err)
 	}
+	q.fitted = []quant.Scheme{scheme}
 	for _, c := range []compression{&p, &q} {
 		of, err := c.recipe(t.Context(), from, &o)
 		if err != nil || len(of.Parameters) < 18 {

@@ -3,6 +3,7 @@ package convert
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"slimlab/internal/half"
 	"slimlab/internal/nearest"
@@ -36,9 +37,9 @@ func (t *Transformation) Set(smooth, rotate string) (err error) {
 }
 
 // check reports flags that need what is not there.
-func (t *Transformation) check(scheme quant.Scheme, c Calibration) error {
-	if t.Clip && scheme.Format.Float {
-		return fmt.Errorf("--clip with --scheme %s: it is for integers, such as w8a8 or w4a16", scheme)
+func (t *Transformation) check(schemes []quant.Scheme, flag string, c Calibration) error {
+	if t.Clip && slices.ContainsFunc(schemes, func(s quant.Scheme) bool { return rounds(s) && s.Format.Float }) {
+		return fmt.Errorf("--clip with %s: it is for integers, such as w8a8 or w4a16", flag)
 	}
 	switch {
 	case !t.Smooth.None():
