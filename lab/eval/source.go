@@ -90,7 +90,7 @@ func load(ctx context.Context, models Models, name, dtype string, cache kernels.
 	defer c.Close()
 	t, err := c.Tokenizer()
 	if err != nil {
-		return nil, fmt.Errorf("model %s: %w", name, err)
+		return nil, err
 	}
 	if t == nil {
 		return nil, fmt.Errorf("model %s: found no tokenizer, expected that with which the model was trained", name)
