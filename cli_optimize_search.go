@@ -105,7 +105,8 @@ func (p *program) prepare(ctx context.Context, model, folder string, f optimizeF
 		return nil, err
 	}
 	s.release = target.Release
-	if err := p.home.CheckSave(folder); err != nil { // which another process may have written meanwhile
+	// another process may have written the folder meanwhile
+	if err := p.home.CheckSave(folder); err != nil {
 		s.release()
 		return nil, err
 	}

@@ -293,7 +293,9 @@ func timeAlignment(layers []model.LayerConfig, group int) int {
 
 // CutError is what is wrong with a part of a cut.
 type CutError struct {
-	Key     string // of the part, as in scenarios: "mlp", "mlp_layers", "heads", "query_heads", "align" or "budget"
+	// of the part, as in scenarios: "mlp", "mlp_layers", "heads", "query_heads", "align" or
+	// "budget"
+	Key     string
 	problem string
 }
 

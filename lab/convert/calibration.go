@@ -201,7 +201,8 @@ func (c *Calibration) tokens(ctx context.Context, from *checkpoint.Checkpoint) (
 
 // MemoryEstimate is what pruning or quantizing takes of memory, in bytes.
 type MemoryEstimate struct {
-	Layer      int64  // one layer in float32, beside its form for products, and what some of the text becomes in it
+	// one layer in float32, beside its form for products, and what some of the text becomes in it
+	Layer      int64
 	Statistics int64  // of the widest input, with what is computed from them
 	Stream     int64  // the residual stream of the calibration text
 	Inputs     int64  // what a linear layer reads of the whole text, from one pass to the next

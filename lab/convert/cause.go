@@ -11,14 +11,9 @@ import (
 	"slimlab/model/checkpoint"
 )
 
-// Cause is the error of a compression of the checkpoint from as the verbs say it.
-func Cause(ctx context.Context, source *checkpoint.Checkpoint, from string, err error) error {
-	return cause(ctx, source, from, err)
-}
-
-// cause adds to the error of a compression which file or tensor of the checkpoint from is behind it
+// Cause adds to the error of a compression which file or tensor of the checkpoint from is behind it
 // and what to do.
-func cause(ctx context.Context, source *checkpoint.Checkpoint, from string, err error) error {
+func Cause(ctx context.Context, source *checkpoint.Checkpoint, from string, err error) error {
 	var compressed *calibrate.CompressedError
 	if errors.As(err, &compressed) {
 		return fmt.Errorf("%s: %w: `slimlab import %s FOLDER` decodes it to floats, which can be pruned and quantized", from, err, from)

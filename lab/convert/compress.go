@@ -123,7 +123,7 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 		err = s.finish(ctx)
 	}
 	if err != nil {
-		return nil, errors.Join(cause(ctx, source, from, err), s.to.Abandon())
+		return nil, errors.Join(Cause(ctx, source, from, err), s.to.Abandon())
 	}
 	if err := removeTimes(to); err != nil {
 		return nil, err
@@ -149,7 +149,7 @@ func checkFloats(ctx context.Context, source *checkpoint.Checkpoint, from string
 		for _, l := range m.BlockLinears(l.Layer) {
 			if c.changes(l.Layer, l.Site) {
 				if _, err := calibrate.Dense(l); err != nil {
-					return cause(ctx, source, from, err)
+					return Cause(ctx, source, from, err)
 				}
 			}
 		}

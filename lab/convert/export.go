@@ -132,7 +132,7 @@ func (o *Options) importance(ctx context.Context, source *checkpoint.Checkpoint,
 	}
 	r.Notes = append(r.Notes, c.warnings()...)
 	list, err := importance(ctx, source, sequences, o.Progress)
-	return list, cause(ctx, source, from, err)
+	return list, Cause(ctx, source, from, err)
 }
 
 // writeGGUF writes a checkpoint a few rows at a time, or, where its weights are packed, the model

@@ -176,9 +176,10 @@ func TestMemoryIsHeld(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, run := range map[string]verbOf{
-		"prune":               prune("osscar", mlp, nil),
-		"prune heads":         prune("osscar", Cuts{Heads: "1"}, nil),
-		"prune, refined":      prune("osscar", mlp, func(p *Pruning) { p.Refine.Steps, p.Calibration.Samples = 1, 4 }), // the reference is slow
+		"prune":       prune("osscar", mlp, nil),
+		"prune heads": prune("osscar", Cuts{Heads: "1"}, nil),
+		// the reference is slow
+		"prune, refined":      prune("osscar", mlp, func(p *Pruning) { p.Refine.Steps, p.Calibration.Samples = 1, 4 }),
 		"prune, dense":        prune("osscar", Cuts{MLP: "25%", Heads: "1"}, func(p *Pruning) { p.Gathering.Target = 1 }),
 		"prune, parallel":     prune("osscar", Cuts{MLP: "25%", Heads: "1"}, func(p *Pruning) { p.Gathering.Parallel = true }),
 		"prune by a budget":   prune("osscar", Cuts{Budget: "70%"}, nil),
@@ -191,7 +192,8 @@ func TestMemoryIsHeld(t *testing.T) {
 		"quantize, quantease": quantize("w3a16-quantease-g32", "none", "none", nil),
 	} {
 		implementations := kernels.Implementations()
-		if !strings.Contains(name, "prune, refined") { // all memory of which the kernels decide is of the steps
+		// all memory of which the kernels decide is of the steps
+		if !strings.Contains(name, "prune, refined") {
 			implementations = implementations[len(implementations)-1:]
 		}
 		for _, implementation := range implementations {

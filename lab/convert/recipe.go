@@ -89,7 +89,8 @@ func changed(differences []recipe.Difference) []string {
 		role, input := strings.CutPrefix(d.Field, "inputs.")
 		name, was, is := flagOf(d.Field), valueOf(d.Field, d.Found), valueOf(d.Field, d.Expected)
 		switch {
-		case input && role == "model" && byFile, d.Field == "parameters.align" && neurons, d.Field == "parameters.packing": // which the stage says
+		// the stage says the packing
+		case input && role == "model" && byFile, d.Field == "parameters.align" && neurons, d.Field == "parameters.packing":
 		case input && d.Found == "":
 			lines = append(lines, "the "+inputName(role)+" is new: it was not there when the work began")
 		case input && d.Expected == "":
