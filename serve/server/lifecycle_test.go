@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -107,11 +108,24 @@ func waitFor(t testing.TB, done func() bool) {
 	}
 }
 
+// writer writes by a function.
+type writer func(p []byte) (int, error)
+
+func (w writer) Write(p []byte) (int, error) { return w(p) }
+
 // On a signal the server says at once that it is not ready and takes nothing new; what is in flight
 // is answered whole, and then it ends without an error.
 func TestDrain(t *testing.T) {
 	turn, begun := make(chan struct{}), make(chan struct{}, 1000)
-	x := start(t, script, Options{}, func(f *fake, _ *Model) {
+	var x *fixture
+	refused := make(chan bool, 1)
+	log := writer(func(p []byte) (int, error) {
+		if strings.Contains(string(p), "draining") {
+			refused <- x.server.open() != nil
+		}
+		return len(p), nil
+	})
+	x = start(t, script, Options{Log: slog.New(slog.NewTextHandler(log, nil))}, func(f *fake, _ *Model) {
 		f.before = func() {
 			begun <- struct{}{}
 			<-turn
@@ -133,7 +147,9 @@ func TestDrain(t *testing.T) {
 	go func() { answered <- x.post(t, "/v1/completions", `{"prompt":"hello<a>","max_tokens":40}`) }()
 	<-begun
 	signal()
-	waitFor(t, func() bool { return x.server.open() != nil })
+	if !<-refused {
+		t.Error("the log says that it drains before new requests are refused")
+	}
 	if got := x.send(t, "GET", "/ready", ""); got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" {
 		t.Errorf("/ready has status %d after the signal", got.status)
 	}

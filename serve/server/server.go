@@ -233,6 +233,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, patience time.Durati
 		return fmt.Errorf("server: %w", err)
 	case <-ctx.Done():
 	}
+	s.gate.close() // before anyone is told of it
 	s.options.Log.Info("draining", "patience", patience)
 	timeout, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	aborted := s.Drain(timeout)
