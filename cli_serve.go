@@ -99,6 +99,9 @@ func (p *program) serveCommand() *cobra.Command {
 	flags.StringVar(&f.Draft, "draft", "", "smaller MODEL of the same tokens that foretells them: the answers are the same, and sooner where it is often right")
 	flags.IntVar(&f.DraftTokens, "draft-tokens", 0, "tokens that --draft foretells at a time, at most (default: 4)")
 	flags.StringVar(&f.Policy, "policy", "aged-lpm", "who of the waiting requests runs next: "+strings.Join(endpoint.Policies(), ", "))
+	flags.StringVar(&f.Eviction, "eviction", "lru", "prefix that leaves a full cache first: "+strings.Join(endpoint.Evictions(), ", "))
+	flags.IntVar(&f.BatchTokens, "batch-tokens", 0, "tokens that a step computes, at most (default: 2048)")
+	flags.IntVar(&f.Chunk, "chunk-tokens", 0, "tokens of one prompt that a step computes, at most: with fewer the others wait less between their tokens (default: --batch-tokens)")
 	flags.IntVar(&f.WaitingRequests, "max-waiting", 1024, "requests that wait, at most; another is a 429; 0 is no bound")
 	flags.IntVar(&f.WaitingTokens, "max-waiting-tokens", 0, "tokens of the prompts that wait, at most; 0 is no bound")
 	flags.DurationVar(&f.WaitingTime, "max-wait", 0, "time after which a request that still waits is a 503; 0s is no bound")
@@ -114,7 +117,7 @@ func (p *program) serveCommand() *cobra.Command {
 }
 
 func (f *serveFlags) check(cmd *cobra.Command) error {
-	if err := cmp.Or(f.loadFlags.check(cmd), nearest.Check("--policy", f.Policy, endpoint.Policies()), nearest.Check("--log-format", f.logFormat, []string{"text", "json"})); err != nil {
+	if err := cmp.Or(f.loadFlags.check(cmd), nearest.Check("--policy", f.Policy, endpoint.Policies()), nearest.Check("--eviction", f.Eviction, endpoint.Evictions()), nearest.Check("--log-format", f.logFormat, []string{"text", "json"})); err != nil {
 		return err
 	}
 	switch changed := cmd.Flags().Changed; {
@@ -122,6 +125,12 @@ func (f *serveFlags) check(cmd *cobra.Command) error {
 		return fmt.Errorf("--port %d: expected 0 to 65535", f.port)
 	case changed("max-running") && f.Running < 1:
 		return fmt.Errorf("--max-running %d: expected at least 1", f.Running)
+	case changed("batch-tokens") && f.BatchTokens < 1:
+		return fmt.Errorf("--batch-tokens %d: expected at least 1", f.BatchTokens)
+	case f.BatchTokens > 0 && f.Running > f.BatchTokens:
+		return fmt.Errorf("--max-running %d: expected at most --batch-tokens, %d: each request that runs computes a token in a step", f.Running, f.BatchTokens)
+	case changed("chunk-tokens") && f.Chunk < 1:
+		return fmt.Errorf("--chunk-tokens %d: expected at least 1", f.Chunk)
 	case f.Ranks < 1:
 		return fmt.Errorf("--ranks %d: expected at least 1", f.Ranks)
 	case changed("draft") && f.Draft == "":

@@ -16,6 +16,7 @@ import (
 	"slimlab/model/chat"
 	"slimlab/serve"
 	"slimlab/serve/host"
+	"slimlab/serve/pages"
 	"slimlab/serve/server"
 )
 
@@ -29,6 +30,11 @@ type Options struct {
 	Draft       string // a MODEL of the same tokens that foretells those of this one; none
 	DraftTokens int    // that it foretells at a time, at most; the engine's default
 	Policy      string // of those who wait, one of Policies: who is next; the engine's default
+	Eviction    string // of prefixes that no request uses, one of Evictions; the engine's default
+
+	// Tokens that a step computes, at most, and of one prompt; the engine's defaults. With fewer of
+	// a prompt the others wait less between their tokens, and the prompt takes longer.
+	BatchTokens, Chunk int
 
 	// Of those that wait, at most; 0 is no bound. A request beyond is a 429, one that waits for
 	// longer a 503.
@@ -65,21 +71,22 @@ func Open(ctx context.Context, models eval.Models, name string, o Options) (*End
 	if err != nil {
 		return nil, err
 	}
-	pages, err := pagesFor(m, o.CacheBytes)
+	cachePages, err := pagesFor(m, o.CacheBytes)
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", name, err)
 	}
-	executor, err := host.New(m.Model, host.Options{KV: m.Cache, PageSize: pageSize, Pages: pages, Ranks: o.Ranks})
+	executor, err := host.New(m.Model, host.Options{KV: m.Cache, PageSize: pageSize, Pages: cachePages, Ranks: o.Ranks})
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", name, err)
 	}
 	options := serve.Defaults()
-	options.Running, options.Policy = o.Running, serve.Policy(o.Policy)
+	options.Running, options.Policy, options.Eviction = o.Running, serve.Policy(o.Policy), pages.Eviction(o.Eviction)
+	options.BatchTokens, options.Chunk = o.BatchTokens, o.Chunk
 	options.WaitingRequests, options.WaitingTokens, options.WaitingTime = o.WaitingRequests, o.WaitingTokens, o.WaitingTime
 	options.Reserve = reserve
 	var draft *host.Executor
 	if o.Draft != "" {
-		if draft, err = openDraft(ctx, models, m, pages, o); err != nil {
+		if draft, err = openDraft(ctx, models, m, cachePages, o); err != nil {
 			return nil, fmt.Errorf("draft %s of model %s: %w", o.Draft, name, err)
 		}
 		options.Draft = serve.Draft{Executor: draft, Tokens: o.DraftTokens}
@@ -137,6 +144,15 @@ func Policies() []string {
 	var names []string
 	for _, p := range serve.Policies() {
 		names = append(names, string(p))
+	}
+	return names
+}
+
+// Evictions lists the orders in which prefixes that no request uses are evicted.
+func Evictions() []string {
+	var names []string
+	for _, e := range pages.Evictions() {
+		names = append(names, string(e))
 	}
 	return names
 }

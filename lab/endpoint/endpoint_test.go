@@ -97,6 +97,8 @@ func TestOpenRefuses(t *testing.T) {
 		"no such folder":    {"nowhere", Options{}},
 		"expected at least": {"pretrained:recsys-student", Options{CacheBytes: 10}},
 		"running -1":        {"pretrained:recsys-student", Options{Running: -1}},
+		"batch tokens -1":   {"pretrained:recsys-student", Options{BatchTokens: -1}},
+		`eviction "fifo"`:   {"pretrained:recsys-student", Options{Eviction: "fifo"}},
 		"KV cache":          {"pretrained:recsys-student", Options{KV: "int3"}},
 		"float16":           {"pretrained:recsys-student", Options{DType: "float16"}},
 	} {
@@ -111,6 +113,35 @@ func TestServedNames(t *testing.T) {
 		if got := servedName(name); got != want {
 			t.Errorf("%s is served as %q, want %q", name, got, want)
 		}
+	}
+}
+
+// A chunk of one token makes a step of each of the prompt's, and the same answer.
+func TestChunks(t *testing.T) {
+	folder := talker(t)
+	var answers []string
+	var steps []int
+	for _, o := range []Options{{DType: "float32"}, {DType: "float32", Chunk: 1, Eviction: "slru"}} {
+		e := open(t, folder, o)
+		c, err := e.Converse(ConversationOptions{MaxTokens: 7})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var text strings.Builder
+		if _, err := c.Say(t.Context(), "likes item", func(piece string) { text.WriteString(piece) }); err != nil {
+			t.Fatal(err)
+		}
+		stats, err := e.engine.Stats()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := stats.PromptTokens + stats.GeneratedTokens - 1; o.Chunk == 1 && stats.Steps != want {
+			t.Errorf("%d steps, want %d", stats.Steps, want)
+		}
+		answers, steps = append(answers, text.String()), append(steps, stats.Steps)
+	}
+	if answers[0] != answers[1] || steps[0] >= steps[1] {
+		t.Errorf("answers %q in %d steps", answers, steps)
 	}
 }
 
