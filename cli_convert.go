@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,6 +59,9 @@ func (p *program) convertOptions(f convertFlags) convert.Options {
 			if e.Finished > 0 {
 				progress.pace.resumed = true
 				fmt.Fprintf(p.stderr, "goes on from layer %d: %s of an interrupted command %s finished\n", e.Finished, plural.Of(e.Finished, "layer"), plural.Verb(e.Finished))
+			}
+			if e.Time > 0 {
+				fmt.Fprintf(p.stderr, "takes about %s on this machine, by the rates of its products at this moment\n", report.Clock(math.Ceil(e.Time.Seconds())))
 			}
 			fmt.Fprintf(p.stderr, "writes about %s of tensors\n", bytesText(e.Result))
 			if e.Kept > 0 {

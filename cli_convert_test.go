@@ -55,6 +55,9 @@ func TestConvertVerbs(t *testing.T) {
 		if warned := c.args[0] == "prune" && strings.Contains(stderr, "vLLM will not load the result: 6 heads"); warned != (c.args[0] == "prune") {
 			t.Errorf("slimlab %s: warned %t of heads that do not divide the hidden size: %s", strings.Join(c.args, " "), warned, stderr)
 		}
+		if timed := strings.Contains(stderr, "takes about "); timed != (slices.Contains(c.args, "--calibration") && c.args[0] != "distil") {
+			t.Errorf("slimlab %s: said %t how long it takes: %s", strings.Join(c.args, " "), timed, stderr)
+		}
 		for _, want := range c.want {
 			if !strings.Contains(stdout, want) {
 				t.Errorf("slimlab %s: %q is not in\n%s", strings.Join(c.args, " "), want, stdout)

@@ -41,7 +41,7 @@ var allowed = map[string][]string{
 	"kd/teachercache":       {"kd", "model", "kernels"},
 	"kd/kdtest":             {"kd", "model"},
 	"pruning":               {"model", "model/weight", "model/calibrate", "model/calibrate/refine", "kernels", "kernels/matrix", "kernels/memory", "kernels/parallel"},
-	"pruning/timing":        {"pruning", "model", "model/weight", "kernels", "kernels/machine"},
+	"pruning/timing":        {"pruning", "model", "model/weight", "kernels", "kernels/machine", "kernels/matrix"},
 	"quant":                 {"model", "model/*", "kernels", "kernels/matrix", "kernels/memory", "kernels/parallel"},
 	"quant/transform":       {"quant", "model", "model/calibrate", "model/weight", "kernels", "kernels/parallel"},
 	"serve":                 {"serve/pages", "serve/sample", "kernels"},

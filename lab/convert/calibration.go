@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"slimlab/internal/await"
 	"slimlab/internal/plural"
@@ -214,6 +215,7 @@ type MemoryEstimate struct {
 	Result     int64  // on disk: the tensors that are written
 	// layers that an interrupted command has finished: no memory, but where the work goes on
 	Finished int
+	Time     time.Duration // that the other layers take, about, by the machine's rates; 0 where no text is read
 }
 
 // wholeCopies is the number of float32 copies of a model's parameters that its gradients take: the

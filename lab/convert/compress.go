@@ -107,6 +107,9 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 			needs.Finished++
 		}
 	}
+	if needs.Time, err = o.foreseeTime(ctx, source.Config(), c, s.precision, needs.Finished); err != nil {
+		return nil, errors.Join(err, s.to.Abandon())
+	}
 	o.Begin(needs, engines.CheckResult(source, shape, scheme))
 	sequences, err := calibration.sequences(ctx, source)
 	r.Notes = append(r.Notes, calibration.warnings()...)

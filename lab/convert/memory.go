@@ -26,7 +26,11 @@ func (p InPlace) Memory(shape model.Config) MemoryEstimate {
 	calibration := Calibration{Random: true, Samples: p.Samples, Length: max(1, p.Length)}
 	var passes []pass
 	if !p.Depth {
-		passes = []pass{{parallel: p.Parallel, target: p.Target, reads: everywhere, refines: p.Refines}}
+		steps := 0
+		if p.Refines {
+			steps = 1
+		}
+		passes = []pass{{parallel: p.Parallel, target: p.Target, reads: everywhere, steps: steps}}
 	}
 	needs := estimate(shape, calibration, passes)
 	if needs.Whole = 4 * int64(shape.Parameters()); p.Differentiates {

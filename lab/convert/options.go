@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"slimlab/kernels"
 	"slimlab/kernels/machine"
 	"slimlab/lab/recipe"
 	"slimlab/model"
@@ -54,6 +55,10 @@ type Options struct {
 	// Timer measures the products that a budget of time chooses widths by; nil is this machine's.
 	Timer pruning.Timer
 
+	// Rates measures the products that the time of a compression is foreseen by; nil are this
+	// machine's.
+	Rates func(context.Context, kernels.Precision) (timing.Rates, error)
+
 	// Free is what can still be written on the disk of a folder, in bytes, -1 where that is not
 	// known; nil asks the system.
 	Free func(folder string) int64
@@ -79,8 +84,12 @@ func (o *Options) complete(from *checkpoint.Checkpoint) error {
 	if o.Memory == nil {
 		o.Memory = machine.FreeMemory
 	}
+	clock := timing.New(o.Machine)
 	if o.Timer == nil {
-		o.Timer = timing.New(o.Machine)
+		o.Timer = clock
+	}
+	if o.Rates == nil {
+		o.Rates = clock.Rates
 	}
 	if o.Progress == nil {
 		o.Progress = func(int, int, string) {}

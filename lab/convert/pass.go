@@ -16,10 +16,10 @@ type pass struct {
 	target   float64 // the same
 	// reads reports whether the inputs of a site of a layer are gathered
 	reads func(layer int, site model.Site) bool
-	// of says what the model is that the pass begins with; "" is the source
-	of string
-	// refines reports gradient steps on each layer behind its compression
-	refines bool
+	of    string // what the model is that the pass begins with; "" is the source
+	steps int    // of gradients, on each layer behind its compression
+	// doubles is what is done with a site's statistics, as Work has it
+	doubles func(c model.Config, layer int, site model.Site) float64
 }
 
 // widthOf is the width of a site's inputs.
@@ -71,7 +71,7 @@ func (g *Gathering) disk(c model.Config, passes []pass) (bytes int64) {
 func (p *pass) memory(c model.Config, calibration Calibration) MemoryEstimate {
 	tokens := calibration.Samples * calibration.Length
 	// where the model as it was is asked for, a layer of it is there beside what it becomes
-	e := MemoryEstimate{Layer: layerBytes(c, calibration, p.parallel || p.target > 0 || p.refines)}
+	e := MemoryEstimate{Layer: layerBytes(c, calibration, p.parallel || p.target > 0 || p.steps > 0)}
 	text := 4 * int64(tokens) * int64(c.Hidden)
 	e.Stream = text + 4*int64(chunkSequences(calibration))*int64(calibration.Length)*int64(c.Hidden)
 	var gathered int64 // of a layer at one time
@@ -103,7 +103,7 @@ func (p *pass) memory(c model.Config, calibration Calibration) MemoryEstimate {
 	if p.target > 0 {
 		e.Stream += text
 	}
-	if p.refines {
+	if p.steps > 0 {
 		e.refine(c, calibration, p.target > 0)
 	}
 	return e

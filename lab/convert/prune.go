@@ -292,12 +292,12 @@ func (p *Pruning) passes() []pass {
 	if p.keep > 0 || !p.Calibration.given() {
 		return nil
 	}
-	list := []pass{{parallel: p.Gathering.Parallel, target: p.Gathering.Target, reads: p.cuts, refines: p.Refine.Steps > 0}}
+	list := []pass{{parallel: p.Gathering.Parallel, target: p.Gathering.Target, reads: p.cuts, steps: p.Refine.Steps, doubles: p.doubles}}
 	if b := p.Budget; b != nil {
 		measured := func(_ int, site model.Site) bool {
 			return site == model.SiteO && b.Heads || site == model.SiteDown && b.MLP
 		}
-		list = []pass{{parallel: true, reads: measured}, {parallel: p.Gathering.Parallel, target: p.Gathering.Target, reads: measured, refines: p.Refine.Steps > 0}}
+		list = []pass{{parallel: true, reads: measured, doubles: curves}, {parallel: p.Gathering.Parallel, target: p.Gathering.Target, reads: measured, steps: p.Refine.Steps, doubles: p.doubles}}
 	}
 	return list
 }

@@ -249,14 +249,14 @@ func (q *Quantization) passes() []pass {
 	if !q.Calibration.given() {
 		return nil
 	}
-	last := pass{parallel: q.Gathering.Parallel, target: q.Gathering.Target, reads: q.changes, refines: q.Refine.Steps > 0}
+	last := pass{parallel: q.Gathering.Parallel, target: q.Gathering.Target, reads: q.changes, steps: q.Refine.Steps, doubles: q.doubles}
 	if q.rotation != nil {
 		last.of = "rotated"
 	}
 	if q.Smooth.None() {
 		return []pass{last}
 	}
-	first := pass{parallel: true, reads: everywhere, of: last.of}
+	first := pass{parallel: true, reads: everywhere, of: last.of, doubles: q.searches}
 	last.of += " smoothed"
 	return []pass{first, last}
 }
