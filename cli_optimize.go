@@ -74,7 +74,7 @@ func (p *program) optimizeCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.task, "task", "", "what the model is for: a scenario, whose task is taken, or a file of records or text")
-	flags.StringVar(&f.goals.Bytes, "bytes", "", "bytes at most: a share of the checkpoint in bfloat16 such as 40%, or a size such as 300MB")
+	flags.StringVar(&f.goals.Bytes, "bytes", "", "bytes of the tensors at most: a share of the checkpoint in bfloat16 such as 40%, or a size such as 300MB")
 	flags.StringVar(&f.goals.KVBytes, "kv-bytes", "", "bytes of the KV cache at most: a share of those in bfloat16 such as 50%, or bytes a token such as 1024")
 	flags.StringVar(&f.goals.AUC, "auc", "", "AUC at least, relative to the model's: -0.1% (expected AUC where the task has it)")
 	flags.StringVar(&f.goals.KL, "kl", "", "divergence from the model at most, nats a prediction")
@@ -256,7 +256,7 @@ func (p *program) optimize(ctx context.Context, s *search, f optimizeFlags) erro
 	if second == nil || err != nil && (ctx.Err() != nil || limited.Err() == nil) {
 		return err
 	}
-	choice := optimize.Choose(second.Board.Snapshot(), candidates, goals, f.recover > 0)
+	choice := optimize.Choose(second.Board.Snapshot(), candidates, goals, f.recover > 0, s.kv)
 	if err != nil && len(choice.Points) < 2 { // no more than the model as it is
 		return f.withoutTime("measured; what was finished is kept")
 	}
@@ -277,11 +277,11 @@ func (p *program) optimize(ctx context.Context, s *search, f optimizeFlags) erro
 		if third == nil {
 			break
 		}
-		if next := optimize.Choose(third.Board.Snapshot(), more, goals, f.recover > 0); len(next.Points) > len(choice.Points) {
+		if next := optimize.Choose(third.Board.Snapshot(), more, goals, f.recover > 0, s.kv); len(next.Points) > len(choice.Points) {
 			second, choice, candidates = third, next, more
 		}
 	}
-	result := searchResult{Choice: choice, Sensitivity: first.ID, Run: second.ID, Goals: flagsOfGoals(goals), TimeOver: err != nil, Built: len(choice.Points), Space: space.Describe(), kv: s.kv, uniform: f.candidates == 0, candidates: candidates, trained: s.trained, unsaved: folder != "" && len(goals) == 0}
+	result := searchResult{Choice: choice, Sensitivity: first.ID, Run: second.ID, Goals: flagsOfGoals(goals), TimeOver: err != nil, Built: len(choice.Points), Space: space.Describe(), kv: s.kv, uniform: f.candidates == 0, trained: s.trained, unsaved: folder != "" && len(goals) == 0}
 	saved := choice.Chosen
 	if saved < 0 {
 		saved = choice.Nearest
@@ -303,7 +303,7 @@ func (p *program) optimize(ctx context.Context, s *search, f optimizeFlags) erro
 	if f.rehearsing {
 		return nil
 	}
-	if err := (product{"slimlab.optimization/1", result, result.text}).write(p.stdout, f.format); err != nil {
+	if err := (product{"slimlab.optimization/2", result, result.text}).write(p.stdout, f.format); err != nil {
 		return err
 	}
 	if len(goals) > 0 && choice.Chosen < 0 {
@@ -318,7 +318,7 @@ const moreRounds = 3
 // roundText says what more models are built for.
 func roundText(c optimize.Choice, n int) string {
 	if c.Chosen < 0 {
-		return fmt.Sprintf("none of the models so far reaches all goals: %s more to build, those with the least predicted loss within them", plural.Of(n, "model"))
+		return fmt.Sprintf("none of the models so far reaches all goals: %s more to build, with the least predicted loss within the bytes, or nearest above them", plural.Of(n, "model"))
 	}
 	return fmt.Sprintf("%s is the smallest so far that reaches all goals: %s more to build, smaller ones", c.Points[c.Chosen].Row, plural.Of(n, "model"))
 }
@@ -364,6 +364,18 @@ const searchFile = "optimize.yaml"
 // searchKey begins an error about a key of a scenario of a search.
 var searchKey = regexp.MustCompile(`^step \S+ (calibration'?s?[ .]samples|examples|schemes|mlp|kv|steps) `)
 
+// taskKeys are words of errors that say what a key of the section task could be.
+var taskKeys = regexp.MustCompile(`--set task\.|\b(prompt|response|task|group|weight|mask)_field\b|\bmax_tokens\b`)
+
+// ofTask says where the keys of a task are written that an error names: optimize has no flags for
+// them.
+func ofTask(err error) error {
+	if err == nil || !taskKeys.MatchString(err.Error()) {
+		return err
+	}
+	return fmt.Errorf("%w (optimize has the task's keys from a scenario: write them into its section task, and give the file as --task FILE.yaml)", err)
+}
+
 // ofSearch is an error in the words of the command: without its place in a file that the user does
 // not have, and with the flag that a key is from.
 func ofSearch(err error) error {
@@ -397,7 +409,7 @@ func (p *program) searchRun(ctx context.Context, text []byte, mark string, said 
 	if err != nil {
 		var input run.InputError
 		if errors.As(err, &input) {
-			return nil, usage(ofSearch(err))
+			return nil, usage(ofTask(ofSearch(err)))
 		}
 		return nil, broke(ofSearch(err))
 	}
@@ -409,7 +421,7 @@ func (p *program) searchRun(ctx context.Context, text []byte, mark string, said 
 	case errors.Is(err, context.Canceled):
 		return r, failure{exitInterrupted, fmt.Errorf("interrupted; what was finished is kept, and the same command goes on from there (run %s)", r.ID)}
 	case errors.As(err, new(run.InputError)):
-		return r, usage(fmt.Errorf("run %s: %w", r.ID, err))
+		return r, usage(ofTask(fmt.Errorf("run %s: %w", r.ID, err)))
 	case err != nil:
 		return r, broke(fmt.Errorf("run %s: %w", r.ID, err))
 	}

@@ -29,12 +29,11 @@ type searchResult struct {
 	Saved       string   `json:"saved,omitempty"`
 	Folder      string   `json:"folder,omitempty"`
 	// which engines load what was saved
-	Verdicts   []convert.Compatibility `json:"verdicts,omitempty"`
-	candidates []optimize.Candidate
-	trained    bool // the tokenizer is not the model's own
-	unsaved    bool // a folder was given and no goal
-	kv         []string
-	uniform    bool // no sizes were to be chosen for
+	Verdicts []convert.Compatibility `json:"verdicts,omitempty"`
+	trained  bool                    // the tokenizer is not the model's own
+	unsaved  bool                    // a folder was given and no goal
+	kv       []string
+	uniform  bool // no sizes were to be chosen for
 }
 
 // searchMetrics are the figures of a row that are shown, where it has them.
@@ -86,10 +85,17 @@ func (r searchResult) text() string {
 			text += fmt.Sprintf("the model is stored in %s; shares of --bytes are of its %s in bfloat16\n", report.Format(lab.Bytes, stored), report.Format(lab.Bytes, plain))
 		}
 	}
-	for _, c := range r.candidates {
-		if slices.ContainsFunc(r.Points, func(p optimize.Point) bool { return p.Candidate == c.Name }) {
-			text += fmt.Sprintf("%s: %s\n", c.Name, c.Describe())
+	onTheWay := 0
+	for _, p := range r.Points {
+		if p.Done != "" {
+			text += fmt.Sprintf("%s: %s\n", p.Row, p.Done)
 		}
+		if p.OnTheWay {
+			onTheWay++
+		}
+	}
+	if onTheWay > 0 {
+		text += fmt.Sprintf("%s with a KV cache that --kv leaves out %s on the way to others, and not chosen\n", plural.Of(onTheWay, "row"), plural.Words(onTheWay, "is", "are"))
 	}
 	if ratio, n := r.Additivity(); n > 0 {
 		text += fmt.Sprintf("true KL is on average %.2f times the sum of what the layers lose alone, over %s\n", ratio, plural.Of(n, "candidate"))
@@ -194,10 +200,8 @@ func (r searchResult) reached(p optimize.Point) string {
 func (r searchResult) card(model string, saved int) string {
 	p := r.Points[saved]
 	text := fmt.Sprintf("# %s, made smaller\n\nWritten by `slimlab optimize`, row %s of run %s.\n\n", model, p.Row, r.Run)
-	for _, c := range r.candidates {
-		if c.Name == p.Candidate {
-			text += "- " + c.Describe() + "\n"
-		}
+	if p.Done != "" {
+		text += "- " + p.Done + "\n"
 	}
 	for _, key := range searchMetrics {
 		if x, ok := p.Values[key]; ok {

@@ -70,7 +70,12 @@ func (p *program) prepare(ctx context.Context, model, folder string, f optimizeF
 	if len(s.schemes)+len(s.mlp) == 0 {
 		return nil, fmt.Errorf("model %s: no number format of --schemes and no share of --mlp fits its shape: expected others", model)
 	}
-	least, rest, plain, err := run.LeastBytes(s.schemes, s.mlp, shape)
+	sizes, err := run.NewSizes(shape, s.schemes)
+	if err != nil {
+		return nil, err
+	}
+	plain := 2 * int64(shape.Parameters())
+	least, rest, err := optimize.Smallest(sizes, len(shape.Layers), s.schemes, s.mlp, plain)
 	if err != nil {
 		return nil, err
 	}

@@ -91,6 +91,7 @@ func TestOptimizeThatCannotBe(t *testing.T) {
 	}{
 		{[]string{"--bytes", "1%"}, "--bytes 1%: cannot be reached: embedding, head and norms"},
 		{[]string{"--bytes", "1kB"}, "--bytes 1kB: cannot be reached"},
+		{[]string{"--task", "movielens"}, "--task FILE.yaml"},
 		{[]string{"--kv-bytes", "1%"}, "--kv-bytes 1%: cannot be reached: the smallest format of --kv takes"},
 		{[]string{"--schemes", "w4a16-g48"}, "--schemes: w4a16-g48: groups of 48 do not divide"},
 		{[]string{"--train-tokenizer"}, "--train-tokenizer: model pretrained:recsys-student has a tokenizer of its own"},

@@ -13,9 +13,9 @@ const plainCache = "bfloat16"
 
 // Cache is a format of the KV cache: what it loses alone, and takes.
 type Cache struct {
-	Name  string
-	KL    float64
-	Bytes int64 // of a token
+	Name  string  `json:"name"`
+	KL    float64 `json:"kl"`
+	Bytes int64   `json:"bytes"` // of a token
 }
 
 // Caches is what a measurement of sensitivity found of formats of the KV cache.

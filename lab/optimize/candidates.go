@@ -263,10 +263,11 @@ func (s *Space) ranked(ctx context.Context, p *part, goal int64, n int) (list []
 	return list[:min(n, len(list))], nil
 }
 
-// More lists up to n models that are worth building after some were measured, without those: where
-// one was chosen, models between it and the next smaller one that misses a goal; where none reaches
-// all goals, those within the goal's bytes (0 for no bound) that cost least, of all parts. There
-// are none where nothing is left, or the sizes are next to each other.
+// More lists up to n models that are worth building after some were measured, without those. Where
+// one was chosen they are smaller ones that may reach the goals too. Where none reaches all, they
+// are those within the goal's bytes (0 for no bound) that cost least, of all parts; then those
+// above it that are smaller than what misses the bytes alone. There are none where nothing is left,
+// or the sizes are next to each other.
 func (s *Space) More(ctx context.Context, c Choice, goal int64, n int) (list []Candidate, err error) {
 	add := func(f found, fits func(Candidate) bool) error {
 		of, ok, err := s.candidate(f)
@@ -276,61 +277,114 @@ func (s *Space) More(ctx context.Context, c Choice, goal int64, n int) (list []C
 		}
 		return err
 	}
-	if c.Chosen < 0 {
-		if goal == 0 {
-			_, largest := s.bounds()
-			goal = s.rest + largest
-		}
-		var ranks [][]found
-		for _, p := range s.parts {
-			if p.within {
-				continue
-			}
-			of, err := s.ranked(ctx, p, goal, n)
-			if err != nil {
-				return nil, err
-			}
-			ranks = append(ranks, of)
-		}
-		for at := range n { // the first of each part, then the second
-			for _, of := range ranks {
-				if at < len(of) {
-					if err := add(of[at], func(Candidate) bool { return true }); err != nil {
-						return nil, err
-					}
-				}
-			}
-		}
+	if c.Chosen >= 0 {
+		err = s.below(ctx, c, c.Chosen, 0, n, add)
 		s.name(list)
-		return list, nil
+		return list, err
 	}
-	high, low := int64(c.Points[c.Chosen].Values["bytes"]), int64(0)
-	for _, p := range c.Points {
-		if bytes := int64(p.Values["bytes"]); p.Row != Base && bytes < high && len(p.Misses) > 0 {
-			low = max(low, bytes)
+	most := goal
+	if goal == 0 {
+		_, largest := s.bounds()
+		most = s.rest + largest
+	}
+	var ranks [][]found
+	for _, p := range s.parts {
+		if p.within {
+			continue
 		}
+		of, err := s.ranked(ctx, p, most, n)
+		if err != nil {
+			return nil, err
+		}
+		ranks = append(ranks, of)
 	}
-	smallest, _ := s.bounds()
-	low = max(low, s.rest+smallest-1)
-	if high-low < high/nextTo {
-		return nil, nil
-	}
-	between := func(of Candidate) bool { return of.Bytes > low && of.Bytes < high }
-	for i := range n {
-		for _, p := range s.parts {
-			budget := low + (high-low)*int64(i+1)/int64(n) - 1
-			if f, ok := p.best(budget - s.rest); ok && s.worth(f) {
-				if err := add(f, between); err != nil {
+	for at := range n { // the first of each part, then the second
+		for _, of := range ranks {
+			if at < len(of) {
+				if err := add(of[at], func(Candidate) bool { return true }); err != nil {
 					return nil, err
 				}
 			}
 		}
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
+	}
+	if over := c.over(); over >= 0 && goal > 0 && len(list) < n {
+		err = s.below(ctx, c, over, goal, n-len(list), add)
 	}
 	s.name(list)
-	return list, nil
+	return list, err
+}
+
+// below adds models that are smaller than a point and above a floor of bytes: of each part the best
+// at sizes down to that of its largest row that misses a goal and was the best of its size, where
+// it does not cost far more than the best of all parts, by what their rows were found to lose.
+func (s *Space) below(ctx context.Context, c Choice, point int, floor int64, n int, add func(f found, fits func(Candidate) bool) error) error {
+	high := int64(c.Points[point].Values["bytes"])
+	reached := map[string]bool{} // with some KV cache
+	for _, p := range c.Points {
+		if !p.loses() {
+			reached[p.of.key()] = true
+		}
+	}
+	type interval struct {
+		*part
+		low int64
+	}
+	var open []interval
+	ratios := s.ratios(c)
+	for _, p := range s.parts {
+		low := max(floor, s.rest+p.smallest()-1)
+		for _, r := range c.Points {
+			bytes := int64(r.Values["bytes"])
+			if r.Row == Base || bytes >= high || bytes <= low || !r.Predicted || !r.loses() || reached[r.of.key()] || !p.has(r.of) {
+				continue
+			}
+			// where another of that size is predicted to lose less, the row says nothing of it
+			if f, ok := p.best(bytes - s.rest); ok && r.PredictedKL-r.Cache.KL <= f.Cost+1e-12 {
+				low = bytes
+			}
+		}
+		if high-low >= max(1, high/nextTo) {
+			open = append(open, interval{p, low})
+		}
+	}
+	if len(open) == 0 {
+		return nil
+	}
+	sizes := (n + len(open) - 1) / len(open) // of each part
+	for i := range sizes {
+		for _, p := range open {
+			budget := p.low + (high-p.low)*int64(i+1)/int64(sizes) - 1
+			f, ok := p.best(budget - s.rest)
+			if !ok || ratios[p.part]*f.Cost > closeBy*s.least(f.Bytes, ratios) {
+				continue
+			}
+			if err := add(f, func(of Candidate) bool { return of.Bytes > p.low && of.Bytes < high }); err != nil {
+				return err
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ratios are, by part, how many times what was predicted its rows were found to lose; 1 where it
+// has none.
+func (s *Space) ratios(c Choice) map[*part]float64 {
+	ratios := map[*part]float64{}
+	for _, p := range s.parts {
+		sum, n := 0.0, 0
+		for _, r := range c.Points {
+			if kl, ok := r.Values["kl"]; ok && kl > 0 && r.Predicted && r.PredictedKL > 0 && p.has(r.of) {
+				sum, n = sum+kl/r.PredictedKL, n+1
+			}
+		}
+		if ratios[p] = 1; n > 0 {
+			ratios[p] = sum / float64(n)
+		}
+	}
+	return ratios
 }
 
 // name gives the candidates of a list their names, which go on from those before.

@@ -4,21 +4,28 @@ import (
 	"cmp"
 	"maps"
 	"math"
+	"slices"
 
 	"slimlab/lab"
 )
 
 // Point is a measured row of a search.
 type Point struct {
-	Candidate string // its name; Base is the model as it is
-	Row       string
-	Values    map[string]float64
+	Candidate string             `json:"candidate"` // its name; Base is the model as it is
+	Row       string             `json:"row"`
+	Done      string             `json:"done,omitempty"` // what was done to the layers and the cache, in words
+	Values    map[string]float64 `json:"values"`
 	// what was predicted of the candidate's last row
-	PredictedKL float64
-	Predicted   bool
-	Cache       Cache // that it was measured with, where the search is about caches
-	Misses      []Misses
-	Front       bool // no other is smaller and loses less
+	PredictedKL float64  `json:"predicted_kl,omitzero"`
+	Predicted   bool     `json:"predicted"`
+	Cache       Cache    `json:"cache,omitzero"` // that it was measured with, where the search is about caches
+	Misses      []Misses `json:"misses,omitempty"`
+	Front       bool     `json:"front"` // no other is smaller and loses less
+	// The cache is none that the search was asked for: a row on the way to a candidate, which is
+	// not chosen and has no part in the front.
+	OnTheWay bool `json:"on_the_way,omitempty"`
+
+	of Candidate // whose layers it has
 }
 
 // OtherCache reports whether the point was measured with another KV cache than the usual one.
@@ -26,21 +33,25 @@ func (p *Point) OtherCache() bool { return p.Cache.Name != "" && p.Cache.Name !=
 
 // Choice is what a search found.
 type Choice struct {
-	Points []Point // in the order of the rows
+	Points []Point `json:"points"` // in the order of the rows
 	// index of the smallest that reaches all goals; −1 where none does, or there are none
-	Chosen int
+	Chosen int `json:"chosen"`
 	// index of the row with the least sum of what it misses the goals by, each as a share of the
 	// goal's number (Goal.share); of equal ones the smaller. −1 where there are no goals
-	Nearest int
-	Loss    string // the metric that the front is of, beside bytes
+	Nearest int    `json:"nearest"`
+	Loss    string `json:"loss"` // the metric that the front is of, beside bytes
 }
 
-// Choose reads the rows of a search.
-func Choose(view *lab.View, candidates []Candidate, goals []Goal, recovered bool) Choice {
+// Choose reads the rows of a search among some formats of the KV cache; none where it is not about
+// them.
+func Choose(view *lab.View, candidates []Candidate, goals []Goal, recovered bool, caches []string) Choice {
 	c := Choice{Chosen: -1, Nearest: -1, Loss: "kl"}
-	last := map[string]Candidate{}
+	last, before := map[string]Candidate{}, map[string]Candidate{}
 	for _, of := range candidates {
 		last[of.Last(recovered)] = of
+		for row, of := range of.before() {
+			before[row] = of
+		}
 	}
 	var baseline map[string]float64
 	for _, row := range view.Rows {
@@ -53,7 +64,13 @@ func Choose(view *lab.View, candidates []Candidate, goals []Goal, recovered bool
 		}
 		p := Point{Candidate: row.Name, Row: row.Name, Values: values}
 		if of, ok := last[row.Name]; ok {
-			p.Candidate, p.PredictedKL, p.Predicted, p.Cache = of.Name, of.KL, true, of.Cache
+			p.of, p.Candidate, p.PredictedKL, p.Predicted, p.Cache = of, of.Name, of.KL, true, of.Cache
+		} else if of, ok := before[row.Name]; ok {
+			p.of, p.Cache = of, of.Cache
+			p.OnTheWay = of.Cache.Name != "" && !slices.Contains(caches, of.Cache.Name)
+		}
+		if len(p.of.MLP) > 0 {
+			p.Done = p.of.Describe()
 		}
 		if row.Name == Base {
 			baseline = maps.Clone(values)
@@ -82,7 +99,7 @@ func Choose(view *lab.View, candidates []Candidate, goals []Goal, recovered bool
 				missed += g.share(e)
 			}
 		}
-		if len(goals) == 0 {
+		if len(goals) == 0 || p.OnTheWay {
 			continue
 		}
 		if len(p.Misses) == 0 && (c.Chosen < 0 || smaller(p.Values, c.Points[c.Chosen].Values, cached)) {
@@ -111,6 +128,7 @@ func smaller(a, b map[string]float64, cached bool) bool {
 func (c *Choice) front() {
 	figures := func(i int) (list [3]float64, ok bool) {
 		loss, ok := c.Points[i].Values[c.Loss]
+		ok = ok && !c.Points[i].OnTheWay
 		return [3]float64{c.Points[i].Values["bytes"], c.Points[i].Values[cacheBytes], loss}, ok && !math.IsNaN(loss)
 	}
 	for i := range c.Points {
@@ -138,4 +156,23 @@ func (c *Choice) Additivity() (ratio float64, n int) {
 		ratio /= float64(n)
 	}
 	return ratio, n
+}
+
+// loses reports whether the point misses a goal that is no size.
+func (p *Point) loses() bool {
+	return slices.ContainsFunc(p.Misses, func(m Misses) bool { return !sized(m.Goal.Metrics[0]) })
+}
+
+// over is the smallest point that misses the goal of bytes alone; −1 where there is none.
+func (c *Choice) over() int {
+	least := -1
+	for i, p := range c.Points {
+		if p.Row == Base || p.OnTheWay || len(p.Misses) != 1 || p.Misses[0].Goal.Metrics[0] != "bytes" {
+			continue
+		}
+		if least < 0 || p.Values["bytes"] < c.Points[least].Values["bytes"] {
+			least = i
+		}
+	}
+	return least
 }

@@ -15,14 +15,14 @@ import (
 
 // Goal is a bound on a figure of a row.
 type Goal struct {
-	Flag string // as the user wrote it: "--bytes 40%"
+	Flag string `json:"flag"` // as the user wrote it: "--bytes 40%"
 	// keys of metrics in order of preference: the first that a row has is bounded
-	Metrics []string
+	Metrics []string `json:"metrics"`
 	// of the figure: at most Bound, or at least where AtLeast is set
-	Bound   float64
-	AtLeast bool
+	Bound   float64 `json:"bound"`
+	AtLeast bool    `json:"at_least,omitempty"`
 	// the figure is taken relative to the baseline row's
-	Share bool
+	Share bool `json:"share,omitempty"`
 }
 
 // Goals are the flags of what a model may take and lose; empty ones bound nothing.
@@ -138,6 +138,12 @@ func inBytes(x float64, digits int) string {
 	return fmt.Sprintf("%.*gkB", digits, x/1e3)
 }
 
+// inBytesUp writes a size in three digits, rounded up: as a goal it is reached.
+func inBytesUp(n int64) string {
+	unit := math.Pow(10, math.Floor(math.Log10(float64(max(n, 1))))-2)
+	return inBytes(math.Ceil(float64(n)/unit)*unit, 3)
+}
+
 // Measured reports whether a task with some metrics has a figure that the goal bounds.
 func (g Goal) Measured(metrics []string) bool {
 	return slices.ContainsFunc(g.Metrics, func(key string) bool { return sized(key) || slices.Contains(metrics, key) })
@@ -210,7 +216,7 @@ func CheckBytes(goals []Goal, least, rest, plain int64) error {
 		return nil
 	}
 	return fmt.Errorf("%s: cannot be reached: embedding, head and norms, which no choice makes smaller, are %s of the model's bytes in bfloat16, and with the smallest that --schemes and --mlp make of the layers it is not below %s (%s): expected no less",
-		flagOf(goals, "bytes"), percent(rest, plain), percentUp(least, plain), inBytes(float64(least), 3))
+		flagOf(goals, "bytes"), percent(rest, plain), percentUp(least, plain), inBytesUp(least))
 }
 
 // CheckCacheBytes is CheckBytes of the bytes that a token takes in the KV cache.
@@ -244,9 +250,9 @@ func percentUp(part, whole int64) string {
 
 // Misses is a goal that a row does not reach.
 type Misses struct {
-	Goal       Goal
-	Value      float64
-	Unmeasured bool // the row has no such figure
+	Goal       Goal    `json:"goal"`
+	Value      float64 `json:"value"`
+	Unmeasured bool    `json:"unmeasured,omitempty"` // the row has no such figure
 }
 
 // String says what was found: "--bytes 40%: 52%", with as many digits as it takes to tell it from

@@ -171,7 +171,7 @@ func TestChoose(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := Choose(view, candidates, goals, false)
+	c := Choose(view, candidates, goals, false, nil)
 	if len(c.Points) != 5 || c.Chosen < 0 || c.Points[c.Chosen].Row != "c1" {
 		t.Fatalf("chosen %d of %+v", c.Chosen, c.Points)
 	}
@@ -190,7 +190,7 @@ func TestChoose(t *testing.T) {
 	if goals, err = (Goals{Bytes: "35%", AUC: "-0.1%"}).Parse(); err != nil {
 		t.Fatal(err)
 	}
-	c = Choose(view, candidates, goals, false)
+	c = Choose(view, candidates, goals, false, nil)
 	if c.Chosen >= 0 || c.Points[c.Nearest].Row != "c1" || len(c.Points[c.Nearest].Misses) != 1 || c.Points[c.Nearest].Misses[0].String() != "--bytes 35%: 40%" {
 		t.Errorf("nearest is %+v", c.Points[c.Nearest])
 	}
@@ -268,7 +268,7 @@ func TestChooseWithCaches(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := Choose(view, candidates, goals, false)
+	c := Choose(view, candidates, goals, false, nil)
 	if c.Chosen < 0 || c.Points[c.Chosen].Row != "c1-int8" || !c.Points[c.Chosen].OtherCache() {
 		t.Errorf("chosen %d of %+v", c.Chosen, c.Points)
 	}
@@ -284,13 +284,13 @@ func TestChooseWithCaches(t *testing.T) {
 	if goals, err = (Goals{KL: "0.1"}).Parse(); err != nil {
 		t.Fatal(err)
 	}
-	if c = Choose(view, candidates, goals, false); c.Points[c.Chosen].Row != "c1" {
+	if c = Choose(view, candidates, goals, false, nil); c.Points[c.Chosen].Row != "c1" {
 		t.Errorf("without a goal for the cache %s is chosen", c.Points[c.Chosen].Row)
 	}
 	if goals, err = (Goals{KVBytes: "200"}).Parse(); err != nil {
 		t.Fatal(err)
 	}
-	if c = Choose(view, candidates, goals, false); c.Chosen >= 0 || c.Points[c.Nearest].Row != "c3-k8v4" || c.Points[c.Nearest].Misses[0].String() != "--kv-bytes 200: 240" {
+	if c = Choose(view, candidates, goals, false, nil); c.Chosen >= 0 || c.Points[c.Nearest].Row != "c3-k8v4" || c.Points[c.Nearest].Misses[0].String() != "--kv-bytes 200: 240" {
 		t.Errorf("the nearest is %+v", c.Points[c.Nearest])
 	}
 	for _, bad := range []string{"0%", "140%", "many", "-1", "NaN"} {
@@ -300,6 +300,38 @@ func TestChooseWithCaches(t *testing.T) {
 	}
 	if text := (Misses{Goal: Goal{Flag: "--bytes 1MB", Metrics: []string{"bytes"}}, Value: 1423000}).String(); text != "--bytes 1MB: 1.42MB" {
 		t.Errorf("a size is written as %q", text)
+	}
+}
+
+// A row on the way to a candidate has the usual KV cache. Where the search is not for that it is
+// neither chosen nor on the front, and says so; else it is one like the others.
+func TestRowsOnTheWay(t *testing.T) {
+	row := func(name string, bytes, kv, kl float64) lab.TableRow {
+		return lab.TableRow{Name: name, Values: map[string]lab.Summary{"bytes": {Value: bytes}, "kv_bytes_per_token": {Value: kv}, "kl": {Value: kl}}}
+	}
+	view := &lab.View{Rows: []lab.TableRow{row("model", 1000, 512, 0), row("c1-pruned", 500, 512, 0.01), row("c1-recovered", 500, 512, 0.005), row("c1", 600, 160, 0.02)}}
+	candidates := []Candidate{{Name: "c1", Pruned: "c1", Schemes: []string{"w8a8"}, MLP: []string{"30%"}, KL: 0.02, Cache: Cache{Name: "int4", KL: 0.001, Bytes: 160}}}
+	goals, err := Goals{KL: "0.1"}.Parse()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		caches []string
+		chosen string
+		onWay  bool
+	}{{[]string{"int4"}, "c1", true}, {[]string{"bfloat16", "int4"}, "c1-recovered", false}} {
+		c := Choose(view, candidates, goals, true, test.caches)
+		if c.Chosen < 0 || c.Points[c.Chosen].Row != test.chosen {
+			t.Errorf("%v: chosen %d of %+v", test.caches, c.Chosen, c.Points)
+		}
+		for _, p := range c.Points[1:3] {
+			if p.OnTheWay != test.onWay || test.onWay && p.Front || p.Done != "layer 0: up to 30% of the neurons go; KV cache in bfloat16" || p.Predicted {
+				t.Errorf("%v: %+v", test.caches, p)
+			}
+		}
+		if p := c.Points[3]; p.OnTheWay || !p.Predicted || p.Done != "layer 0: up to 30% of the neurons go, w8a8; KV cache in int4" {
+			t.Errorf("%v: %+v", test.caches, p)
+		}
 	}
 }
 
@@ -353,7 +385,7 @@ func TestNearest(t *testing.T) {
 			t.Fatal(err)
 		}
 		view := &lab.View{Rows: append([]lab.TableRow{row(Base, 1000, 0, 10)}, c.rows...)}
-		found := Choose(view, nil, goals, false)
+		found := Choose(view, nil, goals, false, nil)
 		got := ""
 		if found.Nearest >= 0 {
 			got = found.Points[found.Nearest].Row

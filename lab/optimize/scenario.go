@@ -159,6 +159,25 @@ func (c Candidate) namesCache() bool {
 // in common.
 func (c Candidate) row(part string) string { return cmp.Or(c.Pruned, c.Name) + "-" + part }
 
+// before are the candidate's rows before its last, with what they are: neurons have gone, and the
+// cache is the usual one.
+func (c Candidate) before() map[string]Candidate {
+	rows := map[string]Candidate{}
+	if !c.Prunes() {
+		return rows
+	}
+	of := c
+	of.Schemes = slices.Repeat([]string{"none"}, len(c.Schemes))
+	if c.Cache.Name != "" {
+		of.Cache = Cache{Name: plainCache}
+	}
+	for _, part := range []string{"pruned", "recovered"} {
+		of.Name = c.row(part)
+		rows[of.Name] = of
+	}
+	return rows
+}
+
 // Last is the name of the candidate's last row.
 func (c Candidate) Last(recovered bool) string {
 	switch {

@@ -1,6 +1,7 @@
 package optimize
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -99,6 +100,60 @@ func (l *Layers) ways(sizes Sizes, layer int, schemes []int, most int) (ways []o
 // changes.
 func (l *Layers) NewSpace(ctx context.Context, sizes Sizes, rest int64) (*Space, error) {
 	s := &Space{layers: l, sizes: sizes, rest: rest, seen: map[string]bool{}, pruned: map[string]string{}}
+	var err error
+	if s.parts, err = l.parts(sizes); err != nil {
+		return nil, err
+	}
+	for _, p := range s.parts {
+		for _, of := range p.pools {
+			if of.plan, err = sensitivity.NewPlan(ctx, of.options); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return s, nil
+}
+
+// Smallest is what a model of so many layers takes at the least by number formats and shares of
+// neurons, of plain bytes in bfloat16; rest are those that no choice changes.
+func Smallest(sizes Sizes, layers int, schemes, mlp []string, plain int64) (least, rest int64, err error) {
+	l := &Layers{MLP: mlp, Schemes: schemes}
+	rest = plain
+	for layer := range layers {
+		bytes := make([]int64, len(mlp)+len(schemes)) // of formats it is not read
+		for i, share := range append([]string{"0"}, mlp...) {
+			n, _, err := sizes.Layer(layer, share, "none", 0)
+			if err != nil {
+				return 0, 0, err
+			}
+			if i > 0 {
+				bytes[i-1] = n
+				continue
+			}
+			l.Dense = append(l.Dense, n)
+			rest -= n
+		}
+		l.KL, l.Bytes = append(l.KL, make([]float64, len(bytes))), append(l.Bytes, bytes)
+	}
+	parts, err := l.parts(sizes)
+	if err != nil {
+		return 0, 0, err
+	}
+	least = plain
+	for _, p := range parts {
+		for _, of := range p.pools {
+			bytes := rest
+			for _, options := range of.options {
+				bytes += slices.MinFunc(options, func(a, b sensitivity.Option) int { return cmp.Compare(a.Bytes, b.Bytes) }).Bytes
+			}
+			least = min(least, bytes)
+		}
+	}
+	return least, rest, nil
+}
+
+// parts are those of the space of a measurement, whose pools have no plans yet.
+func (l *Layers) parts(sizes Sizes) (parts []*part, err error) {
 	mixed := []int{-1}
 	for i, name := range l.Schemes {
 		if !alone(name) {
@@ -106,8 +161,8 @@ func (l *Layers) NewSpace(ctx context.Context, sizes Sizes, rest int64) (*Space,
 		}
 	}
 	add := func(of *part, schemes []int) error {
-		err := of.fill(ctx, l, sizes, schemes)
-		s.parts = append(s.parts, of)
+		err := of.fill(l, sizes, schemes)
+		parts = append(parts, of)
 		return err
 	}
 	if err := add(&part{}, mixed); err != nil {
@@ -125,11 +180,11 @@ func (l *Layers) NewSpace(ctx context.Context, sizes Sizes, rest int64) (*Space,
 			return nil, err
 		}
 	}
-	return s, nil
+	return parts, nil
 }
 
-// fill makes the pools.
-func (p *part) fill(ctx context.Context, l *Layers, sizes Sizes, schemes []int) error {
+// fill makes the pools, without plans.
+func (p *part) fill(l *Layers, sizes Sizes, schemes []int) error {
 	groups := []int{}
 	own := make([][]option, len(l.Dense))
 	for layer := range l.Dense {
@@ -162,16 +217,27 @@ func (p *part) fill(ctx context.Context, l *Layers, sizes Sizes, schemes []int) 
 			}
 			of.ways, of.options = append(of.ways, ways), append(of.options, options)
 		}
-		if slices.ContainsFunc(of.options, func(o []sensitivity.Option) bool { return len(o) == 0 }) {
-			continue
+		if !slices.ContainsFunc(of.options, func(o []sensitivity.Option) bool { return len(o) == 0 }) {
+			p.pools = append(p.pools, of)
 		}
-		var err error
-		if of.plan, err = sensitivity.NewPlan(ctx, of.options); err != nil {
-			return err
-		}
-		p.pools = append(p.pools, of)
 	}
 	return nil
+}
+
+// has reports whether a candidate is a model of the part.
+func (p *part) has(c Candidate) bool {
+	return !slices.ContainsFunc(c.Schemes, func(name string) bool {
+		return p.scheme == "" && alone(name) || p.scheme != "" && name != p.scheme
+	})
+}
+
+// smallest is what the part's layers take at least.
+func (p *part) smallest() int64 {
+	least := int64(math.MaxInt64)
+	for _, of := range p.pools {
+		least = min(least, of.plan.Smallest())
+	}
+	return least
 }
 
 // chosen are an allocation's ways.
@@ -198,12 +264,17 @@ func (p *part) best(budget int64) (f found, ok bool) {
 	return f, ok
 }
 
-// least is what a model of a size costs at least, over all parts.
-func (s *Space) least(budget int64) float64 {
+// least is what a model of a size costs at least, over all parts, each of whose costs is multiplied
+// by a ratio; nil are ones.
+func (s *Space) least(budget int64, ratios map[*part]float64) float64 {
 	least := math.Inf(1)
 	for _, p := range s.parts {
 		if f, ok := p.best(budget); ok {
-			least = min(least, f.Cost)
+			cost := f.Cost
+			if ratios != nil {
+				cost *= ratios[p]
+			}
+			least = min(least, cost)
 		}
 	}
 	return least
@@ -213,7 +284,7 @@ func (s *Space) least(budget int64) float64 {
 const closeBy = 1.5
 
 // worth reports whether a model costs not much more than the best of its size.
-func (s *Space) worth(f found) bool { return f.Cost <= closeBy*s.least(f.Bytes) }
+func (s *Space) worth(f found) bool { return f.Cost <= closeBy*s.least(f.Bytes, nil) }
 
 // MostSizes bounds the sizes that mixtures are chosen for: each may be a model to build.
 const MostSizes = 1000
@@ -222,8 +293,9 @@ const MostSizes = 1000
 func (s *Space) bounds() (smallest, largest int64) {
 	smallest = math.MaxInt64
 	for _, p := range s.parts {
+		smallest = min(smallest, p.smallest())
 		for _, of := range p.pools {
-			smallest, largest = min(smallest, of.plan.Smallest()), max(largest, of.plan.Largest())
+			largest = max(largest, of.plan.Largest())
 		}
 	}
 	return smallest, largest

@@ -115,7 +115,7 @@ func TestGoalsOfAnyModelAreReached(t *testing.T) {
 					view.Rows = append(view.Rows, lab.TableRow{Name: c.Name, Values: map[string]lab.Summary{"bytes": {Value: float64(size)}, "kl": {Value: predicted(l, c.MLP, c.Schemes)}}})
 					names[c.Name] = true
 				}
-				choice := Choose(view, list, goals, false)
+				choice := Choose(view, list, goals, false, nil)
 				if choice.Chosen >= 0 {
 					break
 				}
@@ -173,32 +173,155 @@ func predicted(l *Layers, mlp, schemes []string) (kl float64) {
 	return kl
 }
 
-// Behind a model that reaches the goals, smaller ones are looked for up to the next that does not,
-// and none is looked at twice.
-func TestMoreIsBetween(t *testing.T) {
-	l := randomLayers(rand.New(rand.NewPCG(5, 6)), 6, []string{"30%", "50%"}, []string{"w8a8", "w4a16"})
-	s, err := l.NewSpace(t.Context(), fakeSizes{300}, 300)
-	if err != nil {
-		t.Fatal(err)
+// measured is a search's view of candidates that lose what they were predicted to, but for formats
+// that lose some times as much.
+func measured(l *Layers, list []Candidate, times map[string]float64) *lab.View {
+	view := &lab.View{Rows: []lab.TableRow{{Name: Base, Values: map[string]lab.Summary{"bytes": {Value: 2300}, "kl": {}}}}}
+	for _, c := range list {
+		view.Rows = append(view.Rows, lab.TableRow{Name: c.Last(false), Values: map[string]lab.Summary{"bytes": {Value: float64(c.Bytes)}, "kl": {Value: lost(l, c.MLP, c.Schemes, times)}}})
 	}
-	list, err := s.Candidates(t.Context(), 0, 3)
-	if err != nil || len(list) < 2 {
-		t.Fatalf("%d candidates: %v", len(list), err)
-	}
-	goal := Goal{Metrics: []string{"kl"}}
-	choice := Choice{Chosen: 1, Points: []Point{{Row: Base, Values: map[string]float64{"bytes": 6300}}, {Row: "c1", Values: map[string]float64{"bytes": 3000}}, {Row: "c2", Values: map[string]float64{"bytes": 2500}, Misses: []Misses{{Goal: goal}}}}}
-	more, err := s.More(t.Context(), choice, 0, 5)
-	if err != nil || len(more) == 0 || len(more) > 5 {
-		t.Fatalf("%d more: %v", len(more), err)
-	}
-	for _, c := range more {
-		if c.Bytes <= 2500 || c.Bytes >= 3000 || slices.ContainsFunc(list, func(of Candidate) bool { return of.key() == c.key() }) {
-			t.Errorf("%+v", c)
+	return view
+}
+
+// lost is predicted, times what the models of a format lose more.
+func lost(l *Layers, mlp, schemes []string, times map[string]float64) float64 {
+	kl := predicted(l, mlp, schemes)
+	for name, x := range times {
+		if !slices.ContainsFunc(schemes, func(s string) bool { return s != name }) {
+			kl *= x
 		}
 	}
-	choice.Points[2].Values["bytes"] = 2995
-	if more, err := s.More(t.Context(), choice, 0, 5); err != nil || len(more) > 0 {
-		t.Errorf("between neighbours: %v, %v", more, err)
+	return kl
+}
+
+// Behind a model that reaches the goals smaller ones are built until the smallest of all is found,
+// also where one format loses more than was predicted, and none is built twice.
+func TestSmallestIsFound(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	const rest = 300
+	for _, of := range [][2][]string{
+		{{"30%", "50%"}, {"w8a8", "w4a16", "w3a16"}},
+		{{"30%", "50%"}, {"w8a8", "w4a16"}},
+		{nil, []string{"w3a16", "w4a16"}},
+	} {
+		for _, times := range []map[string]float64{nil, {"w3a16": 4}} {
+			l := randomLayers(rng, 2, of[0], of[1])
+			shares, formats := append([]string{"0"}, of[0]...), append([]string{"none"}, of[1]...)
+			each(shares, formats, func(mlp, schemes []string) {
+				bound := lost(l, mlp, schemes, times) + 1e-9
+				if bound < 1e-6 {
+					return
+				}
+				smallest := int64(1 << 40)
+				each(shares, formats, func(mlp, schemes []string) {
+					if lost(l, mlp, schemes, times) <= bound && (mlp[0]+mlp[1] != "00" || schemes[0]+schemes[1] != "nonenone") {
+						smallest = min(smallest, mustSize(t, mlp, schemes))
+					}
+				})
+				goals, err := Goals{KL: fmt.Sprint(bound)}.Parse()
+				if err != nil {
+					t.Fatal(err)
+				}
+				s, err := l.NewSpace(t.Context(), fakeSizes{rest}, rest)
+				if err != nil {
+					t.Fatal(err)
+				}
+				list, err := s.Candidates(t.Context(), 0, 4)
+				if err != nil {
+					t.Fatal(err)
+				}
+				known := map[string]bool{}
+				for range 30 {
+					choice := Choose(measured(l, list, times), list, goals, false, nil)
+					more, err := s.More(t.Context(), choice, 0, 4)
+					if err != nil || len(more) > 4 {
+						t.Fatalf("%d more: %v", len(more), err)
+					}
+					if len(more) == 0 {
+						if found := int64(choice.Points[max(0, choice.Chosen)].Values["bytes"]); choice.Chosen < 0 || float64(found) > 1.01*float64(smallest) {
+							t.Errorf("%v, times %v, KL at most %.4g: chose %d with %d bytes, the smallest has %d, after %d models", of, times, bound, choice.Chosen, found, smallest, len(list))
+						}
+						return
+					}
+					for _, c := range more {
+						if known[c.key()] {
+							t.Errorf("%+v again", c)
+						}
+						known[c.key()] = true
+					}
+					list = append(list, more...)
+				}
+				t.Errorf("%v: it does not end", of)
+			})
+		}
+	}
+}
+
+// A goal of bytes that is just missed is approached from above: the nearest is the smallest that
+// reaches the other goals.
+func TestNearestIsFound(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 9))
+	of := [2][]string{{"30%", "50%"}, {"w8a8", "w4a16", "w3a16"}}
+	l := randomLayers(rng, 2, of[0], of[1])
+	shares, formats := append([]string{"0"}, of[0]...), append([]string{"none"}, of[1]...)
+	each(shares, formats, func(mlp, schemes []string) {
+		bound := predicted(l, mlp, schemes) + 1e-9
+		if bound < 1e-6 {
+			return
+		}
+		smallest := int64(1 << 40)
+		each(shares, formats, func(mlp, schemes []string) {
+			if kl := predicted(l, mlp, schemes); kl > 0 && kl <= bound {
+				smallest = min(smallest, mustSize(t, mlp, schemes))
+			}
+		})
+		bytes := smallest - 1
+		goals, err := Goals{Bytes: fmt.Sprintf("%dB", bytes), KL: fmt.Sprint(bound)}.Parse()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := l.NewSpace(t.Context(), fakeSizes{300}, 300)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := s.Candidates(t.Context(), bytes, 8)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 100 {
+			choice := Choose(measured(l, list, nil), list, goals, false, nil)
+			more, err := s.More(t.Context(), choice, bytes, 8)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if list = append(list, more...); len(more) > 0 {
+				continue
+			}
+			if found := int64(choice.Points[max(0, choice.Nearest)].Values["bytes"]); choice.Chosen >= 0 || float64(found) > 1.01*float64(smallest) {
+				t.Errorf("KL at most %.4g: the nearest has %d bytes, expected %d", bound, found, smallest)
+			}
+			return
+		}
+		t.Error("it does not end")
+	})
+}
+
+// The least bytes of a space are those of its smallest model.
+func TestSmallest(t *testing.T) {
+	for _, of := range [][2][]string{
+		{{"30%", "50%"}, {"w8a8", "w4a16", "w3a16"}},
+		{{"30%", "50%"}, {"w4a16"}},
+		{{"30%"}, {"w8a8"}},
+		{{"0.1%"}, {"w4a16-g32"}},
+		{{"50%"}, nil},
+	} {
+		smallest := int64(1 << 40)
+		each(append([]string{"0"}, of[0]...), append([]string{"none"}, of[1]...), func(mlp, schemes []string) {
+			smallest = min(smallest, mustSize(t, mlp, schemes))
+		})
+		if least, rest, err := Smallest(fakeSizes{300}, 2, of[1], of[0], 2300); err != nil || least != smallest || rest != 300 {
+			t.Errorf("%v: %d and %d, expected %d and 300: %v", of, least, rest, smallest, err)
+		}
 	}
 }
 

@@ -36,23 +36,9 @@ func TestSchemesOfOddWidths(t *testing.T) {
 	}
 }
 
-// The least bytes are what no choice changes, and the smallest of the others; with none they are
-// those in bfloat16.
-func TestLeastBytes(t *testing.T) {
+// The least bytes of a token are those of the smallest format.
+func TestLeastCache(t *testing.T) {
 	c := odd(64)
-	least, rest, plain, err := LeastBytes(nil, nil, c)
-	if err != nil || least != plain || plain != 2*int64(c.Parameters()) || rest != 2*int64(300*32+5*32) {
-		t.Errorf("least %d, rest %d, plain %d, %v", least, rest, plain, err)
-	}
-	// per layer q and o 32×32, k and v 16×32, gate, up and down 64×32
-	attention, mlp := int64(2*(2*32*32+2*16*32)), int64(2*3*64*32)
-	if least, _, _, err = LeastBytes(nil, []string{"25%", "0.5"}, c); err != nil || least != rest+2*attention+mlp {
-		t.Errorf("half of the neurons leave %d, expected %d: %v", least, rest+2*attention+mlp, err)
-	}
-	scales := int64(2 * 2 * (32 + 32 + 16 + 16 + 64 + 64 + 2*32)) // groups of 32
-	if least, _, _, err = LeastBytes([]string{"w8a8", "w4a16-g32"}, nil, c); err != nil || least != rest+(attention+mlp)/2+scales {
-		t.Errorf("4 bits leave %d, expected %d: %v", least, rest+(attention+mlp)/2+scales, err)
-	}
 	if least, plain, err := LeastCache([]string{"bfloat16", "int8"}, c); err != nil || plain != 2*2*2*2*8 || least >= plain {
 		t.Errorf("caches of %d and %d bytes, %v", least, plain, err)
 	}

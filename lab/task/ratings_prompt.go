@@ -59,7 +59,7 @@ func (t *RatingTable) Tokenize(ctx context.Context, enc Encoder) (*Ratings, erro
 		ids  []int32
 	}{{answerYes, yes}, {answerNo, no}} {
 		if len(one.ids) != 1 {
-			return nil, fmt.Errorf("ratings: tokenizer: the answer %q is %d tokens, expected 1: give the tokenizer a larger vocabulary", one.text, len(one.ids))
+			return nil, fmt.Errorf("ratings: tokenizer: the answer %q is %d tokens, expected 1: take a model with another tokenizer, or for one that is trained here a larger vocabulary", one.text, len(one.ids))
 		}
 	}
 	if r.yes, r.no = yes[0], no[0]; r.yes == r.no {

@@ -132,7 +132,7 @@ func NewRecsys(cfg RecsysConfig, enc Encoder) (*Recsys, error) {
 	for _, outcome := range []string{"yes", "no"} {
 		tokens := r.spaced[r.lexicon.index[outcome]]
 		if len(tokens) != 1 {
-			return nil, fmt.Errorf("recsys: tokenizer: label %q is %d tokens, expected 1", " "+outcome, len(tokens))
+			return nil, fmt.Errorf("recsys: tokenizer: label %q is %d tokens, expected 1: the task is for models whose tokenizer has the words of this world, such as pretrained:recsys-fm", " "+outcome, len(tokens))
 		}
 		r.labels = append(r.labels, tokens[0])
 	}
