@@ -17,7 +17,7 @@ import (
 
 // evalFlags are the flags of `slimlab eval`.
 type evalFlags struct {
-	against, dtype, kv, format string
+	against, dtype, kv, head, format string
 	eval.Options
 }
 
@@ -40,6 +40,7 @@ func (p *program) evalCommand() *cobra.Command {
 	flags.IntVar(&f.Limit, "limit", 0, "measure only this many questions of each file and lines of each text, the first ones")
 	flags.BoolVar(&f.Fresh, "fresh", false, "measure again instead of reusing earlier results")
 	flags.StringVar(&f.dtype, "dtype", "float32", "type of unquantized weights and of the KV cache: "+strings.Join(eval.DTypes(), ", "))
+	flags.StringVar(&f.head, "head", "", "number format that MODEL's head of floats, with a tied embedding, is rounded to as it is loaded: "+strings.Join(eval.Heads(), ", "))
 	flags.StringVar(&f.kv, "kv", "", "KV cache of MODEL, where it is not that of --dtype; the baseline's is: "+strings.Join(eval.Caches(), ", "))
 	flags.StringVar(&f.format, "format", "table", "output format: "+strings.Join(eval.Formats(), ", "))
 	flags.StringVar(&f.Perplexity, "perplexity", eval.Fixed, "definition of token perplexity (fixed: windows as in the GPTQ paper; llama.cpp: as llama-perplexity): "+strings.Join(eval.Perplexities(), ", "))
@@ -54,14 +55,14 @@ func (p *program) eval(cmd *cobra.Command, name string, f evalFlags) error {
 	if err := f.check(cmd); err != nil {
 		return usage(err)
 	}
-	type asked struct{ name, kv string }
-	models := []asked{{name, f.kv}}
+	type asked struct{ name, kv, head string }
+	models := []asked{{name, f.kv, f.head}}
 	if cmd.Flags().Changed("against") {
-		models = []asked{{f.against, ""}, models[0]}
+		models = []asked{{name: f.against}, models[0]}
 	}
 	var sources []eval.Source
 	for _, m := range models {
-		s, err := eval.NewSource(p.home, m.name, f.dtype, m.kv)
+		s, err := eval.NewSource(p.home, m.name, f.dtype, m.kv, m.head)
 		if err != nil {
 			return usage(err)
 		}
@@ -113,6 +114,7 @@ func (f *evalFlags) check(cmd *cobra.Command) error {
 		{"perplexity", f.Perplexity, eval.Perplexities()},
 		{"bos", f.BOS, eval.BeginningsOfText()},
 		{"kv", cmp.Or(f.kv, eval.Caches()[0]), eval.Caches()},
+		{"head", cmp.Or(f.head, eval.Heads()[0]), eval.Heads()},
 	} {
 		if err := nearest.Check("--"+flag.name, flag.value, flag.valid); err != nil {
 			return err

@@ -30,6 +30,7 @@ func (f *loadFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.DType, "dtype", "bfloat16", "type of unquantized weights: "+strings.Join(eval.DTypes(), ", "))
 	flags.StringVar(&f.KV, "kv", "", "KV cache format, where it is not that of --dtype: "+strings.Join(eval.Caches(), ", "))
+	flags.StringVar(&f.Head, "head", "", "number format that a head of floats, with a tied embedding, is rounded to as it is loaded: "+strings.Join(eval.Heads(), ", ")+" (default: left as it is)")
 	flags.StringVar(&f.cache, "cache-bytes", "", "memory of the KV cache, such as 512MiB or 4GB (default: room for 32,768 tokens)")
 }
 
@@ -39,6 +40,11 @@ func (f *loadFlags) check(cmd *cobra.Command) error {
 	}
 	if cmd.Flags().Changed("kv") {
 		if err := nearest.Check("--kv", f.KV, eval.Caches()); err != nil {
+			return err
+		}
+	}
+	if cmd.Flags().Changed("head") {
+		if err := nearest.Check("--head", f.Head, eval.Heads()); err != nil {
 			return err
 		}
 	}

@@ -24,6 +24,7 @@ import (
 type Options struct {
 	DType       string // of weights that are not quantized, one of eval.DTypes; bfloat16
 	KV          string // format of the KV cache, one of eval.Caches; that of DType
+	Head        string // number format that a float head is rounded to, one of eval.Heads; none
 	CacheBytes  int64  // of the KV cache, at most; room for usualTokens
 	Running     int    // requests that run at once, at most; the engine's default
 	Ranks       int    // that the model is divided between; 1
@@ -63,7 +64,7 @@ func Open(ctx context.Context, models eval.Models, name string, o Options) (*End
 	if o.DType == "" {
 		o.DType = "bfloat16"
 	}
-	source, err := eval.NewSource(models, name, o.DType, o.KV)
+	source, err := eval.NewSource(models, name, o.DType, o.KV, o.Head)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +109,7 @@ func Open(ctx context.Context, models eval.Models, name string, o Options) (*End
 	} else {
 		e.model.Template = template
 	}
-	e.describe(source, m, executor)
+	e.describe(source, m, executor, o.Head)
 	if draft != nil {
 		e.facts["draft"], e.facts["bytes_draft_kv_cache"] = o.Draft, draft.Bytes()
 		e.Notes = append(e.Notes, fmt.Sprintf("draft %s foretells tokens; its KV cache takes %s more", o.Draft, report.Bytes(draft.Bytes())))
@@ -118,7 +119,7 @@ func Open(ctx context.Context, models eval.Models, name string, o Options) (*End
 
 // openDraft loads the draft of a model, with a cache for as many tokens.
 func openDraft(ctx context.Context, models eval.Models, of *eval.Model, pages int, o Options) (*host.Executor, error) {
-	source, err := eval.NewSource(models, o.Draft, o.DType, o.KV)
+	source, err := eval.NewSource(models, o.Draft, o.DType, o.KV, "")
 	if err != nil {
 		return nil, err
 	}
@@ -193,7 +194,7 @@ func servedName(name string) string {
 }
 
 // describe says what was loaded.
-func (e *Endpoint) describe(source eval.Source, m *eval.Model, executor *host.Executor) {
+func (e *Endpoint) describe(source eval.Source, m *eval.Model, executor *host.Executor, head string) {
 	shape := executor.Shape()
 	tokens := shape.Pages * shape.PageSize
 	formats := weightFormats(m.Model)
@@ -205,7 +206,9 @@ func (e *Endpoint) describe(source eval.Source, m *eval.Model, executor *host.Ex
 		fmt.Sprintf("%s: %s parameters in %s: %s in memory, %s in the files", source.Name, report.Format(lab.Count, float64(m.Config.Parameters())), strings.Join(formats, ", "), report.Bytes(m.Bytes()), report.Bytes(m.Stored)),
 		fmt.Sprintf("KV cache in %s: %s for %d tokens; a request may have %d", m.Cache, report.Bytes(executor.Bytes()), tokens, min(tokens, shape.Positions)),
 	)
-	if ratio := float64(m.Bytes()) / float64(m.Stored); ratio > 1.1 {
+	if head != "" {
+		e.Notes = append(e.Notes, fmt.Sprintf("the head was rounded to %s as it was loaded (--head)", m.Head.Format()))
+	} else if ratio := float64(m.Bytes()) / float64(m.Stored); ratio > 1.1 {
 		e.Notes = append(e.Notes, fmt.Sprintf("the weights were widened: they take %.1f× what they take in the files", ratio))
 	} else if ratio < 0.9 {
 		e.Notes = append(e.Notes, fmt.Sprintf("the weights were rounded to bfloat16: they take %.1f× what they take in the files; --dtype float32 keeps their bits", ratio))

@@ -70,6 +70,7 @@ func TestOpenSaysWhatItLoaded(t *testing.T) {
 		says []string
 	}{
 		{Options{}, "recsys-student", []string{"pretrained:recsys-student: ", " in bfloat16: ", "KV cache in bfloat16: ", "no chat template"}},
+		{Options{Head: "w8a8"}, "recsys-student", []string{"bfloat16, w8a8", "the head was rounded to w8a8 as it was loaded (--head)"}},
 		{Options{DType: "float32", KV: "int8", CacheBytes: 1 << 20, Name: "mine"}, "mine", []string{" in float32: ", "KV cache in int8: ", "for 2176 tokens", "widened"}},
 	} {
 		e := open(t, "pretrained:recsys-student", test.o)
@@ -99,6 +100,7 @@ func TestOpenRefuses(t *testing.T) {
 		"running -1":        {"pretrained:recsys-student", Options{Running: -1}},
 		"batch tokens -1":   {"pretrained:recsys-student", Options{BatchTokens: -1}},
 		`eviction "fifo"`:   {"pretrained:recsys-student", Options{Eviction: "fifo"}},
+		"head in w4a17":     {"pretrained:recsys-student", Options{Head: "w4a17"}},
 		"KV cache":          {"pretrained:recsys-student", Options{KV: "int3"}},
 		"float16":           {"pretrained:recsys-student", Options{DType: "float16"}},
 	} {

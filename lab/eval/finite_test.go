@@ -26,7 +26,7 @@ func TestTensorsThatAreNotFiniteAreNamed(t *testing.T) {
 	}
 	h := home.Open(t.TempDir(), "test")
 	for _, dtype := range DTypes() {
-		s, err := NewSource(h, folder, dtype, "")
+		s, err := NewSource(h, folder, dtype, "", "")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -68,7 +68,7 @@ func TestFoldersOfUsers(t *testing.T) {
 		{"ct-frozen", 387.66, 1e-3, `quantization_status is "frozen"`},
 		{"ct-kv", 387.66, 1e-3, "kv_cache_scheme"},
 	} {
-		s, err := NewSource(h, shareddata.Path(t, "..", "cases", c.name), "float32", "")
+		s, err := NewSource(h, shareddata.Path(t, "..", "cases", c.name), "float32", "", "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -84,7 +84,7 @@ func TestFoldersOfUsers(t *testing.T) {
 			t.Errorf("%s: notes %q, expected %q", c.name, r.Notes, c.note)
 		}
 	}
-	s, err := NewSource(h, shareddata.Path(t, "..", "cases", "eos-list-config"), "float32", "")
+	s, err := NewSource(h, shareddata.Path(t, "..", "cases", "eos-list-config"), "float32", "", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestFoldersOfUsers(t *testing.T) {
 		"ct-nvfp4": `shape is [32 4], expected [32 16] by the config: NVFP4 has two codes of 4-bit floats (E2M1) in a byte`,
 		"sh-lfs":   "model-00002-of-00002.safetensors: safetensors: found a Git LFS pointer, not the file",
 	} {
-		if _, err := NewSource(h, shareddata.Path(t, "..", "cases", name), "float32", ""); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := NewSource(h, shareddata.Path(t, "..", "cases", name), "float32", "", ""); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, expected %s", name, err, want)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"slimlab/kernels"
 	"slimlab/lab/recipe"
 	"slimlab/model/checkpoint"
+	"slimlab/quant"
 	"slimlab/serve"
 	"slimlab/serve/host"
 )
@@ -23,9 +24,10 @@ type Models interface {
 const version = 6 // 5 split texts of folders without a class by GPT-2
 
 // NewSource finds a MODEL, whose weights that are not quantized will be multiplied in dtype, one of
-// DTypes, and its keys and values kept in kv, one of Caches; "" is dtype. Of its files only the
-// config and the tensors' headers are read.
-func NewSource(models Models, name, dtype, kv string) (Source, error) {
+// DTypes, and its keys and values kept in kv, one of Caches; "" is dtype. head is a number format
+// for a float head, one of Heads; "" leaves it. Of its files only the config and the tensors'
+// headers are read.
+func NewSource(models Models, name, dtype, kv, head string) (Source, error) {
 	c, err := models.OpenModel(name)
 	if err != nil {
 		return Source{}, err
@@ -40,7 +42,7 @@ func NewSource(models Models, name, dtype, kv string) (Source, error) {
 	}
 	stored := c.Bytes()
 	load := func(ctx context.Context) (*Model, error) {
-		m, err := load(ctx, models, name, dtype, cache)
+		m, err := load(ctx, models, name, dtype, head, cache)
 		if err != nil {
 			return nil, err
 		}
@@ -52,6 +54,9 @@ func NewSource(models Models, name, dtype, kv string) (Source, error) {
 		parameters := recipe.Values{"dtype": dtype}
 		if kv != "" {
 			parameters["kv"] = kv
+		}
+		if head != "" {
+			parameters["head"] = head
 		}
 		return recipe.Recipe{
 			Stage: "eval", Version: version, Kernels: kernels.Implementation(), Arch: recipe.Arch(),
@@ -70,6 +75,9 @@ func Caches() []string {
 	return names
 }
 
+// Heads lists the number formats that a float head can be rounded to as it is loaded.
+func Heads() []string { return []string{"w8a8", "w8a16"} }
+
 // cacheOf is the KV cache of that name, or that of a dtype where there is none.
 func cacheOf(dtype, kv string) (kernels.KVFormat, error) {
 	if kv != "" {
@@ -82,7 +90,7 @@ func cacheOf(dtype, kv string) (kernels.KVFormat, error) {
 }
 
 // load loads a model whose weights that are not quantized are in dtype.
-func load(ctx context.Context, models Models, name, dtype string, cache kernels.KVFormat) (*Model, error) {
+func load(ctx context.Context, models Models, name, dtype, head string, cache kernels.KVFormat) (*Model, error) {
 	c, err := models.OpenModel(name)
 	if err != nil {
 		return nil, err
@@ -98,6 +106,15 @@ func load(ctx context.Context, models Models, name, dtype string, cache kernels.
 	m, err := c.Model(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", name, err)
+	}
+	if head != "" {
+		scheme, err := quant.ParseScheme(head)
+		if err == nil {
+			err = quant.Head(ctx, m, scheme, kernels.BFloat16)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("model %s: head in %s: %w", name, head, err)
+		}
 	}
 	out := &Model{Model: m, Tokenizer: t, Cache: cache}
 	switch dtype {

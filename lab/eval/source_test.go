@@ -47,7 +47,7 @@ func TestEvaluateQuantized(t *testing.T) {
 	h := home.Open(t.TempDir(), "test")
 	source := func(name string) Source {
 		t.Helper()
-		s, err := NewSource(h, name, "float32", "")
+		s, err := NewSource(h, name, "float32", "", "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,17 +110,17 @@ func TestEvaluateQuantized(t *testing.T) {
 
 func TestSourceErrors(t *testing.T) {
 	h := home.Open(t.TempDir(), "test")
-	s, err := NewSource(h, "pretrained:recsys-fm", "float16", "")
+	s, err := NewSource(h, "pretrained:recsys-fm", "float16", "", "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Load(context.Background()); err == nil || !strings.Contains(err.Error(), `dtype "float16"`) {
 		t.Errorf("dtype float16: %v", err)
 	}
-	if _, err := NewSource(h, t.TempDir(), "float32", ""); err == nil || !strings.Contains(err.Error(), "found no config.json") {
+	if _, err := NewSource(h, t.TempDir(), "float32", "", ""); err == nil || !strings.Contains(err.Error(), "found no config.json") {
 		t.Errorf("an empty folder: %v", err)
 	}
-	a, err := NewSource(h, "pretrained:recsys-fm", "bfloat16", "")
+	a, err := NewSource(h, "pretrained:recsys-fm", "bfloat16", "", "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,7 +56,7 @@ func TestQuestions(t *testing.T) {
 	}
 	of := make([]float64, 2)
 	for row, name := range []string{"whole", "half"} {
-		source, err := eval.NewSource(h, "run:"+out.Run+"/"+name, "float32", "")
+		source, err := eval.NewSource(h, "run:"+out.Run+"/"+name, "float32", "", "")
 		if err != nil {
 			t.Fatal(err)
 		}
