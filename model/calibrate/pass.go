@@ -181,6 +181,7 @@ type pass[R any] struct {
 	wanted  []int        // linear layers of each layer
 
 	plan    *plan    // which statistics there will be; nil without sequences
+	tokens  int      // of the sequences
 	streams *streams // through the model as it becomes; in parallel mode through dense
 	// the model as it was, whose present layer alone has weights; nil where the pass needs none
 	dense   *model.Model
@@ -218,7 +219,9 @@ func (p *pass[R]) begin(ctx context.Context, sequences []Sequence) (err error) {
 		return err
 	}
 	p.streams.precision = p.options.Precision
-	p.streams.drawn = draw(Tokens(sequences), p.options.Sample)
+	p.tokens = Tokens(sequences)
+	p.streams.drawn = draw(p.tokens, p.options.Sample)
+	p.streams.widest = p.widest()
 	return nil
 }
 
@@ -365,16 +368,29 @@ func (p *pass[R]) keeps(h half, site model.Site) bool {
 	if p.keeper == nil || site != sites[h.part][1] || !h.before(p.plan.last) {
 		return false
 	}
-	tokens := 0
-	for _, b := range p.streams.batches {
-		tokens += len(b.Tokens)
-	}
+	return KeptInputs(p.tokens, p.width(h), p.options.Target > 0) > 0
+}
+
+// width is that of the last site of a half.
+func (p *pass[R]) width(h half) int {
 	c := p.model.Layers[h.layer]
-	width := c.MLP
-	if site == model.SiteO {
-		width = c.Heads * p.model.HeadDim
+	if h.part == attention {
+		return c.Heads * p.model.HeadDim
 	}
-	return KeptInputs(tokens, width, p.other != nil) > 0
+	return c.MLP
+}
+
+// widest is the largest width of the inputs that are kept.
+func (p *pass[R]) widest() (widest int) {
+	for layer := range p.plan.sites {
+		for part := range sites {
+			h, site := half{layer, part}, sites[part][1]
+			if at := p.plan.sites[layer][site]; at.wanted && !at.kept && p.keeps(h, site) {
+				widest = max(widest, p.width(h))
+			}
+		}
+	}
+	return widest
 }
 
 // diverge gives the dense model streams of its own, where a target asks for them: the two models

@@ -47,7 +47,11 @@ type streams struct {
 	// what the last site of a half has as input, [tokens, width] of each piece, from its gathering
 	// to the move through the half; nil where it was not gathered, or is too large
 	inputs [][]float32
-	spare  [][]float32 // memory of inputs that were used
+	// memory of all inputs, one after the other: of widest numbers a token from the first inputs
+	// that are kept on, since those of before would be there still beside a larger one
+	kept   []float32
+	free   []float32 // of it, behind the inputs
+	widest int
 }
 
 // InputBytes bounds the inputs of one site of all tokens that a pass keeps, so that it need not
@@ -160,7 +164,6 @@ func (s *streams) project(ctx context.Context, h half, inputs [][]float32, staye
 			}
 			rows := p.to - p.from
 			input := inputs[next]
-			s.spare = append(s.spare, input)
 			if stayed != nil {
 				selection = memory.Grown(selection, rows*len(stayed))
 				selectColumns(selection, input, rows, stayed)
@@ -173,14 +176,18 @@ func (s *streams) project(ctx context.Context, h half, inputs [][]float32, staye
 	return nil
 }
 
-// memory is that of inputs that were used, or none.
-func (s *streams) memory() []float32 {
-	last := len(s.spare) - 1
-	if last < 0 {
-		return nil
+// take returns memory of n numbers for the inputs of a piece.
+func (s *streams) take(n int) []float32 {
+	if s.inputs == nil {
+		tokens := 0
+		for _, b := range s.batches {
+			tokens += len(b.Tokens)
+		}
+		s.kept = memory.Grown(s.kept, tokens*s.widest)
+		s.free = s.kept
 	}
-	x := s.spare[last]
-	s.spare = s.spare[:last]
+	x := s.free[:n:n]
+	s.free = s.free[n:]
 	return x
 }
 
@@ -199,7 +206,7 @@ func selectColumns(y, x []float32, rows int, columns []int) {
 
 // clone is the same streams on their way through another model.
 func (s *streams) clone(m *model.Model) *streams {
-	c := &streams{model: m, batches: s.batches, precision: s.precision}
+	c := &streams{model: m, batches: s.batches, precision: s.precision, widest: s.widest}
 	for _, x := range s.x {
 		c.x = append(c.x, slices.Clone(x))
 	}
@@ -271,7 +278,7 @@ func (s *streams) gather(ctx context.Context, h half, want model.Site, other *st
 				return true
 			}
 			if keep {
-				*to = s.memory()
+				*to = s.take(len(input))
 			}
 			*to, width = appended((*to)[:0], input, len(input)), w
 			return false
