@@ -295,7 +295,7 @@ func (p *program) pruneCommand() *cobra.Command {
 	flags.StringVar(&cuts.Widths, "widths", "", "widths of layers: uniform, or budget: those of the least error with as many parameters in all (default: uniform)")
 	flags.StringVar(&cuts.Budget, "budget", "", "with widths by a budget, in place of --mlp and --heads: what stays of the neurons' parameters, a share such as 80%, or bytes in bfloat16 such as 500MB; or the time of the neurons' products, 1.5ms, or '80% of time', by the times of each width as they are measured on this machine")
 	flags.IntVar(&cuts.Rows, "budget-rows", 0, "of a budget of time: tokens that a product takes at once, 1 as in decode, 512 as in a prefill of so many (default 1)")
-	flags.StringVar(&align, "align", "auto", "round the remaining neurons up to a multiple of this; auto: the largest up to 128 that keeps at most 5 % more of a layer")
+	flags.StringVar(&align, "align", "auto", "round the remaining neurons up to a multiple of this; auto: the largest up to 128 that keeps at most 5 % more of a layer that is cut")
 	flags.BoolVar(&cut.Intercept, "intercept", false, "solve o_proj's bias with the weights, for models that have one and cuts of heads")
 	flags.StringVar(&starts, "starts", "both", "OSSCAR's local search begins at: both, greedy removal and magnitude, or greedy")
 	flags.IntVar(&cut.Batch, "step", 0, "neurons to remove between two scorings (default 1, the most exact)")

@@ -29,18 +29,18 @@ const maxAlign = 4096
 // of the engines that load the result.
 var alignments = [...]int{128, 64, 32, 16, 8}
 
-// alignment chooses the multiple that the neurons that stay are rounded up to: the largest of
-// alignments that keeps at most a twentieth of a layer's more, else 8, or less where that would
-// remove nothing. It is a multiple of group.
-func (c Cut) alignment(layers []model.LayerConfig, group int) int {
-	all := Uniform(len(layers), LayerCut{MLP: c})
+// alignment chooses the multiple that the neurons that stay are rounded up to by cuts of each layer:
+// the largest of alignments that keeps at most a twentieth of a layer's more, else 8, or less where
+// that would remove nothing of a layer that has a cut. It is a multiple of group.
+func alignment(layers []model.LayerConfig, cuts []LayerCut, group int) int {
 	for _, align := range alignments {
 		if group > 1 && align%group != 0 {
 			continue
 		}
-		fits := removesOfAll(layers, all, align)
-		for _, l := range layers {
-			fits = fits && c.roundedUp(l.MLP, align) <= l.MLP/20
+		fits := removesOfAll(layers, cuts, align)
+		for i, l := range layers {
+			c := cuts[i].MLP
+			fits = fits && (c.removed(l.MLP) == 0 || c.roundedUp(l.MLP, align) <= l.MLP/20)
 		}
 		if fits {
 			return align
@@ -50,7 +50,7 @@ func (c Cut) alignment(layers []model.LayerConfig, group int) int {
 		return group
 	}
 	for _, align := range []int{8, 4, 2} {
-		if removesOfAll(layers, all, align) {
+		if removesOfAll(layers, cuts, align) {
 			return align
 		}
 	}
@@ -63,8 +63,8 @@ func (c Cut) roundedUp(width, align int) int {
 	return (kept+align-1)/align*align - kept
 }
 
-// AlignOfEach is the automatic alignment of cuts of each layer: the group of a later quantization,
-// or 32 where it divides all widths, else 8.
+// AlignOfEach is one alignment for all cuts of layers that may come, which are not known yet: the
+// group of a later quantization, or 32 where it divides all widths, else 8.
 func AlignOfEach(layers []model.LayerConfig, group int) int {
 	switch {
 	case group > 0:

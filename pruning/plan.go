@@ -186,8 +186,7 @@ func (w Wanted) Plan(c model.Config) (Planned, error) {
 	return p, nil
 }
 
-// planEach plans a cut of each layer. Where the automatic alignment would leave a layer as it is
-// that has a cut, it is halved.
+// planEach plans a cut of each layer.
 func (w Wanted) planEach(c model.Config) (Planned, error) {
 	if len(w.Each) != len(c.Layers) {
 		return Planned{}, &CutError{"mlp_layers", fmt.Sprintf("found %s, expected one for each of %s", plural.Of(len(w.Each), "amount"), plural.Of(len(c.Layers), "layer"))}
@@ -196,11 +195,8 @@ func (w Wanted) planEach(c model.Config) (Planned, error) {
 	for i, cut := range w.Each {
 		p.Cuts[i].MLP = cut
 	}
-	if group := CommonGroup(w.Groups...); p.Align == 0 {
-		p.Align = AlignOfEach(c.Layers, group)
-		for group == 0 && p.Align > 1 && !removesOfAll(c.Layers, p.Cuts, p.Align) {
-			p.Align /= 2
-		}
+	if p.Align == 0 {
+		p.Align = alignment(c.Layers, p.Cuts, CommonGroup(w.Groups...))
 	}
 	var err error
 	if p.Layers, err = WidthsAfter(c.Layers, p.Cuts, p.Align); err != nil {
@@ -296,7 +292,7 @@ func (c LayerCut) Fit(layers []model.LayerConfig, align int, groups []int) (int,
 		return max(1, align), nil
 	}
 	if align == 0 {
-		align = c.MLP.alignment(layers, CommonGroup(groups...))
+		align = alignment(layers, Uniform(len(layers), c), CommonGroup(groups...))
 	}
 	return align, CheckAlign(layers, Uniform(len(layers), c), align, groups)
 }

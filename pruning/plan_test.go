@@ -70,6 +70,39 @@ func TestAlignmentThatIsChosen(t *testing.T) {
 	}
 }
 
+// TestAlignmentOfEachLayer: cuts of each layer have the alignment that the same cut of all has, a
+// layer without a cut has no say, and what is kept for the alignment's sake is a twentieth at most
+// where any multiple does so.
+func TestAlignmentOfEachLayer(t *testing.T) {
+	of := func(layers []model.LayerConfig, cuts string, groups []int) int {
+		t.Helper()
+		p, err := Wanted{Each: must2(ParseCuts(cuts))(t), Groups: groups}.Plan(model.Config{Layers: layers})
+		if err != nil {
+			t.Fatalf("%s: %v", cuts, err)
+		}
+		return p.Align
+	}
+	for width, cuts := range map[int][]string{384: {"383", "37.5%", "20%", "1"}, 4864: {"20%", "50%"}, 100: {"99", "25%"}, 24: {"25%"}} {
+		layers := model.Uniform(2, 4, 4, width)
+		for _, text := range cuts {
+			want, err := LayerCut{MLP: must2(ParseCut(text))(t)}.Fit(layers, 0, nil)
+			if got := of(layers, text+" "+text, nil); err != nil || got != want {
+				t.Errorf("%s of each %d: a multiple of %d, of all %d, %v", text, width, got, want, err)
+			}
+		}
+	}
+	layers := model.Uniform(3, 4, 4, 4864)
+	layers[1].MLP = 100
+	for cuts, want := range map[string]int{"20% 0 50%": 128, "20% 25% 0": 16, "20% 1 0": 1, "0 99 0": 8} {
+		if got := of(layers, cuts, nil); got != want {
+			t.Errorf("%s: a multiple of %d, expected %d", cuts, got, want)
+		}
+	}
+	if got := of(model.Uniform(2, 4, 4, 4864), "20% 40%", []int{64, 64}); got != 128 {
+		t.Errorf("with groups of 64: %d", got)
+	}
+}
+
 // A cut that fits removes at least one unit of each kind and leaves one of every layer, in
 // multiples of its alignment; a value that an error says would do, does.
 func TestFitHolds(t *testing.T) {
