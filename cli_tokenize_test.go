@@ -67,6 +67,7 @@ func TestTokenize(t *testing.T) {
 		{[]string{dir, "--decode"}, "[]", "", exitHeld},
 		{[]string{dir, "--decode"}, "8", "standard input: ids[0]: found 8, expected an id below 8", exitUsage},
 		{[]string{dir, "--decode"}, "[1, x]", `standard input: ids[1]: found "x", expected a number`, exitUsage},
+		{[]string{dir, "--decode"}, "[1,,2]", "standard input: ids[1]: found nothing between commas, expected a number", exitUsage},
 		{[]string{dir, "--decode"}, "[1", "standard input: ids: the array does not end, expected ]", exitUsage},
 		{[]string{dir, "--decode", "--pieces"}, "", "cannot be given together", exitUsage},
 		{[]string{dir, "--chat"}, `[]`, "has no chat template", exitUsage},

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"slimlab/internal/commalist"
 	"slimlab/internal/nearest"
 	"slimlab/internal/plural"
 	"slimlab/model"
@@ -209,7 +210,11 @@ func (w Wanted) planEach(c model.Config) (Planned, error) {
 func ParseCuts(text string) ([]Cut, error) {
 	var cuts []Cut
 	some := false
-	for _, one := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' }) {
+	parts, err := commalist.Parts(text)
+	if err != nil {
+		return nil, fmt.Errorf("the list %w", err)
+	}
+	for _, one := range parts {
 		cut, err := ParseCut(one)
 		if err != nil {
 			return nil, err

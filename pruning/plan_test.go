@@ -103,6 +103,20 @@ func TestAlignmentOfEachLayer(t *testing.T) {
 	}
 }
 
+// TestEmptyPlace: what is left empty between commas is no list of fewer cuts.
+func TestEmptyPlace(t *testing.T) {
+	for _, text := range []string{"25%,,50%", ",25%", "25%,", "25%, ,50%"} {
+		if cuts, err := ParseCuts(text); err == nil || !strings.Contains(err.Error(), "has nothing at place ") {
+			t.Errorf("%q: %v, %v", text, cuts, err)
+		}
+	}
+	for _, text := range []string{"25% 50%", "25%, 50%", "25% ,50%", " 25%,50% "} {
+		if cuts, err := ParseCuts(text); err != nil || len(cuts) != 2 {
+			t.Errorf("%q: %v, %v", text, cuts, err)
+		}
+	}
+}
+
 // A cut that fits removes at least one unit of each kind and leaves one of every layer, in
 // multiples of its alignment; a value that an error says would do, does.
 func TestFitHolds(t *testing.T) {

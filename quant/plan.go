@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
+	"slimlab/internal/commalist"
 	"slimlab/model"
 	"slimlab/model/weight"
 )
@@ -49,8 +49,12 @@ func (p Plan) Schemes(m *model.Model) ([]Scheme, error) {
 // ParseLayers reads a scheme for each layer: whole names with spaces or commas between. 3-bit ones
 // stand alone, since a file of them is one of GPTQ, which has one format for all layers.
 func ParseLayers(text string) ([]Scheme, error) {
+	parts, err := commalist.Parts(text)
+	if err != nil {
+		return nil, err
+	}
 	var list []Scheme
-	for _, name := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' }) {
+	for _, name := range parts {
 		s, err := ParseScheme(name)
 		if err != nil {
 			return nil, fmt.Errorf("has %s: %w", name, err)

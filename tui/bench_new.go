@@ -6,6 +6,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 
+	"slimlab/internal/commalist"
 	"slimlab/internal/plural"
 	"slimlab/tui/text"
 )
@@ -115,7 +116,14 @@ func (f *compressForm) write() tea.Cmd {
 		return nil
 	}
 	c := f.c
-	c.Ratios, c.Schemes, c.File = f.words(0), f.words(1), strings.TrimSpace(f.lines[2].String())
+	for i, words := range []*[]string{&c.Ratios, &c.Schemes} {
+		var err error
+		if *words, err = commalist.Parts(f.lines[i].String()); err != nil {
+			f.at, f.err = i, fmt.Errorf("%s %w", compressFields[i], err)
+			return nil
+		}
+	}
+	c.File = strings.TrimSpace(f.lines[2].String())
 	f.writing, f.err = true, nil
 	return func() tea.Msg {
 		id, notes, err := f.bench.Compress(f.ctx, c)
@@ -125,8 +133,12 @@ func (f *compressForm) write() tea.Cmd {
 
 // words are the values of a field, between spaces and commas.
 func (f *compressForm) words(i int) []string {
-	return strings.FieldsFunc(f.lines[i].String(), func(r rune) bool { return r == ' ' || r == ',' })
+	parts, _ := commalist.Parts(f.lines[i].String()) // what is wrong is said when it is written
+	return parts
 }
+
+// compressFields name the lines of a compressForm.
+var compressFields = [...]string{"ratios", "schemes", "file"}
 
 func (f *compressForm) View(width, _ int) []string {
 	p := &page{width: width - 2, theme: &f.theme}
@@ -135,7 +147,7 @@ func (f *compressForm) View(width, _ int) []string {
 		data = "a sample of English that slimlab has"
 	}
 	p.say("  model    "+text.Clean(f.c.Model), "  data     "+text.Clean(data), "")
-	for i, name := range []string{"ratios", "schemes", "file"} {
+	for i, name := range compressFields {
 		cursor, value := "  ", text.Cut(f.lines[i].String(), width-14)
 		if i == f.at {
 			cursor, value = "▌ ", f.lines[i].view(width-14)

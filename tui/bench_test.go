@@ -179,6 +179,10 @@ func TestCompressInThreeSteps(t *testing.T) {
 	if c := s.bench.compressed[0]; c.Model != "models/small" || c.Data != "texts.jsonl" || !slices.Equal(c.Ratios, []string{"0", "0.5"}) || !slices.Equal(c.Schemes, []string{"w8a8"}) {
 		t.Errorf("wrote %+v", c)
 	}
+	s = newScript(t, 100, 30, Options{}).keys("n<enter><enter><ctrl+u>0,,0.5<enter>").expect("✗ ratios has nothing at place 2 of")
+	if len(s.bench.compressed) != 0 {
+		t.Error("a list with an empty place was written")
+	}
 	newScript(t, 100, 30, Options{}).keys("n/some/nowhere<enter><enter><enter>").expect("3 of 3", "no such folder")
 }
 

@@ -117,7 +117,7 @@ func TestNeuronsOfEachLayer(t *testing.T) {
 				t.Errorf("%s: layer %d has %d neurons", amounts, i, l.MLP)
 			}
 		}
-		want := map[string]string{"0 25% 0": fmt.Sprint([]int{was[0], was[1] - 16, was[2]}), "50%,8,0": fmt.Sprint([]int{was[0] / 2, was[1] - 8, was[2]}), "3 5 0": fmt.Sprint([]int{was[0] - 3, was[1] - 5, was[2]})}[amounts]
+		want := map[string]string{"0 25% 0": fmt.Sprint([]int{was[0], was[1] - 24, was[2]}), "50%,8,0": fmt.Sprint([]int{was[0] / 2, was[1] - 8, was[2]}), "3 5 0": fmt.Sprint([]int{was[0] - 3, was[1] - 5, was[2]})}[amounts]
 		if got := fmt.Sprint(is); got != want {
 			t.Errorf("%s of %d: %s, expected %s", amounts, was, got, want)
 		}
@@ -132,5 +132,17 @@ func TestNeuronsOfEachLayer(t *testing.T) {
 	}
 	if err := goesOn(t, pruneBy("osscar", Cuts{MLPLayers: "25% 16 0"}, nil), pruneBy("osscar", Cuts{MLPLayers: "16 25% 0"}, nil)); err == nil || !strings.Contains(err.Error(), "--mlp-layers: begun with 25% 16 0, now 16 25% 0") {
 		t.Errorf("other amounts: %v", err)
+	}
+}
+
+// TestEmptyPlaceOfALayer: a list with nothing between two commas is refused with the place.
+func TestEmptyPlaceOfALayer(t *testing.T) {
+	var p Pruning
+	if err := p.Set("osscar", Cuts{MLPLayers: "25%,,50%"}); err == nil || !strings.Contains(err.Error(), `--mlp-layers: the list has nothing at place 2 of "25%,,50%"`) {
+		t.Errorf("neurons: %v", err)
+	}
+	var q Quantization
+	if err := q.SetLayers("w8a8,,none", func(string) bool { return false }); err == nil || !strings.Contains(err.Error(), `--layers has nothing at place 2 of "w8a8,,none"`) {
+		t.Errorf("schemes: %v", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"slimlab/internal/commalist"
 	"slimlab/internal/plural"
 	"slimlab/lab"
 	"slimlab/lab/convert"
@@ -243,7 +244,11 @@ func idleRate(steps int, rate refineRate, idle func(key string, because []string
 // checkLayers reports amounts for each layer that cannot be, or stand beside those of all layers.
 func (p *Prune) checkLayers(given func(key string) bool, bad func(key, with, format string, args ...any)) {
 	some := false
-	for _, text := range listed(p.MLPLayers) {
+	amounts, err := commalist.Parts(p.MLPLayers)
+	if err != nil {
+		bad("mlp_layers", "", "%v", err)
+	}
+	for _, text := range amounts {
 		cut, err := pruning.ParseCut(text)
 		if err != nil {
 			bad("mlp_layers", "", "has %s, expected a share below 1 such as 20%% or 0.2, or a whole number, for each layer", text)

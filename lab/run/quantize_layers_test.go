@@ -56,6 +56,8 @@ func TestLayersAreChecked(t *testing.T) {
 		"mlp_layers: 50% 0 25%=mlp_layers: 50% 0 120%":                         "has 120%",
 		"mlp_layers: 50% 0 25%=mlp_layers: 0 0 0":                              "removes nothing",
 		"mlp_layers: 50% 0 25%=mlp_layers: 50% 0 25%, mlp: 20%":                "expected one of them",
+		"mlp_layers: 50% 0 25%=mlp_layers: \"50%, 0,, 25%\"":                   `mlp_layers has nothing at place 3 of "50%, 0,, 25%"`,
+		"layers: w8a8 none w4a16-rtn-g16=layers: \"w8a8, none,,w8a8\"":         `layers has nothing at place 3 of "w8a8, none,,w8a8"`,
 		"layers: w8a8 none w4a16-rtn-g16=layers: w8a8 none":                    "has 2 schemes, expected one for each of 3 layers",
 		"layers: w8a8 none w4a16-rtn-g16=layers: w8a8 none w5a16":              "has w5a16",
 		"layers: w8a8 none w4a16-rtn-g16=layers: w3a16 w3a16 w8a8":             "3 bits beside other formats",

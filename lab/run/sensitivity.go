@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"slimlab/internal/commalist"
 	"slimlab/internal/plural"
 	"slimlab/kernels"
 	"slimlab/lab"
@@ -65,7 +66,11 @@ func (s *Sensitivity) cacheNames() []string {
 // caches are the formats of the KV cache that the model is tried with, which have to fit heads of
 // headDim; 0 for heads that are not known yet.
 func (s *Sensitivity) caches(headDim int) (list []kernels.KVFormat, err error) {
-	for _, name := range listed(s.KV) {
+	names, err := commalist.Parts(s.KV)
+	if err != nil {
+		return nil, keyError{"kv", err}
+	}
+	for _, name := range names {
 		format, err := kernels.ParseKVFormat(name)
 		if err != nil {
 			return nil, keyError{"kv", fmt.Errorf("has an unknown %w", err)}
@@ -84,9 +89,10 @@ func (s *Sensitivity) caches(headDim int) (list []kernels.KVFormat, err error) {
 	return list, nil
 }
 
-// listed are the parts of a list with spaces or commas.
+// listed are the parts of a list with spaces or commas, which the check of its step has found whole.
 func listed(text string) []string {
-	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
+	parts, _ := commalist.Parts(text)
+	return parts
 }
 
 // Check implements scenario.Checker.
@@ -120,7 +126,11 @@ func (s *Sensitivity) choices() (list []sensitivity.Choice, err error) {
 		return keyError{key, fmt.Errorf("has %q and %q, which are the same: expected one of them", before, text)}
 	}
 	shares, formats := map[float64]string{}, map[string]string{}
-	for _, text := range listed(s.MLP) {
+	neurons, err := commalist.Parts(s.MLP)
+	if err != nil {
+		return nil, keyError{"mlp", err}
+	}
+	for _, text := range neurons {
 		x, err := parseShare(text)
 		if err != nil {
 			return nil, keyError{"mlp", fmt.Errorf("has %q, %w", text, err)}
@@ -131,7 +141,11 @@ func (s *Sensitivity) choices() (list []sensitivity.Choice, err error) {
 		shares[x] = text
 		list = append(list, sensitivity.Choice{Name: mlpPrefix + text, MLP: x})
 	}
-	for _, text := range listed(s.Schemes) {
+	schemes, err := commalist.Parts(s.Schemes)
+	if err != nil {
+		return nil, keyError{"schemes", err}
+	}
+	for _, text := range schemes {
 		scheme, err := quant.ParseScheme(text)
 		if err != nil {
 			return nil, keyError{"schemes", fmt.Errorf("has %q: %w", text, err)}

@@ -151,6 +151,9 @@ func TestSensitivityIsChecked(t *testing.T) {
 		"schemes: w4a16-rtn-g40":       "groups of 40 do not divide",
 		"calibration: { source: web }": "web",
 		"kv: int9":                     `kv has an unknown KV format "int9": expected one of`,
+		"schemes: \"w8a8,,w4a16\"":     `schemes has nothing at place 2 of "w8a8,,w4a16"`,
+		"mlp: \"20%,\"":                `mlp has nothing at place 2 of "20%,"`,
+		"kv: \",int8\"":                `kv has nothing at place 1 of ",int8"`,
 		"kv: int8 k8v4 int8":           `kv has "int8": it is there twice`,
 	} {
 		text := strings.Replace(sensitivityScenario, "schemes: w8a8-rtn w4a16-rtn-g16, mlp: 50%, examples: 4, calibration: { samples: 6 }", keys, 1)

@@ -10,6 +10,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"slimlab/internal/commalist"
 	"slimlab/model/chat"
 	"slimlab/model/tokenizer"
 )
@@ -74,7 +75,12 @@ func ParseIDs(t *tokenizer.Tokenizer, text string) ([]int32, error) {
 			return nil, errors.New("ids: the array does not end, expected ]")
 		}
 	}
-	fields := strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' || r == '\t' || r == '\r' })
+	fields, err := commalist.Parts(text)
+	if err != nil {
+		var empty *commalist.EmptyError
+		errors.As(err, &empty)
+		return nil, fmt.Errorf("ids[%d]: found nothing between commas, expected a number", empty.Place-1)
+	}
 	ids := make([]int32, len(fields))
 	for i, field := range fields {
 		id, err := strconv.ParseInt(field, 10, 32)
