@@ -9,8 +9,9 @@ import (
 	"slimlab/model/weight"
 )
 
-// Head rounds the head of a model to nearest in a scheme's format, with scales in a precision; where
-// it is tied, the embedding becomes the same numbers. A head that is no float weight is an error.
+// Head rounds the head of a model to nearest in a scheme's format, with scales in a precision;
+// where it is tied, the embedding becomes the same numbers. A head that is no float weight is an
+// error.
 func Head(ctx context.Context, m *model.Model, s Scheme, scales kernels.Precision) error {
 	d, ok := m.Head.(*weight.Dense)
 	if !ok {
