@@ -29,7 +29,7 @@ const maxAlign = 4096
 // of the engines that load the result.
 var alignments = [...]int{128, 64, 32, 16, 8}
 
-// alignment chooses the multiple that the neurons that stay are rounded up to by cuts of each layer:
+// alignment chooses the multiple that the neurons that stay are rounded up to by each layer's cut:
 // the largest of alignments that keeps at most a twentieth of a layer's more, else 8, or less where
 // that would remove nothing of a layer that has a cut. It is a multiple of group.
 func alignment(layers []model.LayerConfig, cuts []LayerCut, group int) int {

@@ -89,7 +89,7 @@ func (s *Sensitivity) caches(headDim int) (list []kernels.KVFormat, err error) {
 	return list, nil
 }
 
-// listed are the parts of a list with spaces or commas, which the check of its step has found whole.
+// listed are the parts of a list with spaces or commas, which its step has checked.
 func listed(text string) []string {
 	parts, _ := commalist.Parts(text)
 	return parts
