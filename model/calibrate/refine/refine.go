@@ -77,6 +77,9 @@ type Report struct {
 	Least float64 `json:"least,omitzero"`
 }
 
+// rounding is a share of an error that the rounding of sums makes of equal weights.
+const rounding = 1e-6
+
 // Unimproved says of how many layers no step was kept, and what may do better; rate is the name
 // that users give the rate. It is empty where each layer became better.
 func (o Options) Unimproved(reports []Report, rate string) string {
@@ -84,7 +87,7 @@ func (o Options) Unimproved(reports []Report, rate string) string {
 	for _, r := range reports {
 		switch {
 		case r.Step > 0:
-		case r.Least > r.Before:
+		case r.Least > r.Before*(1+rounding):
 			worse++
 		default:
 			same++

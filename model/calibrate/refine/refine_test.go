@@ -171,6 +171,11 @@ func TestRateHasAnEffect(t *testing.T) {
 	if text := o.Unimproved(mixed, "--rate"); text != "no step was kept in 2 of 3 refined layers: in 1 all steps made the error of the output larger: try more steps, or a smaller --rate; in 1 the steps left the error of the output as it was: try a larger --rate than the default, 0.001 for float weights and 0.0833 for weights on a grid" {
 		t.Errorf("found %q", text)
 	}
+	for least, want := range map[float64]string{0.5 + 1e-9: "as it was: try a larger --rate", 0.5: "as it was: try a larger --rate", 0.501: "larger: try more steps, or a smaller --rate"} {
+		if text := o.Unimproved([]refine.Report{{Before: 0.5, After: 0.5, Least: least}}, "--rate"); !strings.Contains(text, want) {
+			t.Errorf("a least error of %g behind one of 0.5: %q, expected %q", least, text, want)
+		}
+	}
 	if text := o.Unimproved(mixed[1:2], "--rate"); text != "" {
 		t.Errorf("a layer that became better: %q", text)
 	}
