@@ -210,11 +210,14 @@ func addGathering(cmd *cobra.Command, g *gatheringFlags, r *convert.Refining) {
 	flags.StringVar(&g.target, "target", "own", "what a linear layer is to reproduce: own, its outputs for its new inputs, dense, those of the dense model, or a share of the latter such as 50%")
 	flags.StringVar(&g.folder, "statistics", "", "folder to keep statistics of inputs in for later runs, or none (default: the home's, which keeps those of the model as it was)")
 	flags.IntVar(&r.Steps, "refine", 0, "gradient steps on each layer's output after its compression")
-	flags.Float64Var(&r.Rate, "refine-rate", 0, "how far the first of these steps moves a weight, falling to 0 in a line: relative to the root mean square of float weights (default 0.001), to the step of its grid for a rounded weight (default 2 / the number of steps)")
+	flags.Float64Var(&r.Rate, "refine-rate", 0, "how far the first of these steps moves a weight, falling to 0 in a line: relative to the root mean square of float weights and of biases (default 0.001), to the step of its grid for a rounded weight (default 2 / the number of steps)")
 }
 
 // set completes a Gathering.
-func (f *gatheringFlags) set(g *convert.Gathering, p *program) error {
+func (f *gatheringFlags) set(g *convert.Gathering, p *program, cmd *cobra.Command) error {
+	if f.folder == "" && cmd.Flags().Changed("statistics") {
+		return errors.New("--statistics is empty: expected a folder, or none, which keeps no statistics; left out, the home's keeps those of the model as it was")
+	}
 	return g.Set(f.mode, f.target, f.folder, p.home.StatisticsFolder())
 }
 
@@ -241,7 +244,7 @@ func (p *program) quantizeCommand() *cobra.Command {
 			if err != nil {
 				return nil, err
 			}
-			if err := errors.Join(gathering.set(&q.Gathering, p), q.Set(smooth, rotate), q.CheckGiven(cmd.Flags().Changed)); err != nil {
+			if err := errors.Join(gathering.set(&q.Gathering, p, cmd), q.Set(smooth, rotate), q.CheckGiven(cmd.Flags().Changed)); err != nil {
 				return nil, err
 			}
 			return convert.Quantize(ctx, from, to, q, o)
@@ -277,7 +280,7 @@ func (p *program) pruneCommand() *cobra.Command {
 			"All layers are cut to the same sizes, as other engines expect, unless a budget chooses them.\n"+
 			"Methods random, magnitude, magnitude-l1 and magnitude-l2 need no calibration text; with one the errors of layers are measured.",
 		func(ctx context.Context, from, to string, o convert.Options) (*convert.Result, error) {
-			if err := errors.Join(cut.Set(method, cuts), cut.SetAlign(align), cut.SetStarts(starts), gathering.set(&cut.Gathering, p), cut.CheckGiven(cmd.Flags().Changed)); err != nil {
+			if err := errors.Join(cut.Set(method, cuts), cut.SetAlign(align), cut.SetStarts(starts), gathering.set(&cut.Gathering, p, cmd), cut.CheckGiven(cmd.Flags().Changed)); err != nil {
 				return nil, err
 			}
 			return convert.Prune(ctx, from, to, cut, o)

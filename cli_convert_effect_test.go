@@ -46,6 +46,7 @@ func TestFlagsWithoutEffect(t *testing.T) {
 		"prune --mlp 20% --step 3 --method random-ls" + read:                "--step is of --method osscar",
 		"prune --mlp 20% --local-search 3 --method random-ls" + read:        "--local-search is of --method osscar",
 		"prune --mlp 20% --refine-rate 0.1" + read:                          "--refine-rate 0.1: it is of the steps of --refine",
+		"prune --mlp 20% --statistics=" + read:                              "--statistics is empty: expected a folder, or none",
 		"prune --mlp 20% --damping 0" + read:                                "--damping is 0, expected a share of the mean diagonal of the statistics, above 0 and at most 10",
 		"prune --mlp 20% --step 0" + read:                                   "--step 0: expected 1 to 65536",
 		"prune --mlp 20% --local-search 0" + read:                           "--local-search 0: expected 1 to 100000, or -1 for none",

@@ -71,7 +71,7 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 		return nil, err
 	}
 	if calibration.given() {
-		if err := gathering.checkFolder(); err != nil {
+		if err := gathering.checkFolder(from, to); err != nil {
 			return nil, err
 		}
 	}

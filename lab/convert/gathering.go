@@ -3,8 +3,11 @@ package convert
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 
+	"slimlab/internal/filelock"
 	"slimlab/internal/nearest"
 	"slimlab/internal/plural"
 	"slimlab/internal/wrongfile"
@@ -13,6 +16,7 @@ import (
 	"slimlab/model/calibrate"
 	"slimlab/model/calibrate/refine"
 	"slimlab/model/calibrate/statistics"
+	"slimlab/model/checkpoint"
 )
 
 // Gathering says which statistics of the calibration text a method is given, and where they are
@@ -58,9 +62,10 @@ func (g *Gathering) Set(mode, target, folder, byDefault string) error {
 	return nil
 }
 
-// checkFolder refuses a folder that was given and cannot be one, before anything is measured.
-// Without the default one, which nobody has asked for, nothing is kept.
-func (g *Gathering) checkFolder() error {
+// checkFolder refuses a folder that was given and cannot be one, or is in that of a model, the
+// source or the target, before anything is measured. Without the default one, which nobody has
+// asked for, nothing is kept.
+func (g *Gathering) checkFolder(source, target string) error {
 	if g.Folder == "" {
 		return nil
 	}
@@ -70,8 +75,46 @@ func (g *Gathering) checkFolder() error {
 		return fmt.Errorf("--statistics %s: %w; or give none, which keeps no statistics", g.Folder, err)
 	case err != nil:
 		g.Folder, g.unkept = "", err
+	case g.All:
+		return g.checkApart(source, target)
 	}
 	return nil
+}
+
+// checkApart refuses a folder of statistics in that of a model.
+func (g *Gathering) checkApart(source, target string) error {
+	folder, err := filelock.TargetPath(g.Folder)
+	if err != nil {
+		return err
+	}
+	paths := [2]string{source, target}
+	for i := range paths {
+		if paths[i], err = filelock.TargetPath(paths[i]); err != nil {
+			return err
+		}
+	}
+	refused := func(of, what string) error {
+		return fmt.Errorf("--statistics %s: it is in %s, %s: give a folder beside it, such as %s-statistics, or none, which keeps no statistics", g.Folder, of, what, paths[1])
+	}
+	for at := folder; ; at = filepath.Dir(at) {
+		switch {
+		case at == paths[1] || at == checkpoint.PartialFolder(paths[1]):
+			return refused(target, "which the command writes as a new folder")
+		case at == paths[0] || holdsModel(at):
+			return refused(at, "which is a model's folder")
+		case at == filepath.Dir(at):
+			return nil
+		}
+	}
+}
+
+// holdsModel reports a folder with a model's config.json and weights.
+func holdsModel(folder string) bool {
+	if _, err := os.Stat(filepath.Join(folder, "config.json")); err != nil {
+		return false
+	}
+	weights, err := filepath.Glob(filepath.Join(folder, "*.safetensors"))
+	return err == nil && len(weights) > 0
 }
 
 // values are what the layers depend on.

@@ -361,3 +361,28 @@ func TestOneNoteOfKeptStatistics(t *testing.T) {
 		t.Errorf("%q, %d were not kept, expected one note that begins with %q", notes, g.kept.Passed(), want)
 	}
 }
+
+// TestStatisticsApart: a folder of statistics in that of a model, the target or the source is
+// refused.
+func TestStatisticsApart(t *testing.T) {
+	from, _ := source(t, checkpoint.BF16)
+	dir := t.TempDir()
+	out := filepath.Join(dir, "out")
+	for folder, want := range map[string]string{
+		out: "which the command writes as a new folder", filepath.Join(out, "a", "b"): "which the command writes", out + ".partial": "which the command writes", filepath.Join(out+".partial", "a"): "which the command writes",
+		from: "a model's folder", filepath.Join(from, "a"): "a model's folder",
+		out + "-statistics": "", filepath.Join(dir, "kept", "out"): "",
+	} {
+		g := Gathering{Folder: folder, All: true}
+		err := g.checkFolder(from, out)
+		if (err == nil) != (want == "") || err != nil && !(strings.Contains(err.Error(), want) && strings.Contains(err.Error(), "give a folder beside it, such as "+out+"-statistics")) {
+			t.Errorf("%s: %v, expected %q", folder, err, want)
+		}
+	}
+	for _, other := range []string{filepath.Join(t.TempDir(), "none"), "pretrained:recsys-fm"} {
+		g := Gathering{Folder: filepath.Join(from, "a"), All: true}
+		if err := g.checkFolder(other, out); err == nil {
+			t.Errorf("in another model than %s: no error", other)
+		}
+	}
+}

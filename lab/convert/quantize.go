@@ -185,10 +185,22 @@ func (q *Quantization) recipe(ctx context.Context, from string, o *Options) (rec
 	maps.Copy(of.Parameters, q.Transformation.values())
 	if q.Calibration.given() {
 		maps.Copy(of.Parameters, q.Gathering.values())
-		maps.Copy(of.Parameters, refining(q.Refine, "default"))
+		maps.Copy(of.Parameters, refining(q.Refine, q.defaultRate()))
 	}
 	return of, err
 }
+
+// defaultRate is the rate of steps where none is given: a number, or a word where floats move by
+// another one than weights on a grid. Biases are the floats of a quantized layer.
+func (q *Quantization) defaultRate() string {
+	if c := q.frame.Config; q.Refine.Steps == 0 || c.QKVBias || c.OBias {
+		return twoRates
+	}
+	return strconv.FormatFloat(2/float64(q.Refine.Steps), 'g', -1, 64)
+}
+
+// twoRates is the word for two default rates.
+const twoRates = "default"
 
 // words are the scheme as flags have it, with the size of groups that was chosen.
 func (q *Quantization) words() recipe.Values {

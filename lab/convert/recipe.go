@@ -16,6 +16,7 @@ import (
 	"slimlab/internal/wrongfile"
 	"slimlab/kernels"
 	"slimlab/lab/recipe"
+	"slimlab/model/calibrate/refine"
 	"slimlab/model/checkpoint"
 )
 
@@ -143,6 +144,8 @@ func flagOf(field string) string {
 func valueOf(field, value string) string {
 	value = strings.Trim(value, `"`)
 	switch {
+	case field == "parameters.refine_rate" && value == twoRates:
+		return fmt.Sprintf("the default, which is 2 / --refine for weights on a grid and %g for biases", refine.FloatRate)
 	case field == "parameters.dtype":
 		return strings.ToLower(value)
 	case field == "stage":

@@ -17,6 +17,7 @@ import (
 	"slimlab/internal/golden"
 	"slimlab/kernels"
 	"slimlab/lab/recipe"
+	"slimlab/model"
 	"slimlab/model/checkpoint"
 	"slimlab/pruning"
 	"slimlab/quant"
@@ -398,5 +399,27 @@ func TestDampingIsAShare(t *testing.T) {
 				t.Errorf("%s --damping %g: %v", verb, x, err)
 			}
 		}
+	}
+}
+
+// TestRefineRateWrittenOut: the default rate of steps, written out, goes on; where there are two,
+// the error says them.
+func TestRefineRateWrittenOut(t *testing.T) {
+	at := func(rate float64) verbOf {
+		return quantizeBy(SchemeWords{Scheme: "w4a16"}, "", func(q *Quantization) { q.Refine.Steps, q.Refine.Rate = 2, rate })
+	}
+	// of a model with biases
+	if err := goesOn(t, at(0), at(1)); err == nil || !strings.Contains(err.Error(), "begun with the default, which is 2 / --refine for weights on a grid and 0.001 for biases, now 1)") {
+		t.Error(err)
+	}
+	for steps, want := range map[int]string{20: "0.1", 3: "0.6666666666666666"} {
+		q := Quantization{frame: &model.Model{}, Refine: Refining{Steps: steps}}
+		if implied, written := refining(q.Refine, q.defaultRate()), refining(Refining{Steps: steps, Rate: 2 / float64(steps)}, ""); implied["refine_rate"] != want || written["refine_rate"] != want {
+			t.Errorf("%d steps: %v, and written out %v", steps, implied, written)
+		}
+	}
+	lines := changed([]recipe.Difference{{Field: "parameters.refine_rate", Found: `"default"`, Expected: `"0.1"`}})
+	if want := "--refine-rate: begun with the default, which is 2 / --refine for weights on a grid and 0.001 for biases, now 0.1"; !slices.Equal(lines, []string{want}) {
+		t.Errorf("%q", lines)
 	}
 }
