@@ -145,7 +145,7 @@ func valueOf(field, value string) string {
 	value = strings.Trim(value, `"`)
 	switch {
 	case field == "parameters.refine_rate" && value == twoRates:
-		return fmt.Sprintf("the default, which is 2 / --refine for weights on a grid and %g for biases", refine.FloatRate)
+		return fmt.Sprintf("the default, which is 2 / the number of steps for weights on a grid and %g for biases", refine.FloatRate)
 	case field == "parameters.dtype":
 		return strings.ToLower(value)
 	case field == "stage":

@@ -409,7 +409,7 @@ func TestRefineRateWrittenOut(t *testing.T) {
 		return quantizeBy(SchemeWords{Scheme: "w4a16"}, "", func(q *Quantization) { q.Refine.Steps, q.Refine.Rate = 2, rate })
 	}
 	// of a model with biases
-	if err := goesOn(t, at(0), at(1)); err == nil || !strings.Contains(err.Error(), "begun with the default, which is 2 / --refine for weights on a grid and 0.001 for biases, now 1)") {
+	if err := goesOn(t, at(0), at(1)); err == nil || !strings.Contains(err.Error(), "begun with the default, which is 2 / the number of steps for weights on a grid and 0.001 for biases, now 1)") {
 		t.Error(err)
 	}
 	for steps, want := range map[int]string{20: "0.1", 3: "0.6666666666666666"} {
@@ -419,7 +419,7 @@ func TestRefineRateWrittenOut(t *testing.T) {
 		}
 	}
 	lines := changed([]recipe.Difference{{Field: "parameters.refine_rate", Found: `"default"`, Expected: `"0.1"`}})
-	if want := "--refine-rate: begun with the default, which is 2 / --refine for weights on a grid and 0.001 for biases, now 0.1"; !slices.Equal(lines, []string{want}) {
+	if want := "--refine-rate: begun with the default, which is 2 / the number of steps for weights on a grid and 0.001 for biases, now 0.1"; !slices.Equal(lines, []string{want}) {
 		t.Errorf("%q", lines)
 	}
 }
