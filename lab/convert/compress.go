@@ -83,7 +83,7 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 		return nil, err
 	}
 	// matrices of hundreds of megabytes come and go, and there are few objects to look at
-	defer debug.SetGCPercent(debug.SetGCPercent(20))
+	defer debug.SetGCPercent(debug.SetGCPercent(10))
 	needs, err := o.foresee(source.Config(), c)
 	if err != nil {
 		return nil, err
