@@ -134,3 +134,35 @@ func TestTimeIsForeseen(t *testing.T) {
 		t.Errorf("without a text: %g and %g multiply-adds", products, doubles)
 	}
 }
+
+// The time is of the layers that are still to be done.
+func TestTimeOfWhatIsLeft(t *testing.T) {
+	from, text := source(t, checkpoint.BF16)
+	c, err := open(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	p := Pruning{Calibration: Calibration{File: text, Samples: 4, Length: 32}}
+	if err := p.Set("osscar", Cuts{MLP: "25%"}); err != nil {
+		t.Fatal(err)
+	}
+	shape := c.Config()
+	if _, _, err := p.plan(shape); err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Rates: func(context.Context, kernels.Precision) (timing.Rates, error) {
+		return timing.Rates{Products: 1e6, Doubles: 1e6}, nil
+	}}
+	layers := len(shape.Layers)
+	whole, err := o.foreseeTime(t.Context(), shape, &p, kernels.Float32, 0)
+	if err != nil || whole <= 0 {
+		t.Fatalf("%v, %v", whole, err)
+	}
+	for finished := range layers + 1 {
+		left, err := o.foreseeTime(t.Context(), shape, &p, kernels.Float32, finished)
+		if want := float64(whole) * float64(layers-finished) / float64(layers); err != nil || math.Abs(float64(left)-want) > 1e3 {
+			t.Errorf("%d of %d finished: %v, expected %v, %v", finished, layers, left, want, err)
+		}
+	}
+}
