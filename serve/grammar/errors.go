@@ -1,6 +1,10 @@
 package grammar
 
-import "fmt"
+import (
+	"fmt"
+
+	"slimlab/serve/grammar/schema"
+)
 
 // Unsupported is a keyword that the output cannot be held to, or not as it stands there. A schema
 // with one is refused as a whole.
@@ -20,20 +24,19 @@ func (e *Unsupported) Error() string {
 // Invalid is a keyword whose value is not what JSON Schema expects.
 type Invalid struct {
 	Path    string
-	Keyword string
+	Keyword string // "" where the schema as a whole is none, or has no value
 	Problem string
 }
 
 func (e *Invalid) Error() string {
+	switch {
+	case e.Keyword == "" && e.Path == "":
+		return "JSON Schema: " + e.Problem
+	case e.Keyword == "":
+		return fmt.Sprintf("JSON Schema at %q: %s", e.Path, e.Problem)
+	}
 	return fmt.Sprintf("JSON Schema at %q: %q: %s", e.Path, e.Keyword, e.Problem)
 }
 
 // LimitError is a limit of this package that a constraint would pass.
-type LimitError struct {
-	What  string
-	Limit int
-}
-
-func (e *LimitError) Error() string {
-	return fmt.Sprintf("the constraint is too large: %s passed the limit of %d", e.What, e.Limit)
-}
+type LimitError = schema.LimitError

@@ -114,6 +114,19 @@ func TestRefusedSchemas(t *testing.T) {
 	}
 }
 
+// TestErrorsNameWhatThereIs: an error has no empty name of a keyword.
+func TestErrorsNameWhatThereIs(t *testing.T) {
+	for text, want := range map[string]string{
+		`false`: "JSON Schema: no value satisfies the schema", `{"allOf":[{"type":"null"},{"type":"string"}]}`: "JSON Schema: no value satisfies the schema",
+		`7`: "JSON Schema: found a number, expected a schema: an object, true or false", `{"properties":{"a":7}}`: `JSON Schema at "/properties/a": found a number, expected a schema: an object, true or false`,
+		`{"type":7}`: `JSON Schema at "": "type": found a number, expected the name of a type or a list of names`,
+	} {
+		if _, err := JSON(t.Context(), []byte(text), Compact); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, expected %s", text, err, want)
+		}
+	}
+}
+
 // TestRanges: random bounds and factors against exact arithmetic.
 func TestRanges(t *testing.T) {
 	random := rand.New(rand.NewPCG(11, 12))

@@ -2,6 +2,7 @@ package pattern
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -20,6 +21,7 @@ type Error struct {
 	Expression string
 	Offset     int // in bytes
 	Problem    string
+	Limit      bool // it passes a limit of this package
 }
 
 func (e *Error) Error() string {
@@ -35,9 +37,9 @@ func Parse(expression string) (*Node, error) {
 	p := &parser{text: expression}
 	switch {
 	case len(expression) > MaxLength:
-		return nil, &Error{expression, 0, fmt.Sprintf("it has %d bytes, expected at most %d", len(expression), MaxLength)}
+		return nil, &Error{Expression: expression, Problem: fmt.Sprintf("it has %d bytes, expected at most %d", len(expression), MaxLength), Limit: true}
 	case !utf8.ValidString(expression):
-		return nil, &Error{expression, 0, "it is not UTF-8"}
+		return nil, &Error{Expression: expression, Problem: "it is not UTF-8"}
 	}
 	n := p.alternatives(0)
 	if p.err == nil && p.at < len(p.text) {
@@ -62,14 +64,22 @@ func MustParse(expression string) *Node {
 type parser struct {
 	text string
 	at   int
-	err  error
+	err  *Error
 }
 
 func (p *parser) fail(format string, args ...any) {
 	if p.err == nil {
-		p.err = &Error{p.text, p.at, fmt.Sprintf(format, args...)}
+		p.err = &Error{Expression: p.text, Offset: p.at, Problem: fmt.Sprintf(format, args...)}
 	}
 	p.at = len(p.text)
+}
+
+// overLimit fails where a limit of the package is passed.
+func (p *parser) overLimit(format string, args ...any) {
+	if p.err == nil {
+		p.fail(format, args...)
+		p.err.Limit = true
+	}
 }
 
 // peek is the next character, 0 at the end, where done is true too.
@@ -100,7 +110,7 @@ func (p *parser) take(s string) bool {
 
 func (p *parser) alternatives(depth int) *Node {
 	if depth > MaxDepth {
-		p.fail("groups are nested more than %d deep", MaxDepth)
+		p.overLimit("groups are nested more than %d deep", MaxDepth)
 	}
 	subs := []*Node{p.concatenation(depth)}
 	for p.take("|") {
@@ -165,7 +175,7 @@ func (p *parser) counts() (lo, hi int) {
 	case !ok || !okLo || !okHi:
 		p.fail(`found {, expected {n}, {n,} or {n,m} behind what is repeated (\{ is a bracket)`)
 	case max(lo, hi) > MaxCount:
-		p.fail("a repetition is over the limit of %d", MaxCount)
+		p.overLimit("a repetition is over the limit of %d", MaxCount)
 	case hi >= 0 && hi < lo:
 		p.fail("found {%d,%d}, expected the lower number first", lo, hi)
 	default:
@@ -241,6 +251,11 @@ func (p *parser) group() {
 
 // brackets reads a class behind its [.
 func (p *parser) brackets(start int) []Range {
+	if name := posixClass(p.text[start:]); name != "" {
+		p.at = start
+		p.failPOSIX(name)
+		return nil
+	}
 	negated := p.take("^")
 	var set []Range
 	for !p.take("]") {
@@ -278,6 +293,39 @@ func (p *parser) member() []Range {
 	if p.done() {
 		return nil
 	}
+	if name := posixClass(p.text[p.at:]); name != "" {
+		p.failPOSIX(name)
+		return nil
+	}
 	r := p.next()
 	return []Range{{r, r}}
+}
+
+// posixClass is the class of POSIX that a text begins with, such as [:alpha:], [=a=] or [.a.], or
+// "". ECMAScript would read its characters as members of a set.
+func posixClass(text string) string {
+	if len(text) < 2 || !strings.ContainsRune(":=.", rune(text[1])) || text[0] != '[' {
+		return ""
+	}
+	inside, _, ok := strings.Cut(text[2:], text[1:2]+"]")
+	if !ok || inside == "" {
+		return ""
+	}
+	switch text[1] {
+	case ':':
+		if !slices.Contains(posixClasses, strings.TrimPrefix(inside, "^")) {
+			return ""
+		}
+	default:
+		if utf8.RuneCountInString(inside) != 1 {
+			return ""
+		}
+	}
+	return text[:len(inside)+4]
+}
+
+var posixClasses = []string{"alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper", "word", "xdigit"}
+
+func (p *parser) failPOSIX(name string) {
+	p.fail(`%s, a class of POSIX, is not supported, expected a class of ECMAScript such as [a-z], \d or \p{L}`, name)
 }

@@ -2,6 +2,7 @@ package pattern
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"unicode/utf8"
 )
@@ -21,6 +22,24 @@ func TestSets(t *testing.T) {
 		}
 		if got := Normal(n.Set); !slices.Equal(got, want) {
 			t.Errorf("%s: %x, expected %x", expression, got, want)
+		}
+	}
+}
+
+// TestPOSIX: classes of POSIX are refused by name; what only looks like one is read as ECMAScript
+// does.
+func TestPOSIX(t *testing.T) {
+	for expression, name := range map[string]string{
+		`[[:alpha:]]+!`: "[:alpha:]", `[:digit:]+`: "[:digit:]", `[^[:space:]]`: "[:space:]", `[a[:^upper:]-]`: "[:^upper:]", `x[[:word:]`: "[:word:]", `[[=a=]]`: "[=a=]", `[[.é.]]`: "[.é.]",
+	} {
+		_, err := Parse(expression)
+		if err == nil || !strings.Contains(err.Error(), name+", a class of POSIX, is not supported") || err.(*Error).Limit {
+			t.Errorf("%s: %v, expected a refusal of %s", expression, err, name)
+		}
+	}
+	for _, expression := range []string{`[:a]`, `[[:]`, `[a:]`, `[[:alpha]`, `[[]`, `[=:.]`, `[[:colour:]`, `\[:alpha:\]`} {
+		if _, err := Parse(expression); err != nil {
+			t.Errorf("%s: %v", expression, err)
 		}
 	}
 }
@@ -46,8 +65,8 @@ func TestLimits(t *testing.T) {
 		deep = append(deep, ')')
 	}
 	for _, expression := range []string{string(deep), string(make([]byte, MaxLength+1)), `a{1073741825}`} {
-		if _, err := Parse(expression); err == nil {
-			t.Errorf("%.20q… is read", expression)
+		if _, err := Parse(expression); err == nil || !err.(*Error).Limit {
+			t.Errorf("%.20q… is read, or refused as no limit: %v", expression, err)
 		}
 	}
 	if _, err := Parse(string(deep[1 : len(deep)-1])); err != nil {

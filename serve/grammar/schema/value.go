@@ -24,6 +24,16 @@ const (
 	MaxExponent = 400
 )
 
+// LimitError is a limit of package grammar or of this one that a constraint would pass.
+type LimitError struct {
+	What  string
+	Limit int
+}
+
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("the constraint is too large: %s passed the limit of %d", e.What, e.Limit)
+}
+
 // Kind is the type of a JSON value.
 type Kind int
 
@@ -55,7 +65,7 @@ type Value struct {
 func Parse(data []byte) (*Value, error) {
 	switch {
 	case len(data) > MaxBytes:
-		return nil, fmt.Errorf("the schema has %d bytes, expected at most %d", len(data), MaxBytes)
+		return nil, &LimitError{"the bytes of the schema", MaxBytes}
 	case !utf8.Valid(data):
 		return nil, errors.New("the schema is not UTF-8")
 	}
@@ -85,7 +95,7 @@ func (r reader) value(depth int) (*Value, error) {
 		return nil, err
 	}
 	if depth > MaxDepth {
-		return nil, fmt.Errorf("values are nested more than %d deep", MaxDepth)
+		return nil, &LimitError{"the depth of nested values", MaxDepth}
 	}
 	switch t := token.(type) {
 	case bool:
@@ -147,7 +157,7 @@ func ParseNumber(text string) (*big.Rat, error) {
 		exponent, err = strconv.Atoi(power)
 	}
 	if err != nil || max(exponent, -exponent)+len(mantissa) > MaxExponent {
-		return nil, fmt.Errorf("the number %.20s has more than %d digits when it is written out", text, MaxExponent)
+		return nil, &LimitError{fmt.Sprintf("the digits of the number %.20s when it is written out", text), MaxExponent}
 	}
 	n, ok := new(big.Rat).SetString(text)
 	if !ok {
