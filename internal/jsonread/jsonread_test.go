@@ -44,6 +44,7 @@ func TestErrorsSpeakOfTheFile(t *testing.T) {
 		{`{"table": {"a": 128}}`, "table.a: found the number 128, expected a whole number of at most 127"},
 		{`{"table": {"a": -129}}`, "table.a: found the number -129, expected a whole number of at least -128"},
 		{`{"count": 99999999999999999999}`, "count: found the number 99999999999999999999, expected a whole number of at most 9223372036854775807"},
+		{`{"inner": {"rate": -1e400}}`, "inner.rate: found the number -1e400, expected a number of at most 1.8e308"},
 		{`{"count": "1"}`, "count: found a string, expected a whole number"},
 		{`{"count": 1.5}`, "count: found the number 1.5, expected a whole number"},
 		{`{"name": [1]}`, "name: found a list, expected a string"},
@@ -83,6 +84,41 @@ func TestClipShowsTheValueOfTheFile(t *testing.T) {
 	} {
 		if got := Clip([]byte(c.value)); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.value, got, c.want)
+		}
+	}
+}
+
+// A rule that is exact has no other neutral values than its own and null.
+func TestExactRules(t *testing.T) {
+	table := Table{"w": {Use: Refused, Reason: "it", Neutral: []string{"1", `{"a":1}`}, Exact: true}}
+	for value, neutral := range map[string]bool{"null": true, "1": true, `{ "a": 1 }`: true, "false": false, "[]": false, "{}": false, "0": false, `""`: false} {
+		if _, err := table.Check(map[string]json.RawMessage{"w": json.RawMessage(value)}); (err == nil) != neutral {
+			t.Errorf("%s: %v", value, err)
+		}
+	}
+}
+
+// Half of a surrogate pair is found, with its path; a whole one and an escaped backslash are not.
+func TestHalf(t *testing.T) {
+	for _, c := range []struct{ data, path, escape string }{
+		{`{"a": "\ud83d\ude00 \\ud800 \u00e9"}`, "", ""},
+		{`{"a": ["x", "y\ud83d"]}`, "a[1]", `\ud83d`},
+		{`{"a": "\ude00\ud83d"}`, "a", `\ude00`},
+		{`{"a": "\\\uD83D\u0041"}`, "a", `\uD83D`},
+		{`{"a": {"\ud800": 1}}`, "a", `\ud800`},
+	} {
+		path, escape, found := Half([]byte(c.data))
+		if path != c.path || escape != c.escape || found != (c.escape != "") {
+			t.Errorf("%s: %q %q %t, want %q %q", c.data, path, escape, found, c.path, c.escape)
+		}
+	}
+}
+
+// The path of a member is spelled as in errors.
+func TestMember(t *testing.T) {
+	for _, c := range []struct{ path, key, want string }{{"", "a", "a"}, {"a[0]", "b", "a[0].b"}, {"", "", `[""]`}, {"a", "b c", `a["b c"]`}} {
+		if got := Member(c.path, c.key); got != c.want {
+			t.Errorf("got %s, want %s", got, c.want)
 		}
 	}
 }

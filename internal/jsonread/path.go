@@ -2,6 +2,7 @@ package jsonread
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -62,6 +63,19 @@ func pathOf(steps []step) string {
 		}
 	}
 	return b.String()
+}
+
+// Member is the path of a member of the object at a path, "" for the root.
+func Member(path, key string) string {
+	name := key
+	if key == "" || !isName([]byte(key)) {
+		quoted, _ := json.Marshal(key) // a string has always JSON
+		name = "[" + Clip(quoted) + "]"
+	}
+	if path == "" {
+		return name
+	}
+	return path + dotted(name)
 }
 
 func isName(key []byte) bool {

@@ -15,6 +15,17 @@ type Repeat struct {
 	Values [2]json.RawMessage // the earlier value and the later one
 }
 
+// RepeatError is a key that stands again with another value. Line and Column, in bytes, count from 1.
+type RepeatError struct {
+	Repeat
+	Line, Column int
+}
+
+func (e *RepeatError) Error() string {
+	return fmt.Sprintf("line %d, column %d: %s stands twice, with the values %s and %s, expected it once: remove one of them",
+		e.Line, e.Column, e.Path, Clip(e.Values[0]), Clip(e.Values[1]))
+}
+
 // Equal reports whether both values are the same but for white space.
 func (r Repeat) Equal() bool {
 	var a, b bytes.Buffer
@@ -68,8 +79,7 @@ func DecodeNoting(data []byte, v any) (notes []string, err error) {
 	for _, r := range Repeats(data) {
 		if !r.Equal() {
 			line, column := place(data, int64(r.Offset)+1)
-			return nil, fmt.Errorf("line %d, column %d: %s stands twice, with the values %s and %s, expected it once: remove one of them",
-				line, column, r.Path, Clip(r.Values[0]), Clip(r.Values[1]))
+			return nil, &RepeatError{Repeat: r, Line: line, Column: column}
 		}
 		notes = append(notes, r.Path+" stands twice, with equal values")
 	}

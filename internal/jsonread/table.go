@@ -19,11 +19,13 @@ const (
 )
 
 // Rule is what the program does with one key. A refused key may have a value that asks for nothing:
-// Neutral are such values besides null, false, an empty list and an empty object, as JSON text.
+// Neutral are such values besides null, false, an empty list and an empty object, as JSON text; with
+// Exact they are such values besides null alone.
 type Rule struct {
 	Use     Use
 	Reason  string // for Refused: what the key asks for, "attention within a window"
 	Neutral []string
+	Exact   bool
 }
 
 // Table is the rule of every known key of one kind of file.
@@ -74,6 +76,9 @@ func (t Table) Check(object map[string]json.RawMessage) (unknown []string, err e
 // one of its kind too.
 func (r Rule) expected(value json.RawMessage) []string {
 	list := []string{"no such key", "null"}
+	if r.Exact {
+		return append(list, r.Neutral...)
+	}
 	switch first := bytes.TrimSpace(value)[:1]; string(first) {
 	case "t":
 		list = append(list, "false")
@@ -86,9 +91,15 @@ func (r Rule) expected(value json.RawMessage) []string {
 }
 
 func (r Rule) neutral(value json.RawMessage) bool {
-	switch text := string(value); text {
-	case "", "null", "false", "[]", "{}":
+	var compact bytes.Buffer
+	if json.Compact(&compact, value) != nil {
+		return len(value) == 0
+	}
+	switch text := compact.String(); text {
+	case "null":
 		return true
+	case "false", "[]", "{}":
+		return !r.Exact || slices.Contains(r.Neutral, text)
 	default:
 		return slices.Contains(r.Neutral, text)
 	}

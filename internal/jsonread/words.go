@@ -133,6 +133,12 @@ func bounded(t reflect.Type, found string) string {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
+	switch {
+	case ok && t.Kind() == reflect.Float64:
+		return "a number of at most 1.8e308"
+	case ok && t.Kind() == reflect.Float32:
+		return "a number of at most 3.4e38"
+	}
 	if !ok || strings.Trim(strings.TrimPrefix(number, "-"), "0123456789") != "" {
 		return expected(t)
 	}
