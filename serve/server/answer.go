@@ -25,6 +25,7 @@ type ask struct {
 	places []place
 	rows   []wholeRow // of the places whose whole rows are asked for
 	enough bool       // its reader wants no more of it
+	held   string     // the field that holds it to a form
 }
 
 // piece is what an answer says next.
@@ -58,7 +59,7 @@ func (s *Server) asks(ctx context.Context, p *settings, prompts [][]int32, param
 	}
 	var asks []*ask
 	for at, prompt := range prompts {
-		tokens, err := s.room(len(prompt), param, most, usual, p.leastTokens)
+		tokens, err := s.room(p.prompt, len(prompt), param, most, usual, p.leastTokens)
 		if err != nil {
 			return nil, err
 		}
@@ -78,7 +79,7 @@ func (s *Server) asks(ctx context.Context, p *settings, prompts [][]int32, param
 			if constraint != nil {
 				a.request.Constraint = constraint()
 			}
-			a.transcript = s.newTranscript(p)
+			a.transcript, a.held = s.newTranscript(p), p.held()
 			asks = append(asks, a)
 		}
 	}
@@ -155,7 +156,7 @@ func (x *exchange) answer(asks []*ask, say func(piece) error) (usage, error) {
 	}
 	all, err := s.model.Engine.Submit(contexts, requests)
 	if err != nil {
-		return usage{}, s.cause(err)
+		return usage{}, s.causeIn(asks, err)
 	}
 	for i, one := range all {
 		wait.Go(func() {
@@ -170,7 +171,7 @@ func (x *exchange) answer(asks []*ask, say func(piece) error) (usage, error) {
 				left--
 			}
 			if err := c.take(e); err != nil {
-				return usage{}, s.cause(err)
+				return usage{}, s.causeIn(asks, err)
 			}
 		}
 	}
@@ -299,6 +300,14 @@ func (s *Server) cause(err error) error {
 		return fault(http.StatusServiceUnavailable, serverError, "shutting_down", "the server is ending")
 	}
 	return err
+}
+
+// causeIn is cause for answers, whose form may be what allows nothing.
+func (s *Server) causeIn(asks []*ask, err error) error {
+	if errors.Is(err, serve.ErrNothingAllowed) && asks[0].held != "" {
+		return refuse(asks[0].held, "%v", err).coded("nothing_allowed")
+	}
+	return s.cause(err)
 }
 
 // usage counts the tokens of a request.

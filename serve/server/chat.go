@@ -21,21 +21,29 @@ type chatRequest struct {
 	TemplateVariables   map[string]json.RawMessage `json:"chat_template_kwargs"`
 }
 
-var chatKeys = settingsKeys.With(
-	jsonread.Keys(jsonread.Read, "messages", "max_tokens", "max_completion_tokens", "tools", "tool_choice", "parallel_tool_calls", "chat_template_kwargs", "logprobs", "top_logprobs"),
-	jsonread.Table{
-		"prompt_logprobs":          {Use: jsonread.Refused, Reason: "a list of the prompt's log-probabilities, which /v1/completions gives"},
-		"prompt_logprob_token_ids": {Use: jsonread.Refused, Reason: "a list of the prompt's log-probabilities, which /v1/completions gives"},
-		"prompt_logits":            {Use: jsonread.Refused, Reason: "a list of the prompt's logits, which /v1/completions gives"},
-		"functions":                {Use: jsonread.Refused, Reason: "a list of functions, which tools replaces"},
-		"function_call":            {Use: jsonread.Refused, Reason: "a choice of functions, which tool_choice replaces", Neutral: []string{`"none"`}},
-		"audio":                    {Use: jsonread.Refused, Reason: "an answer in sound"},
-		"modalities":               {Use: jsonread.Refused, Reason: "an answer that is not text", Neutral: []string{`["text"]`}},
-		"prediction":               {Use: jsonread.Refused, Reason: "a predicted answer"},
-		"web_search_options":       {Use: jsonread.Refused, Reason: "a search of the web"},
-		"reasoning_effort":         {Use: jsonread.Refused, Reason: "an amount of reasoning"},
-		"add_generation_prompt":    {Use: jsonread.Refused, Reason: "an answer that is not the assistant's", Neutral: []string{"true"}},
-	},
+var chatShape = settingsShape.with(
+	jsonread.Keys(jsonread.Read, "messages", "max_tokens", "max_completion_tokens", "tools", "tool_choice", "parallel_tool_calls", "chat_template_kwargs", "logprobs", "top_logprobs").With(jsonread.Table{
+		"prompt_logprobs":          not("a list of the prompt's log-probabilities, which /v1/completions gives,"),
+		"prompt_logprob_token_ids": not("a list of the prompt's log-probabilities, which /v1/completions gives,"),
+		"prompt_logits":            not("a list of the prompt's logits, which /v1/completions gives,"),
+		"functions":                not("a list of functions, which tools replaces,"),
+		"function_call":            not("a choice of functions, which tool_choice replaces,", `"none"`),
+		"audio":                    not("an answer in sound"),
+		"modalities":               not("an answer that is not text", `["text"]`),
+		"prediction":               not("a predicted answer"),
+		"web_search_options":       not("a search of the web"),
+		"reasoning_effort":         not("an amount of reasoning"),
+		"verbosity":                not("an amount of words", `"medium"`),
+		"store":                    not("an answer that is kept", "false"),
+		"moderation":               not("a moderation"),
+		"echo":                     not("an answer that begins with the prompt's text", "false"),
+		"add_generation_prompt":    not("an answer that is not the assistant's", "true"),
+		"continue_final_message":   not("an answer that goes on with the last message", "false"),
+		"add_special_tokens":       not("a prompt with more than the chat template writes", "false"),
+		"chat_template":            not("another chat template"),
+		"documents":                not("a list of documents", "[]"),
+	}),
+	map[string]*shape{"messages": listOf(messageShape), "tools": listOf(toolShape), "tool_choice": {choose: choiceShape}, "chat_template_kwargs": variablesShape},
 )
 
 type chatCompletion struct {
@@ -82,7 +90,7 @@ type chatFunction struct {
 
 func (s *Server) chat(x *exchange) error {
 	var q chatRequest
-	if err := x.read(&q, chatKeys); err != nil {
+	if err := x.read(&q, chatShape); err != nil {
 		return err
 	}
 	if err := s.checkModel(q.Model); err != nil {
@@ -102,10 +110,13 @@ func (s *Server) chat(x *exchange) error {
 		return err
 	}
 	most, param := q.MaxCompletionTokens, "max_completion_tokens"
-	if most == nil {
+	switch {
+	case most == nil:
 		most, param = q.MaxTokens, "max_tokens"
+	case q.MaxTokens != nil && *q.MaxTokens != *most:
+		return refuse("max_tokens", "found %d beside %s %d, of which it is the older name, expected one of both", *q.MaxTokens, param, *most)
 	}
-	q.leastTokens = 1
+	q.leastTokens, q.prompt = 1, "messages"
 	asks, err := s.asks(x.r.Context(), &q.settings, [][]int32{prompt}, param, most, 0)
 	if err != nil {
 		return err

@@ -20,9 +20,13 @@ type completionRequest struct {
 	Logprobs  *int            `json:"logprobs"`
 }
 
-var completionKeys = settingsKeys.With(
-	jsonread.Keys(jsonread.Read, "prompt", "max_tokens", "echo", "logprobs", "prompt_logprobs", "prompt_logprob_token_ids", "prompt_logits"),
-	jsonread.Table{"suffix": {Use: jsonread.Refused, Reason: "a text to follow the answer", Neutral: []string{`""`}}},
+var completionShape = settingsShape.with(
+	jsonread.Keys(jsonread.Read, "prompt", "max_tokens", "echo", "logprobs", "prompt_logprobs", "prompt_logprob_token_ids", "prompt_logits").With(jsonread.Table{
+		"suffix":             not("a text to follow the answer", `""`),
+		"add_special_tokens": not("a prompt without what the tokenizer puts before every text", "true"),
+		"prompt_embeds":      not("a prompt that is not text"),
+	}),
+	map[string]*shape{"prompt": oneOrMore, "prompt_logprob_token_ids": listOf(&shape{words: "a list of tokens", each: aWhole}), "prompt_logits": tokens},
 )
 
 type completion struct {
@@ -45,7 +49,7 @@ type completionChoice struct {
 
 func (s *Server) completions(x *exchange) error {
 	var q completionRequest
-	if err := x.read(&q, completionKeys); err != nil {
+	if err := x.read(&q, completionShape); err != nil {
 		return err
 	}
 	if err := s.checkModel(q.Model); err != nil {
@@ -57,7 +61,8 @@ func (s *Server) completions(x *exchange) error {
 	if err := q.readLogprobs(); err != nil {
 		return err
 	}
-	prompts, err := s.prompts("prompt", q.Prompt, s.options.Limits.Choices)
+	q.prompt = "prompt"
+	prompts, err := s.prompts(q.prompt, q.Prompt, s.options.Limits.Choices)
 	if err != nil {
 		return err
 	}

@@ -3,15 +3,45 @@ package server
 import (
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 
 	"slimlab/internal/jsonread"
 	"slimlab/model/chat"
 )
 
+// Shapes of messages, of their parts and of calls in them.
+var (
+	messageShape = objectOf(
+		jsonread.Keys(jsonread.Read, "role", "content", "name", "tool_calls", "tool_call_id").With(jsonread.Keys(jsonread.Harmless, "annotations"), jsonread.Table{
+			"refusal":       not("an answer that refuses"),
+			"audio":         not("a message in sound"),
+			"function_call": not("a call by this key, which tool_calls has,"),
+		}),
+		map[string]*shape{"content": partsShape, "tool_calls": listOf(objectOf(jsonread.Keys(jsonread.Read, "id", "type", "function"), map[string]*shape{
+			"id": aText, "type": {words: "a string", among: []string{`"function"`}}, "function": objectOf(jsonread.Keys(jsonread.Read, "name", "arguments"), nil),
+		}))},
+	)
+	partsShape = listOf(objectOf(jsonread.Keys(jsonread.Read, "type", "text").With(jsonread.Keys(jsonread.Harmless, "annotations", "logprobs")), nil))
+
+	// variablesShape is that of variables of the chat template, which what the server says of the
+	// conversation must not hide.
+	variablesShape = &shape{choose: func(members map[string]json.RawMessage) *shape {
+		keys := jsonread.Table{}
+		for key := range members {
+			keys[key] = jsonread.Rule{Use: jsonread.Read}
+		}
+		for _, key := range []string{"messages", "tools", "documents", "bos_token", "eos_token"} {
+			keys[key] = not("a variable that the request or the model has")
+		}
+		keys["add_generation_prompt"] = not("an answer that is not the assistant's", "true")
+		return objectOf(keys, nil)
+	}}
+)
+
 // message is one of a conversation as a client sends it.
 type message struct {
-	Role       string            `json:"role"`
+	Role       *string           `json:"role"`
 	Content    json.RawMessage   `json:"content"` // a string, a list of parts, or null
 	Name       string            `json:"name"`
 	ToolCalls  []json.RawMessage `json:"tool_calls"`
@@ -48,10 +78,22 @@ func (s *Server) render(raw []json.RawMessage, tools json.RawMessage, variables 
 		return nil, refuse("messages", "found an empty list, expected at least one")
 	}
 	messages := make([]written, len(raw))
+	var called []string // ids of calls
 	for i, m := range raw {
 		var err error
 		if messages[i], err = writeMessage(at("messages", i), m); err != nil {
 			return nil, err
+		}
+		for _, c := range messages[i].ToolCalls {
+			called = append(called, c.ID)
+		}
+		param, id := at("messages", i)+".tool_call_id", messages[i].ToolCallID
+		switch {
+		case messages[i].Role != "tool":
+		case id == "":
+			return nil, refuse(param, "found none, expected the id of the call whose result this is")
+		case !slices.Contains(called, id):
+			return nil, refuse(param, "found %q, expected the id of a call before it", id)
 		}
 	}
 	return s.renderMessages("messages", messages, tools, variables)
@@ -85,11 +127,11 @@ func writeMessage(path string, raw json.RawMessage) (written, error) {
 	if err := jsonread.Decode(raw, &m); err != nil {
 		return written{}, unreadable(path, err)
 	}
-	if !slices.Contains(roles, m.Role) {
-		return written{}, refuse(path+".role", "found %q, expected one of %s", m.Role, strings.Join(roles, ", "))
+	if m.Role == nil || !slices.Contains(roles, *m.Role) {
+		return written{}, refuse(path+".role", "found %s, expected one of %s", quoted(m.Role), strings.Join(roles, ", "))
 	}
-	out := written{Role: m.Role, Name: m.Name, ToolCallID: m.ToolCallID}
-	if m.Role == "developer" {
+	out := written{Role: *m.Role, Name: m.Name, ToolCallID: m.ToolCallID}
+	if *m.Role == "developer" {
 		out.Role = "system" // its newer name, which templates do not know
 	}
 	var err error
@@ -150,18 +192,32 @@ func contentText(path string, raw json.RawMessage) (text string, err error) {
 		}
 		return text, nil
 	}
-	var parts []struct{ Type, Text string }
+	var parts []struct {
+		Type *string `json:"type"`
+		Text *string `json:"text"`
+	}
 	if err := jsonread.Decode(raw, &parts); err != nil {
 		return "", unreadable(path, err)
 	}
 	var b strings.Builder
 	for i, p := range parts {
-		if !slices.Contains([]string{"text", "input_text", "output_text"}, p.Type) {
-			return "", refuse(at(path, i)+".type", "found %q, expected text: this model reads nothing else", p.Type)
+		if p.Type == nil || !slices.Contains([]string{"text", "input_text", "output_text"}, *p.Type) {
+			return "", refuse(at(path, i)+".type", "found %s, expected text: this model reads nothing else", quoted(p.Type))
 		}
-		b.WriteString(p.Text)
+		if p.Text == nil {
+			return "", refuse(at(path, i)+".text", "found none, expected a text")
+		}
+		b.WriteString(*p.Text)
 	}
 	return b.String(), nil
+}
+
+// quoted is a text for an error, none where there is none.
+func quoted(text *string) string {
+	if text == nil {
+		return "none"
+	}
+	return strconv.Quote(*text)
 }
 
 func isNull(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }

@@ -22,9 +22,13 @@ type embeddingRequest struct {
 	Reuse     *bool  `json:"reuse"`
 }
 
-var embeddingKeys = jsonread.Keys(jsonread.Read, "model", "input", "encoding_format", "pooling", "cache_salt", "reuse").With(
-	jsonread.Keys(jsonread.Harmless, "user"),
-	jsonread.Table{"dimensions": {Use: jsonread.Refused, Reason: "a part of the hidden state"}},
+var embeddingShape = objectOf(
+	jsonread.Keys(jsonread.Read, "model", "input", "encoding_format", "pooling", "cache_salt", "reuse").With(jsonread.Keys(jsonread.Harmless, "user"), jsonread.Table{
+		"dimensions":             not("a part of the hidden state"),
+		"truncate_prompt_tokens": not("an input that is cut off"),
+		"messages":               not("a conversation, which input has as a text,"),
+	}),
+	map[string]*shape{"input": oneOrMore, "user": aText},
 )
 
 type embedding struct {
@@ -36,7 +40,7 @@ type embedding struct {
 // embeddings answers with hidden states of texts, each of length 1.
 func (s *Server) embeddings(x *exchange) error {
 	var q embeddingRequest
-	if err := x.read(&q, embeddingKeys); err != nil {
+	if err := x.read(&q, embeddingShape); err != nil {
 		return err
 	}
 	if err := s.checkModel(q.Model); err != nil {
@@ -61,7 +65,7 @@ func (s *Server) embeddings(x *exchange) error {
 	requests := make([]serve.Request, len(inputs))
 	for i, input := range inputs {
 		if most := s.positions(); len(input) > most {
-			return tooLong("input: there is room for %d tokens, found %d in number %d", most, len(input), i)
+			return tooLong("input", "there is room for %d tokens, found %d in number %d", most, len(input), i)
 		}
 		requests[i] = serve.Request{Prompt: input, Pool: pool, Namespace: q.CacheSalt, NoReuse: q.Reuse != nil && !*q.Reuse}
 	}

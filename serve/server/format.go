@@ -31,7 +31,7 @@ func (p *settings) responseFormat() (*wantedForm, error) {
 		return nil, nil
 	}
 	var f struct {
-		Type       string `json:"type"`
+		Type       *string `json:"type"`
 		JSONSchema *struct {
 			Schema json.RawMessage `json:"schema"`
 		} `json:"json_schema"`
@@ -39,11 +39,31 @@ func (p *settings) responseFormat() (*wantedForm, error) {
 	if err := jsonread.Decode(p.ResponseFormat, &f); err != nil {
 		return nil, unreadable(param, err)
 	}
-	w := &wantedForm{param: param, kind: f.Type, schemaParam: param + ".json_schema.schema"}
+	if f.Type == nil {
+		return nil, refuse(param+".type", "found none, expected text, json_object or json_schema")
+	}
+	w := &wantedForm{param: param, kind: *f.Type, schemaParam: param + ".json_schema.schema"}
 	if f.JSONSchema != nil {
 		w.schema = f.JSONSchema.Schema
 	}
 	return w, nil
+}
+
+// held is the field that holds answers to a form, "" for none.
+func (p *settings) held() string {
+	switch {
+	case p.calls != nil && p.calls.must:
+		return toolChoice
+	case p.Regex != nil:
+		return "regex"
+	case p.wanted != nil:
+		return p.wanted.param
+	case !isNull(p.ResponseFormat):
+		return "response_format"
+	case p.calls.strict():
+		return "tools"
+	}
+	return ""
 }
 
 // constraint compiles what answers are held to, and returns what makes a constraint for each, or

@@ -70,10 +70,31 @@ func unreadable(path string, err error) *problem {
 	if path != "" {
 		err = jsonread.At(path, err)
 	}
+	var twice *jsonread.RepeatError
+	if errors.As(err, &twice) {
+		return repeated(twice.Repeat)
+	}
 	p := refuseBody("%v", err)
+	if path == "" {
+		p = refuseBody("the body: %v", err)
+	}
 	var kind *jsonread.TypeError
 	if errors.As(err, &kind) && kind.Path != "" {
+		p = refuseBody("%v", err)
 		p.Param = &kind.Path
 	}
 	return p
+}
+
+// repeated is the problem of a key that stands twice, though with equal values.
+func repeated(r jsonread.Repeat) *problem {
+	return refuse(r.Path, "it stands twice, with the values %s and %s, expected it once: remove one of them", jsonread.Clip(r.Values[0]), jsonread.Clip(r.Values[1]))
+}
+
+// refusePath is a problem of what is at a path, "" for the body.
+func refusePath(path, format string, args ...any) *problem {
+	if path == "" {
+		return refuseBody("the body: "+format, args...)
+	}
+	return refuse(path, format, args...)
 }

@@ -99,17 +99,18 @@ func (s *Server) positions() int {
 }
 
 // room is how many tokens may follow a prompt: those that are asked for, least or more, or the
-// usual number, or all that there is room for where usual is 0.
-func (s *Server) room(prompt int, param string, asked *int, usual, least int) (int, error) {
+// usual number, or all that there is room for where usual is 0. of is the field of the prompt, param
+// that of the number.
+func (s *Server) room(of string, prompt int, param string, asked *int, usual, least int) (int, error) {
 	positions := s.positions()
 	left := positions - prompt
 	switch {
 	case asked != nil && *asked < least:
 		return 0, refuse(param, "found %d, expected at least %d", *asked, least)
 	case left < 0 || left == 0 && (asked == nil || *asked > 0):
-		return 0, tooLong("this model has %d positions, found a prompt of %d tokens: no room is left for an answer", positions, prompt)
+		return 0, tooLong(of, "this model has %d positions, found a prompt of %d tokens: no room is left for an answer", positions, prompt)
 	case asked != nil && *asked > left:
-		return 0, tooLong("this model has %d positions, found %d tokens: %d of the prompt and %d of the answer (%s)", positions, prompt+*asked, prompt, *asked, param)
+		return 0, tooLong(of, "this model has %d positions, found %d tokens: %d of the prompt and %d of the answer (%s)", positions, prompt+*asked, prompt, *asked, param)
 	case asked != nil:
 		return *asked, nil
 	case usual > 0:
@@ -118,8 +119,8 @@ func (s *Server) room(prompt int, param string, asked *int, usual, least int) (i
 	return left, nil
 }
 
-func tooLong(format string, args ...any) *problem {
-	return fault(http.StatusBadRequest, invalidRequest, "context_length_exceeded", format, args...)
+func tooLong(param, format string, args ...any) *problem {
+	return refuse(param, format, args...).coded("context_length_exceeded")
 }
 
 // checkModel refuses the name of another model. Without a name the one that is served is meant.

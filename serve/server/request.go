@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -14,51 +15,36 @@ import (
 	"slimlab/internal/jsonread"
 )
 
-// read reads the body of a request into v, which is a pointer to the endpoint's own type. Keys that
-// the table refuses are an error; those that it does not have are listed in the answer's header.
-func (x *exchange) read(v any, keys jsonread.Table) error {
+// read reads the body of a request into v, which is a pointer to the endpoint's own type. What the
+// shape of the body refuses is an error; keys that it does not have are listed in the answer's
+// header.
+func (x *exchange) read(v any, s *shape) error {
 	data, err := x.body()
 	if err != nil {
 		return err
 	}
-	if err := jsonread.Decode(data, v); err != nil {
+	notes, err := jsonread.DecodeNoting(data, v)
+	if err != nil {
 		return unreadable("", err)
 	}
-	members := jsonread.Members(data)
-	if members == nil {
-		return refuseBody("the body: found no object, expected an object")
+	if len(notes) > 0 {
+		return repeated(jsonread.Repeats(data)[0])
 	}
-	unknown, err := keys.Check(members)
-	if err != nil {
-		param, message, _ := strings.Cut(err.Error(), ": ")
-		return refuse(param, "%s", message).coded("unsupported_parameter")
+	if path, escape, found := jsonread.Half(data); found {
+		return refusePath(path, "found the escape %s alone, half of a surrogate pair, expected both halves: it is no character", escape)
 	}
-	if len(unknown) > 0 {
-		x.w.Header().Set("X-Ignored-Fields", fieldNames(unknown))
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	if kind := kindOf(data); kind != '{' {
+		return refusePath("", "found %s, expected an object", foundKinds[kind])
+	}
+	var unknown ignored
+	if err := unknown.look("", data, s); err != nil {
+		return err
+	}
+	if len(unknown.paths) > 0 {
+		x.w.Header().Set("X-Ignored-Fields", unknown.header())
 	}
 	return nil
-}
-
-// fieldNames lists names for a header: those that a header can hold, and not without end.
-func fieldNames(names []string) string {
-	const most = 1024
-	var b strings.Builder
-	for i, name := range names {
-		if b.Len() > 0 {
-			b.WriteString(", ")
-		}
-		if b.Len()+len(name) > most {
-			fmt.Fprintf(&b, "and %d more", len(names)-i)
-			break
-		}
-		b.WriteString(strings.Map(func(r rune) rune {
-			if r <= ' ' || r >= 0x7f || r == ',' {
-				return '?'
-			}
-			return r
-		}, name))
-	}
-	return b.String()
 }
 
 // body reads the body of a request, which has to be JSON by its content type: so a browser asks
@@ -66,8 +52,17 @@ func fieldNames(names []string) string {
 func (x *exchange) body() ([]byte, error) {
 	limits := x.server.options.Limits
 	kind := x.r.Header.Get("Content-Type")
-	if media, _, err := mime.ParseMediaType(kind); err != nil || media != "application/json" {
+	media, parameters, err := mime.ParseMediaType(kind)
+	if err != nil || media != "application/json" {
 		return nil, fault(http.StatusUnsupportedMediaType, invalidRequest, "unsupported_media_type", "found the content type %q, expected application/json", kind)
+	}
+	if charset := parameters["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") && !strings.EqualFold(charset, "utf8") {
+		return nil, fault(http.StatusUnsupportedMediaType, invalidRequest, "unsupported_media_type", "Content-Type: found the charset %q, expected utf-8", charset)
+	}
+	for _, encoding := range x.r.Header.Values("Content-Encoding") {
+		if encoding != "" && !strings.EqualFold(encoding, "identity") {
+			return nil, fault(http.StatusUnsupportedMediaType, invalidRequest, "unsupported_media_type", "Content-Encoding: found %q, expected a body without one", encoding)
+		}
 	}
 	control := http.NewResponseController(x.w)
 	if err := control.SetReadDeadline(time.Now().Add(limits.Arrival)); err != nil {

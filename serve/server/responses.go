@@ -36,25 +36,29 @@ type responseRequest struct {
 	tools        []responseTool
 }
 
-var responseKeys = jsonread.Keys(jsonread.Read,
+var responseShape = objectOf(jsonread.Keys(jsonread.Read,
 	"model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "text", "max_output_tokens", "temperature", "top_p", "top_logprobs",
-	"include", "metadata", "stream", "top_k", "min_p", "seed", "cache_salt", "reuse", "chat_template_kwargs",
-).With(
-	jsonread.Keys(jsonread.Harmless, "user", "safety_identifier", "service_tier", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options"),
-	jsonread.Table{
-		"store":                {Use: jsonread.Refused, Reason: "an answer that is kept"},
-		"previous_response_id": {Use: jsonread.Refused, Reason: "an earlier answer, of which nothing is kept,"},
-		"conversation":         {Use: jsonread.Refused, Reason: "a conversation that is kept"},
-		"background":           {Use: jsonread.Refused, Reason: "an answer that is fetched later"},
-		"prompt":               {Use: jsonread.Refused, Reason: "a prompt that is kept"},
-		"reasoning":            {Use: jsonread.Refused, Reason: "an amount of reasoning"},
-		"max_tool_calls":       {Use: jsonread.Refused, Reason: "a bound of the calls of built-in tools"},
-		"truncation":           {Use: jsonread.Refused, Reason: "an input that is cut off", Neutral: []string{`"disabled"`}},
-		"stream_options":       {Use: jsonread.Refused, Reason: "an obfuscated stream", Neutral: []string{`{"include_obfuscation":false}`, `{"include_obfuscation": false}`}},
-		"moderation":           {Use: jsonread.Refused, Reason: "a moderation"},
-		"context_management":   {Use: jsonread.Refused, Reason: "an input that is made shorter"},
-	},
-)
+	"include", "stream", "top_k", "min_p", "seed", "cache_salt", "reuse", "chat_template_kwargs",
+).With(identityKeys, jsonread.Table{
+	"service_tier":         not("a tier of service", `"auto"`, `"default"`),
+	"store":                not("an answer that is kept", "false"),
+	"previous_response_id": not("an earlier answer, of which nothing is kept,"),
+	"conversation":         not("a conversation that is kept"),
+	"background":           not("an answer that is fetched later", "false"),
+	"prompt":               not("a prompt that is kept"),
+	"reasoning":            not("an amount of reasoning"),
+	"max_tool_calls":       not("a bound of the calls of built-in tools"),
+	"truncation":           not("an input that is cut off", `"disabled"`),
+	"stream_options":       not("an obfuscated stream", "{}", `{"include_obfuscation":false}`),
+	"moderation":           not("a moderation"),
+	"context_management":   not("an input that is made shorter", "[]"),
+}), identityMembers).with(nil, map[string]*shape{
+	"input": {each: &shape{words: "an item", choose: func(map[string]json.RawMessage) *shape { return itemShape }}}, "tools": listOf(&shape{words: "an object"}), "tool_choice": {choose: flatChoiceShape},
+	"include": listOf(aText), "chat_template_kwargs": variablesShape,
+})
+
+// itemShape is what is looked at in an item of an input, whose own keys its reader knows.
+var itemShape = &shape{members: map[string]*shape{"content": partsShape, "output": partsShape}}
 
 // responseTool is a function as /v1/responses has it.
 type responseTool struct {
@@ -112,12 +116,14 @@ func (q *responseRequest) readTools() (json.RawMessage, error) {
 	for i, raw := range list {
 		path := at("tools", i)
 		var t responseTool
-		var kind struct{ Type string }
+		var kind struct {
+			Type *string `json:"type"`
+		}
 		if err := jsonread.Decode(raw, &kind); err != nil {
 			return nil, unreadable(path, err)
 		}
-		if kind.Type != "function" {
-			return nil, refuse(path+".type", "found %q, expected function", kind.Type).coded("unsupported_parameter")
+		if kind.Type == nil || *kind.Type != "function" {
+			return nil, refuse(path+".type", "found %s, expected function", quoted(kind.Type)).coded("unsupported_parameter")
 		}
 		if err := known(path, raw, responseToolKeys); err != nil {
 			return nil, err
@@ -125,8 +131,11 @@ func (q *responseRequest) readTools() (json.RawMessage, error) {
 		if err := jsonread.Decode(raw, &t); err != nil {
 			return nil, unreadable(path, err)
 		}
+		if isNull(jsonread.Members(raw)["name"]) {
+			return nil, refuse(path+".name", "found none, expected a name")
+		}
 		one := tool{path, t.Name, t.Parameters, t.Strict != nil && *t.Strict}
-		if err := one.check(); err != nil {
+		if err := one.check(tools); err != nil {
 			return nil, err
 		}
 		function := map[string]any{"name": t.Name}
@@ -171,7 +180,10 @@ func (q *responseRequest) readText() error {
 	if err := jsonread.Decode(format, &f); err != nil {
 		return unreadable("text.format", err)
 	}
-	if f.Type == "json_schema" && f.Name == "" {
+	switch {
+	case f.Type == "":
+		return refuse("text.format.type", "found none, expected text, json_object or json_schema")
+	case f.Type == "json_schema" && f.Name == "":
 		return refuse("text.format.name", "found none, expected a name")
 	}
 	q.format = format
@@ -338,6 +350,9 @@ func (c *conversation) addResult(path string, item json.RawMessage) error {
 	if err := jsonread.Decode(item, &result); err != nil {
 		return unreadable(path, err)
 	}
+	if result.ID == "" {
+		return refuse(path+".call_id", "found none, expected the call_id of a function_call before it")
+	}
 	if !slices.Contains(c.called, result.ID) {
 		return refuse(path+".call_id", "found %q, expected the call_id of a function_call before it", result.ID)
 	}
@@ -355,13 +370,13 @@ func (c *conversation) addResult(path string, item json.RawMessage) error {
 // responses answers a request of OpenAI's Responses API.
 func (s *Server) responses(x *exchange) error {
 	var q responseRequest
-	if err := x.read(&q, responseKeys); err != nil {
+	if err := x.read(&q, responseShape); err != nil {
 		return err
 	}
 	if err := s.checkModel(q.Model); err != nil {
 		return err
 	}
-	q.settings = settings{Temperature: q.Temperature, TopP: q.TopP, TopK: q.TopK, MinP: q.MinP, Seed: q.Seed, CacheSalt: q.CacheSalt, Reuse: q.Reuse, leastTokens: 1}
+	q.settings = settings{Temperature: q.Temperature, TopP: q.TopP, TopK: q.TopK, MinP: q.MinP, Seed: q.Seed, CacheSalt: q.CacheSalt, Reuse: q.Reuse, leastTokens: 1, prompt: "input"}
 	for _, read := range []func() error{func() error { return q.settings.check(s.options.Limits) }, q.readText, q.readLogprobs, q.readMetadata} {
 		if err := read(); err != nil {
 			return err

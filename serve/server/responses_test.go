@@ -220,7 +220,7 @@ func TestResponsesAreRefused(t *testing.T) {
 		{`"input":"a","text":{"format":{"type":"text","grammar":"g"}}`, "text.format.grammar: "},
 		{`"input":"a","text":[]`, "text: found []"},
 		{`"input":"a","tools":[{"type":"web_search"}]`, `tools[0].type: found "web_search", expected function`},
-		{`"input":"a","tools":[{"type":"function","name":""}]`, "tools[0].name: found none"},
+		{`"input":"a","tools":[{"type":"function","name":""}]`, `tools[0].name: found ""`},
 		{`"input":"a","tools":[{"type":"function","name":"f","defer_loading":true}]`, "tools[0].defer_loading: "},
 		{`"input":"a","tools":[{"type":"function","name":"f","function":{}}]`, "tools[0].function: found {}"},
 		{`"input":"a","tools":[{"type":"function","name":"f"}],"tool_choice":{"type":"function","name":"g"}`, `tool_choice.name: found "g"`},

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"slimlab/internal/jsonread"
@@ -24,13 +25,17 @@ type scoreRequest struct {
 	Cache        *bool           `json:"cache"` // false keeps no keys and values, for the longest prompts
 }
 
-var scoreKeys = jsonread.Keys(jsonread.Read, "model", "query", "items", "label_token_ids", "apply_softmax", "item_first", "cache_salt", "reuse", "cache").With(
-	jsonread.Keys(jsonread.Harmless, "user", "rid", "request_id"),
-	jsonread.Table{
-		"temperature": {Use: jsonread.Refused, Reason: "a temperature of scores", Neutral: []string{"0", "0.0", "1", "1.0"}},
-		"top_k":       {Use: jsonread.Refused, Reason: "a choice among tokens", Neutral: []string{"0", "-1"}},
-		"top_p":       {Use: jsonread.Refused, Reason: "a choice among tokens", Neutral: []string{"1", "1.0"}},
-	},
+var scoreShape = objectOf(
+	jsonread.Keys(jsonread.Read, "model", "query", "items", "label_token_ids", "apply_softmax", "item_first", "cache_salt", "reuse", "cache").With(
+		jsonread.Keys(jsonread.Harmless, "user", "rid", "request_id"),
+		jsonread.Table{
+			"temperature":            not("a temperature of scores", "0", "0.0", "1", "1.0"),
+			"top_k":                  not("a choice among tokens", "0", "-1"),
+			"top_p":                  not("a choice among tokens", "1", "1.0"),
+			"truncate_prompt_tokens": not("a prompt that is cut off"),
+		}),
+	map[string]*shape{"query": oneOrMore, "items": oneOrMore, "label_token_ids": tokens, "user": aText, "request_id": aText,
+		"rid": {words: "a string or a list of strings", kinds: `"[`, each: aText}},
 )
 
 // score answers in SGLang's form.
@@ -70,7 +75,7 @@ func (s *Server) generativeScore(x *exchange) error {
 // scores reads a request and returns the probabilities [items][labels].
 func (s *Server) scores(x *exchange, softmax bool) (scores [][]float64, labels []int32, u usage, err error) {
 	var q scoreRequest
-	if err := x.read(&q, scoreKeys); err != nil {
+	if err := x.read(&q, scoreShape); err != nil {
 		return nil, nil, u, err
 	}
 	if err := s.checkModel(q.Model); err != nil {
@@ -129,6 +134,11 @@ func (s *Server) scoreRequests(q *scoreRequest, softmax bool) ([]serve.Request, 
 	if err := s.checkTokens("label_token_ids", q.Labels); err != nil {
 		return nil, err
 	}
+	for i, id := range q.Labels {
+		if before := slices.Index(q.Labels, id); before < i {
+			return nil, refuse(at("label_token_ids", i), "found token %d, which stands at position %d already, expected each once", id, before)
+		}
+	}
 	items, err := s.scoreParts("items", q.Items, q.ItemFirst)
 	if err != nil || len(items) == 0 {
 		return nil, err
@@ -154,7 +164,11 @@ func (s *Server) scoreRequests(q *scoreRequest, softmax bool) ([]serve.Request, 
 		}
 	}
 	if n, most := len(query)+longest, s.positions(); n > most && (q.Cache == nil || *q.Cache) || n > s.model.Shape.Positions {
-		return nil, tooLong("there is room for %d tokens, found %d: %d of the query and %d of the longest item", most, n, len(query), longest)
+		param := "items"
+		if len(query) > most {
+			param = "query"
+		}
+		return nil, tooLong(param, "there is room for %d tokens, found %d: %d of the query and %d of the longest item", most, n, len(query), longest)
 	}
 	ask := serve.Request{
 		Prompt: query, Labels: q.Labels, LabelLogP: !softmax, Namespace: q.CacheSalt,

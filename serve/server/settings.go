@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -49,6 +50,7 @@ type settings struct {
 	calls  *callPlan   // nil without tools
 
 	stops    []string // of Stop
+	prompt   string   // the field that the prompts are from
 	logprobs int      // alternatives beside each token; -1 asks for no log-probabilities
 
 	leastTokens int // of an answer: 1, or 0 where something else is asked
@@ -60,10 +62,69 @@ var settingsKeys = jsonread.Keys(jsonread.Read,
 	"model", "temperature", "top_p", "top_k", "seed", "n", "stop", "stop_token_ids", "include_stop_str_in_output", "ignore_eos", "skip_special_tokens",
 	"stream", "stream_options", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty", "logit_bias", "min_tokens",
 	"response_format", "regex", "cache_salt", "reuse",
-).With(jsonread.Keys(jsonread.Harmless, "user", "metadata", "safety_identifier", "service_tier", "prompt_cache_key"), jsonread.Table{
-	"best_of":         {Use: jsonread.Refused, Reason: "a choice among answers", Neutral: []string{"1"}},
-	"use_beam_search": {Use: jsonread.Refused, Reason: "a beam search"},
+).With(identityKeys, jsonread.Table{
+	"service_tier":                  not("a tier of service", `"auto"`, `"default"`),
+	"best_of":                       not("a choice among answers", "1"),
+	"use_beam_search":               not("a beam search", "false"),
+	"length_penalty":                not("a beam search", "1", "1.0"),
+	"early_stopping":                not("a beam search", "false"),
+	"guided_json":                   not("a form by this key, which response_format has,"),
+	"guided_regex":                  not("a form by this key, which regex has,"),
+	"guided_choice":                 not("a choice of answers, which regex has,"),
+	"guided_grammar":                not("a grammar"),
+	"structured_outputs":            not("a form by this key, which response_format and regex have,"),
+	"structural_tag":                not("a form by tags"),
+	"grammar":                       not("a grammar"),
+	"ebnf":                          not("a grammar"),
+	"json_schema":                   not("a form by this key, which response_format has,"),
+	"bad_words":                     not("a list of words that must not come", "[]"),
+	"allowed_token_ids":             not("a list of tokens that alone may come"),
+	"truncate_prompt_tokens":        not("a prompt that is cut off"),
+	"logits_processors":             not("a processor of logits", "[]"),
+	"custom_logit_processor":        not("a processor of logits"),
+	"thinking_token_budget":         not("a bound of reasoning"),
+	"stop_regex":                    not("an end by an expression", "[]"),
+	"min_new_tokens":                not("a least number of tokens by this key, which min_tokens has,", "0"),
+	"return_token_ids":              not("an answer with ids of tokens", "false"),
+	"return_tokens_as_token_ids":    not("an answer with ids of tokens", "false"),
+	"return_hidden_states":          not("an answer with hidden states", "false"),
+	"spaces_between_special_tokens": not("an answer without spaces between special tokens", "true"),
+	"lora_path":                     not("an adapter"),
 })
+
+// identityKeys say who asks, and for whom: nothing that changes an answer.
+var identityKeys = jsonread.Keys(jsonread.Harmless, "user", "metadata", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options")
+
+// identityMembers are their values by OpenAI's schema.
+var identityMembers = map[string]*shape{
+	"user": aText, "safety_identifier": aText, "prompt_cache_key": aText, "metadata": {words: "an object", kinds: "{", values: aText},
+	"prompt_cache_retention": {words: "a string", among: []string{`"in_memory"`, `"in-memory"`, `"24h"`}}, "prompt_cache_options": {words: "an object", kinds: "{"},
+}
+
+// settingsShape is what generating endpoints have in their bodies.
+var settingsShape = objectOf(settingsKeys, identityMembers).with(nil, map[string]*shape{
+	"stop":           {words: "a string or a list of strings", kinds: `"[`, each: aText},
+	"stop_token_ids": tokens,
+	"logit_bias":     {values: aNumber},
+	"stream_options": objectOf(jsonread.Keys(jsonread.Read, "include_usage").With(jsonread.Table{
+		"include_obfuscation":    not("an obfuscated stream", "false"),
+		"continuous_usage_stats": not("a usage in each piece", "false"),
+	}), nil),
+	"response_format": {words: "an object", choose: formatShape},
+})
+
+// formatShape is the shape of a form of an answer. What stands beside a type that does not have it
+// is listed as ignored.
+func formatShape(members map[string]json.RawMessage) *shape {
+	if string(members["type"]) != `"json_schema"` {
+		return objectOf(jsonread.Keys(jsonread.Read, "type"), nil)
+	}
+	return objectOf(jsonread.Keys(jsonread.Read, "type", "json_schema"), map[string]*shape{
+		"json_schema": objectOf(jsonread.Keys(jsonread.Read, "name", "description", "schema", "strict"), map[string]*shape{
+			"name": aText, "description": aText, "strict": {words: "true or false", kinds: "t"},
+		}),
+	})
+}
 
 // check refuses values outside of their ranges.
 func (p *settings) check(limits Limits) error {
@@ -146,11 +207,14 @@ func (s *Server) sampling(p *settings) (sample.Settings, error) {
 	if p.Seed != nil {
 		out.Seed = uint64(*p.Seed)
 	}
-	for name, bias := range p.LogitBias {
+	for _, name := range slices.Sorted(maps.Keys(p.LogitBias)) {
+		bias := p.LogitBias[name]
 		id, err := strconv.ParseInt(name, 10, 32)
 		switch {
 		case err != nil || id < 0 || int(id) >= s.model.Shape.Vocabulary:
-			return out, refuse("logit_bias", "found token %q, expected 0 to %d", name, s.model.Shape.Vocabulary-1)
+			return out, refuse("logit_bias", "found token %.40q, expected 0 to %d", name, s.model.Shape.Vocabulary-1)
+		case strconv.FormatInt(id, 10) != name:
+			return out, refuse("logit_bias", "found token %q, expected \"%d\"", name, id)
 		case !(bias >= -100 && bias <= 100):
 			return out, refuse("logit_bias", "found %v for token %s, expected -100 to 100", bias, name)
 		}

@@ -17,9 +17,14 @@ type tokenizeRequest struct {
 	TemplateVariables map[string]json.RawMessage `json:"chat_template_kwargs"`
 }
 
-var tokenizeKeys = jsonread.Keys(jsonread.Read, "model", "prompt", "add_special_tokens", "return_token_strs", "messages", "tools", "chat_template_kwargs").With(jsonread.Table{
-	"add_generation_prompt": {Use: jsonread.Refused, Reason: "a conversation without the beginning of the answer", Neutral: []string{"true"}},
-})
+var tokenizeShape = objectOf(
+	jsonread.Keys(jsonread.Read, "model", "prompt", "add_special_tokens", "return_token_strs", "messages", "tools", "chat_template_kwargs").With(jsonread.Table{
+		"add_generation_prompt":  not("a conversation without the beginning of the answer", "true"),
+		"continue_final_message": not("an answer that goes on with the last message", "false"),
+		"chat_template":          not("another chat template"),
+	}),
+	map[string]*shape{"messages": listOf(messageShape), "tools": listOf(toolShape), "chat_template_kwargs": variablesShape},
+)
 
 type tokenization struct {
 	Count    int      `json:"count"`
@@ -31,7 +36,7 @@ type tokenization struct {
 // tokenize answers with the tokens of a text, or of a conversation as the model reads it.
 func (s *Server) tokenize(x *exchange) error {
 	var q tokenizeRequest
-	if err := x.read(&q, tokenizeKeys); err != nil {
+	if err := x.read(&q, tokenizeShape); err != nil {
 		return err
 	}
 	if err := s.checkModel(q.Model); err != nil {
@@ -42,8 +47,14 @@ func (s *Server) tokenize(x *exchange) error {
 	switch {
 	case q.Prompt != nil && q.Messages != nil:
 		return refuse("messages", "found them beside prompt, expected one of both")
+	case q.Prompt != nil && !isNull(q.Tools):
+		return refuse("tools", "found them beside prompt, expected them beside messages")
+	case q.Prompt != nil && q.TemplateVariables != nil:
+		return refuse("chat_template_kwargs", "found them beside prompt, expected them beside messages")
 	case q.Prompt != nil:
 		ids, err = s.tokens("prompt", *q.Prompt, q.AddSpecialTokens == nil || *q.AddSpecialTokens)
+	case q.Messages != nil && q.AddSpecialTokens != nil && *q.AddSpecialTokens:
+		return refuse("add_special_tokens", "found true beside messages, expected it beside prompt: the chat template writes all of the conversation")
 	case q.Messages != nil:
 		if _, err := readTools(q.Tools); err != nil {
 			return err
@@ -70,12 +81,12 @@ type detokenizeRequest struct {
 	Tokens []int32 `json:"tokens"`
 }
 
-var detokenizeKeys = jsonread.Keys(jsonread.Read, "model", "tokens")
+var detokenizeShape = objectOf(jsonread.Keys(jsonread.Read, "model", "tokens"), map[string]*shape{"tokens": tokens})
 
 // detokenize answers with the text of tokens. Bytes that are no UTF-8 are U+FFFD in it.
 func (s *Server) detokenize(x *exchange) error {
 	var q detokenizeRequest
-	if err := x.read(&q, detokenizeKeys); err != nil {
+	if err := x.read(&q, detokenizeShape); err != nil {
 		return err
 	}
 	if err := s.checkModel(q.Model); err != nil {

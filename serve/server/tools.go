@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -21,15 +22,40 @@ type tool struct {
 	strict     bool            // its arguments satisfy the schema wherever it is called
 }
 
+// toolShape is that of a chat's tools. Their parameters are JSON Schemas.
+var toolShape = objectOf(jsonread.Keys(jsonread.Read, "type", "function"), map[string]*shape{
+	"function": objectOf(jsonread.Keys(jsonread.Read, "name", "description", "parameters", "strict"), map[string]*shape{"description": aText}),
+})
+
+// choiceShape is that of a tool_choice which is an object.
+func choiceShape(members map[string]json.RawMessage) *shape {
+	named := objectOf(jsonread.Keys(jsonread.Read, "type", "function"), map[string]*shape{"function": objectOf(jsonread.Keys(jsonread.Read, "name"), nil)})
+	if string(members["type"]) != `"allowed_tools"` {
+		return named
+	}
+	return objectOf(jsonread.Keys(jsonread.Read, "type", "allowed_tools"), map[string]*shape{
+		"allowed_tools": objectOf(jsonread.Keys(jsonread.Read, "mode", "tools"), map[string]*shape{"tools": listOf(named)}),
+	})
+}
+
+// flatChoiceShape is choiceShape where functions are named beside the type.
+func flatChoiceShape(members map[string]json.RawMessage) *shape {
+	named := objectOf(jsonread.Keys(jsonread.Read, "type", "name"), nil)
+	if string(members["type"]) != `"allowed_tools"` {
+		return named
+	}
+	return objectOf(jsonread.Keys(jsonread.Read, "type", "mode", "tools"), map[string]*shape{"tools": listOf(named)})
+}
+
 // readTools reads the tools of a chat.
 func readTools(raw json.RawMessage) ([]tool, error) {
 	if isNull(raw) {
 		return nil, nil
 	}
 	var list []struct {
-		Type     string `json:"type"`
+		Type     *string `json:"type"`
 		Function struct {
-			Name       string          `json:"name"`
+			Name       *string         `json:"name"`
 			Parameters json.RawMessage `json:"parameters"`
 			Strict     *bool           `json:"strict"`
 		} `json:"function"`
@@ -39,23 +65,35 @@ func readTools(raw json.RawMessage) ([]tool, error) {
 	}
 	tools := make([]tool, len(list))
 	for i, t := range list {
-		if t.Type != "function" {
-			return nil, refuse(at("tools", i)+".type", "found %q, expected function", t.Type)
+		if t.Type == nil || *t.Type != "function" {
+			return nil, refuse(at("tools", i)+".type", "found %s, expected function", quoted(t.Type))
 		}
-		tools[i] = tool{at("tools", i) + ".function", t.Function.Name, t.Function.Parameters, t.Function.Strict != nil && *t.Function.Strict}
-		if err := tools[i].check(); err != nil {
+		if t.Function.Name == nil {
+			return nil, refuse(at("tools", i)+".function.name", "found none, expected a name")
+		}
+		tools[i] = tool{at("tools", i) + ".function", *t.Function.Name, t.Function.Parameters, t.Function.Strict != nil && *t.Function.Strict}
+		if err := tools[i].check(tools[:i]); err != nil {
 			return nil, err
 		}
 	}
 	return tools, nil
 }
 
-func (t *tool) check() error {
-	if t.Name == "" {
-		return refuse(t.path+".name", "found none, expected a name")
+// check refuses what OpenAI does too, and a name that one of the tools before it has.
+func (t *tool) check(before []tool) error {
+	if !functionName.MatchString(t.Name) {
+		return refuse(t.path+".name", "found %.80q, expected 1 to 64 of the letters a to z and A to Z, digits, _ and -", t.Name)
+	}
+	if i := slices.IndexFunc(before, func(b tool) bool { return b.Name == t.Name }); i >= 0 {
+		return refuse(t.path+".name", "found %q, which %s has, expected another name", t.Name, before[i].path)
+	}
+	if kind := kindOf(t.Parameters); kind != '{' && !isNull(t.Parameters) {
+		return refuse(t.path+".parameters", "found %s, expected a JSON Schema of an object", jsonread.Clip(t.Parameters))
 	}
 	return nil
 }
+
+var functionName = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`)
 
 // callPlan is which tools the model may call, or must.
 type callPlan struct {
@@ -96,7 +134,11 @@ func planCalls(tools []tool, choice json.RawMessage, parallel *bool, flat bool) 
 		if err := jsonread.Decode(choice, &object); err != nil {
 			return nil, unreadable(toolChoice, err)
 		}
-		switch object.Type {
+		kind := ""
+		if object.Type != nil {
+			kind = *object.Type
+		}
+		switch kind {
 		case "function":
 			one, err := object.chosenTool.find(tools, toolChoice, flat)
 			return &callPlan{tools: one, must: true, single: true}, err
@@ -107,7 +149,7 @@ func planCalls(tools []tool, choice json.RawMessage, parallel *bool, flat bool) 
 			}
 			return p, p.allow(allowed, path, flat)
 		}
-		return nil, refuse(toolChoice+".type", "found %q, %s", object.Type, expected).coded("unsupported_parameter")
+		return nil, refuse(toolChoice+".type", "found %s, %s", quoted(object.Type), expected).coded("unsupported_parameter")
 	}
 	switch word {
 	case "none":
@@ -126,40 +168,41 @@ func planCalls(tools []tool, choice json.RawMessage, parallel *bool, flat bool) 
 
 // chosenTool names a function.
 type chosenTool struct {
-	Type, Name string
-	Function   struct{ Name string }
+	Type     *string `json:"type"`
+	Name     *string `json:"name"`
+	Function struct {
+		Name *string `json:"name"`
+	} `json:"function"`
 }
 
 // find returns the tool that is named, alone.
 func (c *chosenTool) find(tools []tool, path string, flat bool) ([]tool, error) {
-	if c.Type != "function" {
-		return nil, refuse(path+".type", "found %q, expected function", c.Type).coded("unsupported_parameter")
+	if c.Type == nil || *c.Type != "function" {
+		return nil, refuse(path+".type", "found %s, expected function", quoted(c.Type)).coded("unsupported_parameter")
 	}
 	name, path := c.Function.Name, path+".function.name"
 	if flat {
 		name, path = c.Name, strings.TrimSuffix(path, ".function.name")+".name"
 	}
-	i := slices.IndexFunc(tools, func(t tool) bool { return t.Name == name })
+	i := slices.IndexFunc(tools, func(t tool) bool { return name != nil && t.Name == *name })
 	if i < 0 {
-		return nil, refuse(path, "found %q, expected the name of one of the %d tools", name, len(tools))
+		return nil, refuse(path, "found %s, expected the name of one of the %d tools", quoted(name), len(tools))
 	}
 	return tools[i : i+1], nil
 }
 
 // allowedTools are those of the request that may be called.
 type allowedTools struct {
-	Mode  string
-	Tools []chosenTool
+	Mode  *string      `json:"mode"`
+	Tools []chosenTool `json:"tools"`
 }
 
 // allow bounds the plan to some of its tools.
 func (p *callPlan) allow(a allowedTools, path string, flat bool) error {
-	switch a.Mode {
-	case "auto", "required":
-		p.must = a.Mode == "required"
-	default:
-		return refuse(path+".mode", "found %q, expected auto or required", a.Mode)
+	if a.Mode == nil || *a.Mode != "auto" && *a.Mode != "required" {
+		return refuse(path+".mode", "found %s, expected auto or required", quoted(a.Mode))
 	}
+	p.must = *a.Mode == "required"
 	if len(a.Tools) == 0 {
 		return refuse(path+".tools", "found none, expected one tool or more")
 	}
@@ -222,9 +265,6 @@ func (s *Server) strictCalls(ctx context.Context, p *callPlan) (*strictForm, err
 func compileCalls(ctx context.Context, form chat.CallForm, tools []tool) (*grammar.Grammar, error) {
 	calls := make([]grammar.Call, len(tools))
 	for i, t := range tools {
-		if quoted, err := json.Marshal(t.Name); err != nil || string(quoted) != `"`+t.Name+`"` {
-			return nil, refuse(t.path+".name", "found %q, expected letters, digits, _, - and . in the name of a function whose calls are held to a form", t.Name)
-		}
 		arguments, err := t.object()
 		if err != nil {
 			return nil, err
@@ -245,9 +285,6 @@ func (t *tool) object() (json.RawMessage, error) {
 		return json.RawMessage(`{"type":"object"}`), nil
 	}
 	members := jsonread.Members(t.Parameters)
-	if members == nil {
-		return nil, refuse(param, "found %s, expected a JSON Schema of an object", jsonread.Clip(t.Parameters))
-	}
 	switch kind := string(members["type"]); kind {
 	case `"object"`:
 		return t.Parameters, nil
