@@ -15,7 +15,8 @@ type Repeat struct {
 	Values [2]json.RawMessage // the earlier value and the later one
 }
 
-// RepeatError is a key that stands again with another value. Line and Column, in bytes, count from 1.
+// RepeatError is a key that stands again with another value. Line and Column, in bytes, count from
+// 1.
 type RepeatError struct {
 	Repeat
 	Line, Column int

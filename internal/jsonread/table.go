@@ -19,8 +19,8 @@ const (
 )
 
 // Rule is what the program does with one key. A refused key may have a value that asks for nothing:
-// Neutral are such values besides null, false, an empty list and an empty object, as JSON text; with
-// Exact they are such values besides null alone.
+// Neutral are such values besides null, false, an empty list and an empty object, as JSON text;
+// with Exact they are such values besides null alone.
 type Rule struct {
 	Use     Use
 	Reason  string // for Refused: what the key asks for, "attention within a window"

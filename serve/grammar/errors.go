@@ -1,8 +1,10 @@
 package grammar
 
 import (
+	"errors"
 	"fmt"
 
+	"slimlab/serve/grammar/pattern"
 	"slimlab/serve/grammar/schema"
 )
 
@@ -40,3 +42,10 @@ func (e *Invalid) Error() string {
 
 // LimitError is a limit of this package that a constraint would pass.
 type LimitError = schema.LimitError
+
+// IsLimit reports whether an error is that of a limit, of this package or of package pattern.
+func IsLimit(err error) bool {
+	var limit *LimitError
+	var expression *pattern.Error
+	return errors.As(err, &limit) || errors.As(err, &expression) && expression.Limit
+}

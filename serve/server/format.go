@@ -9,7 +9,6 @@ import (
 	"slimlab/internal/jsonread"
 	"slimlab/serve"
 	"slimlab/serve/grammar"
-	"slimlab/serve/grammar/pattern"
 )
 
 // compiling bounds the time in which the form of an answer is compiled, on the request's own
@@ -133,14 +132,12 @@ func (w *wantedForm) compile(ctx context.Context) (*grammar.Grammar, error) {
 // formError is the problem of a form that cannot be compiled.
 func formError(param string, err error) error {
 	var unsupported *grammar.Unsupported
-	var limit *grammar.LimitError
-	var expression *pattern.Error
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, context.DeadlineExceeded):
 		return refuse(param, "it was not compiled within %v: expected a simpler one", compiling).coded("limit_exceeded")
-	case errors.As(err, &limit), errors.As(err, &expression) && expression.Limit:
+	case grammar.IsLimit(err):
 		return refuse(param, "%v", err).coded("limit_exceeded")
 	case errors.As(err, &unsupported):
 		return refuse(param, "%v", err).coded("unsupported_parameter")

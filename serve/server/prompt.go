@@ -99,8 +99,8 @@ func (s *Server) positions() int {
 }
 
 // room is how many tokens may follow a prompt: those that are asked for, least or more, or the
-// usual number, or all that there is room for where usual is 0. of is the field of the prompt, param
-// that of the number.
+// usual number, or all that there is room for where usual is 0. of is the field of the prompt,
+// param that of the number.
 func (s *Server) room(of string, prompt int, param string, asked *int, usual, least int) (int, error) {
 	positions := s.positions()
 	left := positions - prompt
