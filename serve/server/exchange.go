@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -22,6 +23,7 @@ type exchange struct {
 	begun  time.Time
 
 	status int         // that was written; 0 before
+	cut    bool        // the connection ends without the rest of the answer, or without one
 	facts  []slog.Attr // for the log line
 }
 
@@ -29,7 +31,8 @@ type exchange struct {
 type endpoint func(x *exchange) error
 
 // serve runs an endpoint with all that every exchange has: an id, a log line, errors in OpenAI's
-// shape.
+// shape. An answer that is not whole ends with its connection: else a client that reads on, having
+// ended its own side alone, would take what it got for all of it.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, next endpoint) {
 	x := &exchange{server: s, w: w, r: r, id: requestID(r), begun: time.Now()}
 	w.Header().Set("X-Request-Id", x.id)
@@ -42,6 +45,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, next endpoint) {
 			x.fail(fault(http.StatusInternalServerError, serverError, "internal_error", "the server failed on this request; its log says why under the id %s", x.id))
 		}
 		x.log()
+		if x.cut {
+			panic(http.ErrAbortHandler)
+		}
 	}()
 	if err := next(x); err != nil {
 		x.fail(err)
@@ -67,13 +73,15 @@ func newID(kind string) string { return kind + rand.Text() }
 // fail writes an error in the place of an answer. Of an answer that has begun nothing can be said
 // but in its stream, which has its own way.
 func (x *exchange) fail(err error) {
-	if x.r.Context().Err() != nil && x.status == 0 {
-		x.status = clientGone
+	// A body that breaks off ends the context too, and has an answer.
+	if x.status == 0 && x.r.Context().Err() != nil && !errors.As(err, new(*problem)) {
+		x.status, x.cut = clientGone, true
 		return
 	}
 	p := problemOf(err)
 	x.note("error", p.Message)
 	if x.status != 0 {
+		x.cut = true
 		return
 	}
 	if p.retryAfter > 0 {
@@ -82,7 +90,8 @@ func (x *exchange) fail(err error) {
 	_ = x.write(p.status, map[string]any{"error": p}) // nobody is left to tell
 }
 
-// clientGone is the status in the log of a request whose client did not wait for the answer.
+// clientGone is the status in the log of a request whose client did not wait for the answer: no
+// status is sent. One that has ended its side of the connection cannot be told from one that left.
 const clientGone = 499
 
 // write writes a JSON body.

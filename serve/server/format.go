@@ -133,8 +133,8 @@ func (w *wantedForm) compile(ctx context.Context) (*grammar.Grammar, error) {
 func formError(param string, err error) error {
 	var unsupported *grammar.Unsupported
 	switch {
-	case err == nil:
-		return nil
+	case err == nil, errors.Is(err, context.Canceled): // its client has gone
+		return err
 	case errors.Is(err, context.DeadlineExceeded):
 		return refuse(param, "it was not compiled within %v: expected a simpler one", compiling).coded("limit_exceeded")
 	case grammar.IsLimit(err):

@@ -1,0 +1,117 @@
+package server
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// dial sends bytes on a connection of their own.
+func (x *fixture) dial(t *testing.T, text string) *net.TCPConn {
+	t.Helper()
+	conn, err := net.Dial("tcp", x.http.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if _, err := io.WriteString(conn, text); err != nil {
+		t.Fatal(err)
+	}
+	return conn.(*net.TCPConn)
+}
+
+// said is what the server says on a connection until it ends it.
+func said(t *testing.T, conn net.Conn) string {
+	t.Helper()
+	answer, err := io.ReadAll(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(answer)
+}
+
+func rawPost(path, body string, length int) string {
+	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", path, length, body)
+}
+
+// A client that ends its side of the connection before its answer has come counts as gone, and
+// gets nothing that it could take for an answer: no status, and in a stream no end.
+func TestAHalfClosedConnectionHasNoAnswer(t *testing.T) {
+	for _, test := range []struct {
+		path, body string
+		steps      int // before the client ends its side
+	}{
+		{"/v1/completions", `{"prompt":"endless<a>","max_tokens":400}`, 3},
+		{"/v1/chat/completions", `{"messages":[{"role":"user","content":"endless"}],"stream":true}`, 9},
+		{"/v1/responses", `{"input":"endless","stream":true}`, 9},
+	} {
+		t.Run(fmt.Sprint(test.path, test.steps), func(t *testing.T) {
+			turn, gone := make(chan struct{}), make(chan struct{})
+			x := start(t, nil, Options{}, func(f *fake, _ *Model) {
+				f.before = func() {
+					select {
+					case turn <- struct{}{}:
+					case <-gone:
+					}
+				}
+			})
+			x.http.Close()
+			x.http = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				go func() {
+					<-r.Context().Done()
+					close(gone)
+				}()
+				x.server.Handler().ServeHTTP(w, r)
+			}))
+			conn := x.dial(t, rawPost(test.path, test.body, len(test.body)))
+			for range test.steps {
+				<-turn
+			}
+			if err := conn.CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			got := said(t, conn)
+			if whole := !strings.Contains(test.body, "stream"); whole && got != "" || strings.HasSuffix(got, "\r\n0\r\n\r\n") {
+				t.Errorf("found %q, expected nothing that ends", got)
+			}
+			x.http.Close()
+			x.idle(t)
+			if log := x.log.String(); !strings.Contains(log, "msg=request") || got == "" && !strings.Contains(log, "status=499") {
+				t.Errorf("the log is %s", log)
+			}
+		})
+	}
+}
+
+// A body that breaks off, is broken or does not come is an error in OpenAI's shape.
+func TestABodyThatDoesNotComeIsAnError(t *testing.T) {
+	for name, test := range map[string]struct {
+		text, want, code string
+		end              bool
+	}{
+		"half closed": {rawPost("/v1/completions", `{"prompt":"a`, 500), "HTTP/1.1 400 ", "broken_body", true},
+		"slow":        {rawPost("/v1/completions", `{"prompt":"a`, 500), "HTTP/1.1 408 ", "request_timeout", false},
+		"chunks":      {"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "HTTP/1.1 400 ", "broken_body", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := start(t, nil, Options{Limits: Limits{Arrival: 50 * time.Millisecond}})
+			conn := x.dial(t, test.text)
+			if test.end {
+				if err := conn.CloseWrite(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got := said(t, conn)
+			_, body, _ := strings.Cut(got, "\r\n\r\n")
+			if !strings.HasPrefix(got, test.want) || !strings.Contains(body, `"code":"`+test.code+`"`) {
+				t.Fatalf("found %q, expected %s with code %s", got, test.want, test.code)
+			}
+			conform(t, "ErrorResponse", body)
+		})
+	}
+}
