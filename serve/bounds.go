@@ -21,7 +21,7 @@ func (e *QueueFullError) Error() string {
 	if e.Bound == "WaitingTokens" {
 		what = "prompt tokens"
 	}
-	return fmt.Sprintf("serve: the queue is full: %d %s would wait, at most %d may (%s); send the request again later", e.Found, what, e.Limit, e.Bound)
+	return fmt.Sprintf("the queue is full: %d %s would wait, at most %d may; send the request again later", e.Found, what, e.Limit)
 }
 
 // QueueTimeoutError is the error of a request that waited too long to begin.
@@ -30,7 +30,7 @@ type QueueTimeoutError struct {
 }
 
 func (e *QueueTimeoutError) Error() string {
-	return fmt.Sprintf("serve: the request waited for %v and was not begun, at most %v are allowed (WaitingTime)", e.Waited, e.Limit)
+	return fmt.Sprintf("the request waited for %v and was not begun, at most %v are allowed", e.Waited.Round(time.Millisecond), e.Limit)
 }
 
 // submit has requests wait, all or none of them.
@@ -52,12 +52,16 @@ func (c *core) submit(all ...*sequence) error {
 	return nil
 }
 
-// overfull compares the queue with its bounds, as it would be with these requests. One whose prompt
-// alone is longer than all may be together is taken when no other waits.
+// overfull compares the queue with its bounds, as it would be with these requests. Where no other
+// waits they are taken, however many they are: else those that are together beyond a bound would be
+// told to come again for ever.
 func (c *core) overfull(all []*sequence) error {
 	o, w := &c.scheduler.options, &c.scheduler.waiting
 	aside, tokens := c.aside.queued()
 	waiting := len(w.list) + len(aside)
+	if waiting == 0 {
+		return nil
+	}
 	tokens += w.tokens
 	after := func() time.Duration { return c.pace.of(tokens) }
 	if found := waiting + len(all); o.WaitingRequests > 0 && found > o.WaitingRequests {
@@ -67,7 +71,7 @@ func (c *core) overfull(all []*sequence) error {
 	for _, q := range all {
 		found += len(q.tokens)
 	}
-	if o.WaitingTokens > 0 && found > o.WaitingTokens && waiting+len(all) > 1 {
+	if o.WaitingTokens > 0 && found > o.WaitingTokens {
 		return &QueueFullError{"WaitingTokens", found, o.WaitingTokens, after()}
 	}
 	return nil

@@ -25,10 +25,12 @@ func TestQueueBounds(t *testing.T) {
 	}{
 		{"no bounds", Options{}, []int{100, 100}, []int{100, 100}, ""},
 		{"as many requests as may wait", Options{WaitingRequests: 3}, []int{9}, []int{9, 9}, ""},
-		{"one too many", Options{WaitingRequests: 3}, []int{9, 9}, []int{9, 9}, "4 requests would wait, at most 3 may (WaitingRequests)"},
-		{"more at once than may wait", Options{WaitingRequests: 3}, nil, []int{1, 1, 1, 1}, "4 requests would wait, at most 3 may"},
+		{"one too many", Options{WaitingRequests: 3}, []int{9, 9}, []int{9, 9}, "4 requests would wait, at most 3 may; send"},
+		{"more at once than may wait", Options{WaitingRequests: 3}, []int{1}, []int{1, 1, 1, 1}, "5 requests would wait, at most 3 may"},
+		{"more at once than may wait, alone", Options{WaitingRequests: 3}, nil, []int{1, 1, 1, 1}, ""},
+		{"more tokens at once than may wait, alone", Options{WaitingTokens: 20}, nil, []int{15, 15}, ""},
 		{"as many tokens as may wait", Options{WaitingTokens: 20}, []int{9}, []int{11}, ""},
-		{"a token too many", Options{WaitingTokens: 20}, []int{9}, []int{6, 6}, "21 prompt tokens would wait, at most 20 may (WaitingTokens)"},
+		{"a token too many", Options{WaitingTokens: 20}, []int{9}, []int{6, 6}, "21 prompt tokens would wait, at most 20 may; send"},
 		{"a long prompt alone", Options{WaitingTokens: 20}, nil, []int{50}, ""},
 		{"a long prompt behind a short one", Options{WaitingTokens: 20}, []int{1}, []int{50}, "51 prompt tokens would wait"},
 	} {
@@ -64,7 +66,7 @@ func TestQueueBounds(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := core.submit(prompts(c.arrive[0])...); err != nil {
+		if err := core.submit(prompts(c.arrive...)...); err != nil {
 			t.Errorf("%s: when all is done: %v", c.name, err)
 		}
 	}
@@ -74,13 +76,26 @@ func TestQueueBounds(t *testing.T) {
 func TestQueueBoundsReachTheCaller(t *testing.T) {
 	e := engine(t, newFake(100, 4), Options{WaitingRequests: 1})
 	r := Request{Prompt: ids(1, 3), MaxTokens: 2}
+	if err := e.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	first, err := e.Submit([]context.Context{t.Context()}, []Request{r})
+	if err != nil {
+		t.Fatal(err)
+	}
 	results, err := e.DoAll(t.Context(), []Request{r, r})
 	var full *QueueFullError
-	if !errors.As(err, &full) || results != nil || full.Bound != "WaitingRequests" || full.Found != 2 || full.Limit != 1 || full.RetryAfter != 0 {
+	if !errors.As(err, &full) || results != nil || full.Bound != "WaitingRequests" || full.Found != 3 || full.Limit != 1 || full.RetryAfter != 0 {
 		t.Errorf("%v, %+v", err, results)
 	}
-	if _, err := e.Do(t.Context(), r); err != nil {
+	if err := e.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := first[0].Wait(); err != nil {
 		t.Error(err)
+	}
+	if results, err := e.DoAll(t.Context(), []Request{r, r}); err != nil || len(results) != 2 {
+		t.Errorf("where nobody else waits: %v, %+v", err, results)
 	}
 }
 
@@ -112,7 +127,7 @@ func TestWaitingTime(t *testing.T) {
 		}
 	}
 	var timeout *QueueTimeoutError
-	if o := <-waits; !errors.As(o.err, &timeout) || timeout.Limit != 100*time.Millisecond || timeout.Waited <= timeout.Limit || o.result.Finish != FinishError || !strings.Contains(o.err.Error(), "at most 100ms are allowed (WaitingTime)") {
+	if o := <-waits; !errors.As(o.err, &timeout) || timeout.Limit != 100*time.Millisecond || timeout.Waited <= timeout.Limit || o.result.Finish != FinishError || !strings.Contains(o.err.Error(), "at most 100ms are allowed") {
 		t.Errorf("%v, %+v", o.err, o.result)
 	}
 	if c.now().TimedOut != 1 || len(late) != 0 {

@@ -29,7 +29,8 @@ type Options struct {
 	Passes int
 
 	// Of those that wait, at most, or no bound where it is 0. A request beyond the first two is
-	// refused with a QueueFullError, one that waits for longer ends with a QueueTimeoutError.
+	// refused with a QueueFullError, unless no other waits; one that waits for longer ends with a
+	// QueueTimeoutError.
 	WaitingRequests int
 	WaitingTokens   int // of their prompts
 	WaitingTime     time.Duration

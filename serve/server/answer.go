@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -295,7 +296,7 @@ func (s *Server) cause(err error) error {
 		p.retryAfter = 1
 		return p
 	case errors.Is(err, serve.ErrNothingAllowed):
-		return fault(http.StatusBadRequest, invalidRequest, "nothing_allowed", "%v", err)
+		return fault(http.StatusBadRequest, invalidRequest, "nothing_allowed", "%s", strings.TrimPrefix(err.Error(), "serve: "))
 	case errors.Is(err, serve.ErrClosed):
 		return fault(http.StatusServiceUnavailable, serverError, "shutting_down", "the server is ending")
 	}

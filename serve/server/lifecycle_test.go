@@ -373,16 +373,24 @@ func TestAllAnswersOrNone(t *testing.T) {
 	if err := x.engine.Pause(); err != nil {
 		t.Fatal(err)
 	}
-	got := x.post(t, "/v1/completions", `{"prompt":"hello<a>","max_tokens":2,"n":3}`)
+	first, err := x.engine.Submit([]context.Context{t.Context()}, []serve.Request{{Prompt: []int32{1}, MaxTokens: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const three = `{"prompt":"hello<a>","max_tokens":2,"n":3}`
+	got := x.post(t, "/v1/completions", three)
 	stats, err := x.engine.Stats()
-	if p := refusal(t, got); err != nil || got.status != http.StatusTooManyRequests || !strings.Contains(p.Message, "3 requests would wait") || stats.Refused != 3 || stats.Aborted != 0 {
+	if p := refusal(t, got); err != nil || got.status != http.StatusTooManyRequests || !strings.HasPrefix(p.Message, "the queue is full: 4 requests would wait, at most 2 may; ") || stats.Refused != 3 || stats.Aborted != 0 {
 		t.Errorf("%d %s; %d answers refused, %d begun and aborted, want all 3 refused", got.status, p.Message, stats.Refused, stats.Aborted)
 	}
 	if err := x.engine.Resume(); err != nil {
 		t.Fatal(err)
 	}
-	if all := decode[completion](t, x.post(t, "/v1/completions", `{"prompt":"hello<a>","max_tokens":2,"n":2}`)); len(all.Choices) != 2 {
-		t.Errorf("%+v", all)
+	if _, err := first[0].Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if all := decode[completion](t, x.post(t, "/v1/completions", three)); len(all.Choices) != 3 {
+		t.Errorf("where nobody else waits: %+v", all)
 	}
 	x.idle(t)
 }
