@@ -3,13 +3,15 @@ package server
 import (
 	"encoding/json"
 	"io"
+	"slices"
 	"strings"
 )
 
 // toolCall is a call that a model wrote.
 type toolCall struct {
 	Name      string
-	Arguments string // JSON
+	Arguments string // JSON; of a call that was cut off, as far as it came
+	cut       bool
 }
 
 // callReader finds the calls of tools in an answer as it is written. It knows two forms: an object
@@ -18,6 +20,7 @@ type toolCall struct {
 // where every object calls a tool of the request. What turns out to be no call is text.
 type callReader struct {
 	tools []string // names that the request offers
+	must  bool     // the answer is nothing but calls
 	held  string   // not yet given
 	gap   string   // white space before the tag of the call that is being read
 	form  form
@@ -86,46 +89,114 @@ func (c *callReader) push(text string) (content string, calls []toolCall) {
 	}
 }
 
-// flush ends the answer.
-func (c *callReader) flush() (content string, calls []toolCall) {
+// flush ends the answer. One that was cut off ends with a part of a call, where its name is there,
+// and without the beginning of one that has none yet.
+func (c *callReader) flush(cut bool) (content string, calls []toolCall) {
 	held := c.held
 	c.held = ""
 	switch c.form {
 	case inside:
-		// An answer that was cut off in a call, or ended without the tag.
+		// An answer that ended without the tag.
 		if call, ok := parseCall(json.RawMessage(held)); ok {
 			c.found++
 			return "", []toolCall{call}
 		}
-		return c.gap + openTag + held, nil
-	case objects:
-		if calls := c.parseObjects(held); calls != nil {
+		if cut {
+			calls = parseCut(held)
 			c.found += len(calls)
 			return "", calls
 		}
-	case between:
-		if c.found > 0 && strings.TrimSpace(held) == "" {
+		return c.gap + openTag + held, nil
+	case objects:
+		calls, rest := c.parseObjects(held)
+		if rest != "" && cut {
+			if last := parseCut(rest); c.must || len(last) > 0 && c.offers(last[0].Name) || len(last) == 0 && (len(calls) > 0 || c.mayCall(rest)) {
+				calls, rest = append(calls, last...), ""
+			}
+		}
+		if rest == "" {
+			c.found += len(calls)
+			return "", calls
+		}
+	case between, undecided:
+		tag := strings.TrimSpace(held)
+		if c.found > 0 && tag == "" || cut && (c.found > 0 || c.must || len(tag) > len("<t")) {
 			return "", nil
 		}
 	}
 	return held, nil
 }
 
-// parseObjects reads an answer of nothing but calls, or returns nil.
-func (c *callReader) parseObjects(text string) (calls []toolCall) {
+// mayCall reports whether an object that was cut off in its name may be going to be a call.
+func (c *callReader) mayCall(rest string) bool {
+	_, name, ok := strings.Cut(strings.Join(strings.Fields(rest), ""), `{"name":"`)
+	return ok && slices.ContainsFunc(c.tools, func(t string) bool { return strings.HasPrefix(t, name) })
+}
+
+// parseCut reads the call that an answer was cut off in, or returns none where its name is not
+// there.
+func parseCut(text string) []toolCall {
+	text = strings.TrimPrefix(strings.TrimSpace(text), callMark)
+	call, decoder := toolCall{cut: true}, json.NewDecoder(strings.NewReader(text))
+	if t, err := decoder.Token(); err != nil || t != json.Delim('{') {
+		return nil
+	}
+	for {
+		key, err := decoder.Token()
+		if err != nil {
+			break
+		}
+		behind := text[decoder.InputOffset():]
+		var value json.RawMessage
+		err = decoder.Decode(&value)
+		switch key {
+		case "name":
+			if err == nil && json.Unmarshal(value, &call.Name) != nil {
+				return nil
+			}
+		case "arguments", "parameters":
+			call.Arguments = string(value)
+			if err != nil {
+				call.Arguments = strings.TrimLeft(behind, ": \t\r\n")
+			}
+			call.Arguments = unquoted(call.Arguments)
+		}
+		if err != nil {
+			break
+		}
+	}
+	if call.Name == "" {
+		return nil
+	}
+	return []toolCall{call}
+}
+
+// unquoted is arguments that were written as a string of JSON, of which the end may be missing.
+func unquoted(arguments string) string {
+	for end := len(arguments); strings.HasPrefix(arguments, `"`) && end > max(0, len(arguments)-len(`\u0000`)); end-- {
+		var text string
+		if json.Unmarshal([]byte(arguments[:end]), &text) == nil || json.Unmarshal([]byte(arguments[:end]+`"`), &text) == nil {
+			return text
+		}
+	}
+	return arguments
+}
+
+// parseObjects reads an answer of nothing but calls, and returns what is behind them and is none.
+func (c *callReader) parseObjects(text string) (calls []toolCall, rest string) {
 	text = strings.TrimPrefix(strings.TrimSpace(text), callMark)
 	for {
 		var one json.RawMessage
 		decoder := json.NewDecoder(strings.NewReader(text))
 		switch err := decoder.Decode(&one); {
 		case err == io.EOF:
-			return calls
+			return calls, ""
 		case err != nil:
-			return nil
+			return calls, text
 		}
 		call, ok := parseCall(one)
 		if !ok || !c.offers(call.Name) {
-			return nil
+			return calls, text
 		}
 		calls = append(calls, call)
 		text = strings.TrimPrefix(strings.TrimSpace(text[decoder.InputOffset():]), ";")
@@ -133,12 +204,7 @@ func (c *callReader) parseObjects(text string) (calls []toolCall) {
 }
 
 func (c *callReader) offers(name string) bool {
-	for _, t := range c.tools {
-		if t == name {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(c.tools, name)
 }
 
 // parseCall reads {"name": …, "arguments": …}, or "parameters" in the place of arguments.
@@ -159,7 +225,7 @@ func parseCall(data json.RawMessage) (toolCall, bool) {
 	}
 	var text string // some write the arguments as a string of JSON
 	if json.Unmarshal(arguments, &text) == nil && json.Valid([]byte(text)) {
-		return toolCall{call.Name, text}, true
+		return toolCall{Name: call.Name, Arguments: text}, true
 	}
-	return toolCall{call.Name, string(arguments)}, true
+	return toolCall{Name: call.Name, Arguments: string(arguments)}, true
 }

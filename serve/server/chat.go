@@ -197,7 +197,7 @@ func newTurns(p *settings, asks []*ask) []*turn {
 func newTurn(p *settings, a *ask) *turn {
 	t := &turn{ask: a}
 	if p.calls != nil {
-		t.reader, t.single = &callReader{tools: p.calls.names()}, p.calls.single
+		t.reader, t.single = &callReader{tools: p.calls.names(), must: p.calls.must}, p.calls.single
 	}
 	return t
 }
@@ -208,7 +208,7 @@ func (t *turn) take(p piece) (content string, calls []toolCall) {
 	if t.reader != nil {
 		content, calls = t.reader.push(p.text)
 		if p.finish != "" {
-			rest, more := t.reader.flush()
+			rest, more := t.reader.flush(p.finish == finishLength)
 			content, calls = content+rest, append(calls, more...)
 		}
 	}
@@ -242,7 +242,7 @@ func (t *turn) message() *chatMessage {
 }
 
 func newChatCall(c toolCall) chatCall {
-	return chatCall{ID: newID("call_"), Type: "function", Function: chatFunction(c)}
+	return chatCall{ID: newID("call_"), Type: "function", Function: chatFunction{c.Name, c.Arguments}}
 }
 
 func (x *exchange) streamChat(q *chatRequest, asks []*ask, body chatCompletion) error {

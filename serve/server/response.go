@@ -283,6 +283,9 @@ func (w *responseWriter) call(c toolCall) error {
 		return err
 	}
 	item.Arguments, item.Status = &c.Arguments, stateCompleted
+	if c.cut {
+		item.Status = stateIncomplete
+	}
 	if err := w.event("response.function_call_arguments.done", responseEvent{OutputIndex: at, ItemID: item.ID, Name: c.Name, Arguments: &c.Arguments}); err != nil {
 		return err
 	}

@@ -257,6 +257,31 @@ func TestResponsesAreRefused(t *testing.T) {
 	}
 }
 
+// A response that is cut off in a call has it as far as it came, and incomplete.
+func TestAResponseThatIsCutOffInACall(t *testing.T) {
+	x := start(t, nil, Options{}, withTemplate(t, calling))
+	cut := 0
+	for most := 1; most < 40; most += 3 {
+		got := decode[response](t, x.post(t, "/v1/responses", fmt.Sprintf(`{"input":"hello","tools":[{"type":"function","name":"look","parameters":{"type":"object","properties":{"place":{"enum":["the brown fox jumps"]}},"required":["place"]},"strict":true}],"tool_choice":"required","max_output_tokens":%d}`, most)))
+		for i, item := range got.Output {
+			last := i == len(got.Output)-1
+			switch {
+			case item.Type == "message" && (len(item.Content) != 1 || item.Content[0].Text != ""):
+				t.Errorf("%d tokens: a text %+v", most, item.Content)
+			case item.Type == "function_call" && last && got.Status == stateIncomplete && !strings.HasSuffix(*item.Arguments, "}"):
+				if cut++; item.Status != stateIncomplete || item.Name != "look" {
+					t.Errorf("%d tokens: %+v", most, item)
+				}
+			case item.Type == "function_call" && !last && item.Status != stateCompleted:
+				t.Errorf("%d tokens: call %d of %d is %s", most, i, len(got.Output), item.Status)
+			}
+		}
+	}
+	if cut == 0 {
+		t.Error("no response was cut off in a call")
+	}
+}
+
 // A stream that ends before its answer says so in its last event.
 func TestAResponseThatFails(t *testing.T) {
 	turn := make(chan struct{}, 10) // steps

@@ -306,14 +306,14 @@ func newCallForm(m *Model) (chat.CallForm, error) {
 	if err != nil {
 		return form, err
 	}
-	call := toolCall{"name", `{"key": 1}`}
+	call := toolCall{Name: "name", Arguments: `{"key": 1}`}
 	text, want := form.Call(call.Name, call.Arguments), []toolCall{call}
 	if form.Several {
 		text, want = text+form.Separator+text, []toolCall{call, call}
 	}
 	reader := callReader{tools: []string{call.Name}}
 	content, found := reader.push(text)
-	rest, more := reader.flush()
+	rest, more := reader.flush(false)
 	if content += rest; content != "" || !slices.Equal(append(found, more...), want) {
 		return form, fmt.Errorf("its chat template writes calls in a form that this server does not read: %q", text)
 	}

@@ -89,6 +89,35 @@ func TestRequiredCalls(t *testing.T) {
 	}
 }
 
+// A required call that is cut off is told as far as it came, in a stream as in the whole, and its
+// text never is.
+func TestCallsThatAreCutOffAreTold(t *testing.T) {
+	for name, template := range map[string]string{"hermes": calling, "llama": llamas} {
+		x := start(t, nil, Options{}, withTemplate(t, template))
+		told := 0
+		for most := 1; most < 60; most += 3 {
+			body := fmt.Sprintf(`{"messages":[{"role":"user","content":"hello"}],"seed":3,"max_tokens":%d,%s,"tool_choice":"required"`, most, twoTools)
+			got := decode[chatCompletion](t, x.post(t, "/v1/chat/completions", body+"}")).Choices[0]
+			text, finish, calls := joined(frames(t, x.post(t, "/v1/chat/completions", body+`,"stream":true}`).body), 0)
+			m := got.Message
+			if m.Content != nil && *m.Content != "" || text != "" || finish != *got.FinishReason || len(calls) != len(m.ToolCalls) || finish == finishCalls && len(calls) == 0 {
+				t.Fatalf("%s, %d tokens: %+v (%s); the stream has %q and %v (%s)", name, most, m, *got.FinishReason, text, calls, finish)
+			}
+			for i, c := range calls {
+				if c.Function != m.ToolCalls[i].Function || c.Function.Name != "weather" && c.Function.Name != "stop" {
+					t.Errorf("%s, %d tokens: %+v, in the stream %+v", name, most, m.ToolCalls[i], c)
+				}
+			}
+			if finish == finishLength {
+				told += len(calls)
+			}
+		}
+		if told == 0 {
+			t.Errorf("%s: no call was cut off behind its name", name)
+		}
+	}
+}
+
 // A call of a strict tool satisfies its schema though none is required; text is free.
 func TestStrictTools(t *testing.T) {
 	answers := map[string]string{
