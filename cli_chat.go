@@ -117,7 +117,7 @@ func (p *program) converse(cmd *cobra.Command, c *endpoint.Conversation) error {
 			case strings.HasPrefix(line, "/"):
 				fmt.Fprintf(p.stderr, "%s is no command, expected /clear or /exit\n", line)
 			case line != "":
-				if err := p.say(c, line, signals); err != nil {
+				if err := p.say(c, line, prompt != "", signals); err != nil {
 					return err
 				}
 			}
@@ -141,8 +141,9 @@ func readLines(r io.Reader, lines chan<- string) {
 	}
 }
 
-// say writes the answer to a line, which a signal stops.
-func (p *program) say(c *endpoint.Conversation, line string, signals <-chan os.Signal) error {
+// say writes the answer to a line, which a signal stops. A line that was typed may fail, and the
+// next is asked for; one of a pipe ends the conversation.
+func (p *program) say(c *endpoint.Conversation, line string, typed bool, signals <-chan os.Signal) error {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	watched := make(chan struct{})
@@ -168,11 +169,15 @@ func (p *program) say(c *endpoint.Conversation, line string, signals <-chan os.S
 		return broke(written)
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(p.stderr, "stopped")
+	case err != nil && !typed:
+		return broke(err)
 	case err != nil:
 		fmt.Fprintf(p.stderr, "slimlab: %v\n", err)
 		return nil
 	case reply.Full:
-		fmt.Fprintln(p.stderr, "the answer was cut off: there is no room for more")
+		fmt.Fprintln(p.stderr, "the answer was cut off: there is no room for more; /clear begins a new conversation")
+	case reply.Cut:
+		fmt.Fprintf(p.stderr, "the answer was cut off after %s, as --max-tokens says\n", plural.Of(reply.Tokens, "token"))
 	}
 	text := plural.Of(reply.Tokens, "token")
 	if reply.Rate > 0 {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -145,14 +146,42 @@ func (f *serveFlags) check(cmd *cobra.Command) error {
 		return errors.New("--draft-tokens: found no --draft, expected one beside it")
 	case changed("draft-tokens") && (f.DraftTokens < 1 || f.DraftTokens > endpoint.MaxDraft):
 		return fmt.Errorf("--draft-tokens %d: expected 1 to %d", f.DraftTokens, endpoint.MaxDraft)
-	case f.WaitingRequests < 0 || f.WaitingTokens < 0 || f.WaitingTime < 0:
-		return errors.New("--max-waiting, --max-waiting-tokens and --max-wait: found less than 0, expected 0 for no bound, or more")
+	case f.WaitingRequests < 0:
+		return fmt.Errorf("--max-waiting %d: expected 0 for no bound, or more", f.WaitingRequests)
+	case f.WaitingTokens < 0:
+		return fmt.Errorf("--max-waiting-tokens %d: expected 0 for no bound, or more", f.WaitingTokens)
+	case f.WaitingTime < 0:
+		return fmt.Errorf("--max-wait %v: expected 0s for no bound, or more", f.WaitingTime)
+	case changed("name") && strings.TrimSpace(f.Name) == "":
+		return fmt.Errorf("--name %q: expected the name by which clients ask for the model", f.Name)
 	case f.Drain < 0:
 		return fmt.Errorf("--drain %v: expected 0s or more", f.Drain)
 	case (f.Certificate == "") != (f.ServerOptions.Key == ""):
 		return errors.New("found one of --tls-cert and --tls-key, expected both or none")
 	}
+	for _, origin := range f.Origins {
+		if err := endpoint.CheckOrigin(origin); err != nil {
+			return fmt.Errorf("--cors %q: %w", origin, err)
+		}
+	}
+	if err := f.readHost(cmd.Context()); err != nil {
+		return err
+	}
 	return f.readKeys()
+}
+
+// readHost takes the brackets of an IPv6 address, and refuses a name that no address has.
+func (f *serveFlags) readHost(ctx context.Context) error {
+	if inner, ok := strings.CutPrefix(f.host, "["); ok && strings.HasSuffix(inner, "]") {
+		f.host = strings.TrimSuffix(inner, "]")
+	}
+	if f.host == "" || net.ParseIP(f.host) != nil {
+		return nil
+	}
+	if _, err := net.DefaultResolver.LookupHost(ctx, f.host); err != nil {
+		return fmt.Errorf("--host %s: expected an address of this machine, such as 127.0.0.1: %w", f.host, err)
+	}
+	return nil
 }
 
 // readKeys gathers the keys of the flags, the file and the environment, and refuses to let

@@ -42,7 +42,16 @@ func TestServeRefuses(t *testing.T) {
 		{[]string{"--batch-tokens", "0"}, "--batch-tokens 0: expected at least 1"},
 		{[]string{"--batch-tokens", "8", "--max-running", "9"}, "--max-running 9: expected at most --batch-tokens, 8"},
 		{[]string{"--chunk-tokens", "-1"}, "--chunk-tokens -1: expected at least 1"},
-		{[]string{"--max-waiting", "-1"}, "--max-waiting"},
+		{[]string{"--max-waiting", "-1"}, "--max-waiting -1: expected 0"},
+		{[]string{"--max-waiting-tokens", "-2"}, "--max-waiting-tokens -2: expected 0"},
+		{[]string{"--max-wait", "-1s"}, "--max-wait -1s: expected 0s"},
+		{[]string{"--name", ""}, `--name ""`},
+		{[]string{"--cors", "zz"}, `--cors "zz": expected * or the origin`},
+		{[]string{"--cors", "https://a.example", "--cors", "https://a.example/"}, `--cors "https://a.example/": expected`},
+		{[]string{"--host", "nope.invalid"}, "--host nope.invalid: expected an address of this machine"},
+		{[]string{"--host", "[::1]", "--max-running", "9", "--batch-tokens", "9", "--api-key-file", empty}, "found no key"},
+		{[]string{"--host", "[::]"}, "--host :: can be reached"},
+		{[]string{"--cache-bytes", "900000GB", "--port", "0"}, "which is free: a smaller --cache-bytes"},
 		{[]string{"--drain", "-1s"}, "--drain -1s"},
 		{[]string{"--tls-cert", "a.pem"}, "expected both or none"},
 		{[]string{"--tls-cert", "a.pem", "--tls-key", "b.pem"}, "TLS: certificate a.pem, key b.pem"},
@@ -117,6 +126,9 @@ func TestChat(t *testing.T) {
 	}
 	if stdout, _, _ := chatWith(t, "likes item\nlikes item", limits...); !strings.HasPrefix(stdout, once) || stdout == once+once {
 		t.Errorf("without /clear the answers are %q, as if nothing had been said before", stdout)
+	}
+	if stdout, stderr, code := chatWith(t, strings.Repeat("item ", 5000)+"\nlikes item\n", limits...); code != exitBroke || stdout != "\n" || !strings.Contains(stderr, "/clear") {
+		t.Errorf("a line of a pipe that is too long: exit %d, %q, %q", code, stdout, stderr)
 	}
 	if _, stderr, code := chatWith(t, "", "pretrained:recsys-student"); code != exitUsage || !strings.Contains(stderr, "no chat template: a model that was trained on conversations has one") {
 		t.Errorf("exit %d, %q", code, stderr)

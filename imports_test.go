@@ -28,7 +28,7 @@ var allowed = map[string][]string{
 	"lab/starter":           {},
 	"lab/task":              {"lab", "lab/datafile", "lab/stat"},
 	"lab/eval":              {"lab", "lab/recipe", "lab/report", "lab/stat", "lab/task", "quant", "serve", "serve/host", "model", "model/*", "kernels"},
-	"lab/endpoint":          {"lab", "lab/eval", "lab/report", "serve", "serve/host", "serve/pages", "serve/sample", "serve/server", "model", "model/chat"},
+	"lab/endpoint":          {"lab", "lab/eval", "lab/report", "serve", "serve/host", "serve/pages", "serve/sample", "serve/server", "model", "model/chat", "kernels/machine"},
 	"lab/convert":           {"lab/datafile", "lab/recipe", "lab/task", "kd", "pruning", "pruning/timing", "quant", "quant/transform", "model", "model/*", "kernels", "kernels/machine"},
 	"lab/home":              {"lab", "lab/recipe", "lab/store", "lab/sweep", "model/calibrate/statistics", "model/checkpoint", "model/pretrained", "model/tokenizer", "kernels", "kernels/machine"},
 	"lab/rollout":           {"kd", "serve", "serve/host", "serve/sample", "model", "kernels"},

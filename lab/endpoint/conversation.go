@@ -68,7 +68,8 @@ type Reply struct {
 	Prompt, Cached, Tokens int
 	TTFT                   time.Duration // from the question to the first token
 	Rate                   float64       // tokens a second after the first; 0 for fewer than two
-	Full                   bool          // the answer ended because no room was left for it
+	Cut                    bool          // the answer ended at the bound of its tokens,
+	Full                   bool          // which was what room was left for it
 }
 
 // Say asks the model and gives write the answer as it comes. When ctx ends the answer stops, and
@@ -83,8 +84,9 @@ func (c *Conversation) Say(ctx context.Context, question string, write func(text
 	if room < 1 {
 		return Reply{}, fmt.Errorf("the conversation has %d tokens, and there is room for %d: /clear begins a new one", len(prompt), room+len(prompt))
 	}
-	if c.most > 0 {
-		room = min(room, c.most)
+	full := c.most == 0 || c.most >= room
+	if !full {
+		room = c.most
 	}
 	tokens := make(chan int32, room) // the engine never waits
 	request := serve.Request{Prompt: prompt, MaxTokens: room, Sampling: c.sampling, Stop: c.endpoint.model.Ends, OnToken: func(t serve.Token) { tokens <- t.ID }}
@@ -111,7 +113,8 @@ func (c *Conversation) Say(ctx context.Context, question string, write func(text
 		return Reply{}, err
 	}
 	c.messages = append(c.messages, spoken{"user", question}, spoken{"assistant", answer.String()})
-	r := Reply{Prompt: result.Prompt, Cached: result.Cached, Tokens: len(result.Tokens), Full: result.Finish == serve.FinishLength}
+	r := Reply{Prompt: result.Prompt, Cached: result.Cached, Tokens: len(result.Tokens), Cut: result.Finish == serve.FinishLength}
+	r.Full = r.Cut && full
 	if r.Tokens > 0 {
 		r.TTFT = result.TTFT()
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"slimlab/kernels/machine"
 	"slimlab/lab"
 	"slimlab/lab/eval"
 	"slimlab/lab/report"
@@ -42,6 +43,9 @@ type Options struct {
 	WaitingRequests, WaitingTokens int
 	WaitingTime                    time.Duration
 	Name                           string // by which clients ask for the model; its file's or folder's
+
+	// Memory is what memory is free, in bytes, 0 where that is not known; nil asks the system.
+	Memory func() int64
 }
 
 // MaxDraft is the most tokens that a draft may foretell at a time.
@@ -74,6 +78,9 @@ func Open(ctx context.Context, models eval.Models, name string, o Options) (*End
 	}
 	cachePages, err := pagesFor(m, o.CacheBytes)
 	if err != nil {
+		return nil, fmt.Errorf("model %s: %w", name, err)
+	}
+	if err := o.checkMemory(m, cachePages, o.Ranks); err != nil {
 		return nil, fmt.Errorf("model %s: %w", name, err)
 	}
 	executor, err := host.New(m.Model, host.Options{KV: m.Cache, PageSize: pageSize, Pages: cachePages, Ranks: o.Ranks})
@@ -133,7 +140,32 @@ func openDraft(ctx context.Context, models eval.Models, of *eval.Model, pages in
 	if err := of.Tokenizer.SameTokens(m.Tokenizer); err != nil {
 		return nil, fmt.Errorf("the tokens of the model (the first) and of the draft (the second) differ: %w", err)
 	}
+	if err := o.checkMemory(m, pages, 1); err != nil {
+		return nil, err
+	}
 	return host.New(m.Model, host.Options{KV: m.Cache, PageSize: pageSize, Pages: pages})
+}
+
+// checkMemory refuses a KV cache, with the copies of the weights that ranks have, for which too
+// little memory is free: it is filled only as requests come, when it would be too late.
+func (o *Options) checkMemory(m *eval.Model, pages, ranks int) error {
+	find := o.Memory
+	if find == nil {
+		find = machine.FreeMemory
+	}
+	debug.FreeOSMemory() // what loading has left is free
+	free, cache, copies := find(), int64(pages)*pageSize*model.PositionBytes(m.Config, m.Cache), int64(0)
+	if ranks > 1 {
+		copies = m.Bytes()
+	}
+	if free == 0 || cache+copies <= free {
+		return nil
+	}
+	beside := ""
+	if copies > 0 {
+		beside = fmt.Sprintf(" beside %s of the weights of %d --ranks", report.Bytes(copies), ranks)
+	}
+	return fmt.Errorf("the KV cache: found %s for %d tokens%s, expected at most %s, which is free: a smaller --cache-bytes needs less", report.Bytes(cache), pages*pageSize, beside, report.Bytes(free))
 }
 
 // reserve is the share of an answer's tokens for which a request has pages before it runs: most

@@ -110,6 +110,38 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
+// A cache that the memory does not hold is refused before it is allocated, with both numbers, and
+// so are those of a draft and the weights of ranks.
+func TestTooLittleMemory(t *testing.T) {
+	models := home.Open(t.TempDir(), "test")
+	for _, test := range []struct {
+		o    Options
+		free []int64 // as it is asked for
+		says string
+	}{
+		{Options{CacheBytes: 900e9}, []int64{1 << 30}, "expected at most 1.07GB, which is free: a smaller --cache-bytes"},
+		{Options{}, []int64{1000}, "which is free: a smaller --cache-bytes"},
+		{Options{CacheBytes: 1e6, Ranks: 2}, []int64{1e6}, "of the weights of 2 --ranks, expected at most"},
+		{Options{CacheBytes: 1e6, Draft: "pretrained:recsys-student"}, []int64{1e6, 1e5}, "draft pretrained:recsys-student of model pretrained:recsys-student: the KV cache: found"},
+		{Options{CacheBytes: 1e6}, []int64{1e6}, ""},
+		{Options{CacheBytes: 1e6}, []int64{0}, ""},
+	} {
+		test.o.Memory = func() (free int64) {
+			if free = test.free[0]; len(test.free) > 1 {
+				test.free = test.free[1:]
+			}
+			return free
+		}
+		e, err := Open(t.Context(), models, "pretrained:recsys-student", test.o)
+		if err == nil {
+			e.Close()
+		}
+		if (err == nil) != (test.says == "") || err != nil && !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%+v: %v, expected %q", test.o, err, test.says)
+		}
+	}
+}
+
 func TestServedNames(t *testing.T) {
 	for name, want := range map[string]string{"pretrained:a": "a", "run:last/b": "last/b", "/models/c": "c", "/models/d-q4.gguf": "d-q4", "/models/e/": "e"} {
 		if got := servedName(name); got != want {
@@ -250,6 +282,27 @@ func TestDraftAndRanks(t *testing.T) {
 		}
 		if notes := strings.Join(e.Notes, "\n"); strings.Contains(notes, "foretells tokens; its KV cache takes ") != (o.Draft != "") {
 			t.Errorf("%+v: the notes are %s", o, notes)
+		}
+	}
+}
+
+// An answer that is cut off says by what: the bound of its tokens, or the room that is left.
+func TestConversationsAreCutOff(t *testing.T) {
+	folder := talker(t)
+	usual := open(t, folder, Options{})
+	small := usual.facts["bytes_kv_cache"].(int64) / int64(usual.facts["kv_tokens"].(int)) * 2 * pageSize
+	for _, test := range []struct {
+		most int
+		full bool
+	}{{1, false}, {0, true}, {999, true}} {
+		c, err := open(t, folder, Options{CacheBytes: small}).Converse(ConversationOptions{MaxTokens: test.most})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.endpoint.model.Ends = nil
+		r, err := c.Say(t.Context(), "likes item", func(string) {})
+		if err != nil || r.Tokens == 0 || !r.Cut || r.Full != test.full {
+			t.Errorf("at most %d tokens: %+v, %v", test.most, r, err)
 		}
 	}
 }

@@ -21,6 +21,9 @@ type ServerOptions struct {
 	Log              *slog.Logger
 }
 
+// CheckOrigin returns an error for what no page's origin can be.
+func CheckOrigin(origin string) error { return server.CheckOrigin(origin) }
+
 // Listen opens an address, with TLS where there is a certificate.
 func (o *ServerOptions) Listen(address string) (net.Listener, error) {
 	var config *tls.Config

@@ -3,7 +3,9 @@ package server
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -29,6 +31,19 @@ func (x *exchange) authorize() error {
 	if known == 0 {
 		x.w.Header().Set("WWW-Authenticate", "Bearer")
 		return fault(http.StatusUnauthorized, invalidRequest, "invalid_api_key", "the API key is none of this server's")
+	}
+	return nil
+}
+
+// CheckOrigin returns an error for what is the origin of no page, as browsers write them.
+func CheckOrigin(origin string) error {
+	u, err := url.Parse(origin)
+	if origin == "*" || origin == "null" { // of pages without one
+		return nil
+	}
+	usual := map[string]string{"http": "80", "https": "443"}
+	if err != nil || u.Host == "" || u.Scheme+"://"+u.Host != origin || strings.ToLower(origin) != origin || u.Port() != "" && u.Port() == usual[u.Scheme] {
+		return errors.New("expected * or the origin of pages as browsers write it: scheme://host in small letters, a port where it is not the scheme's usual one, and nothing behind it, such as https://app.example")
 	}
 	return nil
 }

@@ -181,6 +181,8 @@ func TestAccess(t *testing.T) {
 		{"a key", "POST", "/v1/completions", []string{"Authorization", "Bearer one"}, 200, ""},
 		{"the other key", "POST", "/v1/completions", []string{"Authorization", "bearer two"}, 200, ""},
 		{"metrics", "GET", "/metrics", nil, 401, "missing_api_key"},
+		{"flush with a key", "GET", "/flush_cache", []string{"Authorization", "Bearer one"}, 200, ""},
+		{"flush without one", "GET", "/flush_cache", nil, 401, "missing_api_key"},
 		{"nowhere", "GET", "/nowhere", nil, 401, "missing_api_key"},
 		{"health", "GET", "/health", nil, 200, ""},
 		{"ready", "GET", "/ready", nil, 200, ""},
@@ -212,6 +214,30 @@ func TestAccess(t *testing.T) {
 	}
 	if strings.Contains(x.log.String(), "three") {
 		t.Error("the log has a key")
+	}
+}
+
+// A page that a browser shows can have it fetch any address, as an image: without keys nothing that
+// a GET reaches changes anything.
+func TestFlushIsNoImage(t *testing.T) {
+	x := start(t, nil, Options{})
+	if got := x.send(t, "GET", "/flush_cache", ""); got.status != 405 || got.header.Get("Allow") != "POST" {
+		t.Errorf("%d %s, expected a 405 that allows POST", got.status, got.body)
+	}
+}
+
+func TestOrigins(t *testing.T) {
+	for origin, want := range map[string]bool{
+		"*": true, "null": true, "https://a.example": true, "http://localhost:3000": true, "http://[::1]:8080": true, "chrome-extension://abc": true,
+		"": false, "zz": false, "https://a.example/": false, "https://A.example": false, "HTTPS://a.example": false, "https://a.example:443": false, "a.example": false, "https://": false,
+		"https://u@a.example": false, "https://a.example?x": false, "https://a.example#x": false, "https://a b": false, "file:///x": false,
+	} {
+		if err := CheckOrigin(origin); (err == nil) != want {
+			t.Errorf("%q: %v", origin, err)
+		}
+		if _, err := New(Model{Name: "m", NoTemplate: "none"}, Options{Origins: []string{origin}}); !want && (err == nil || !strings.Contains(err.Error(), "origin")) {
+			t.Errorf("a server for %q: %v", origin, err)
+		}
 	}
 }
 

@@ -90,6 +90,11 @@ func New(m Model, o Options) (*Server, error) {
 		}
 		s.keys = append(s.keys, sha256.Sum256([]byte(key)))
 	}
+	for _, origin := range o.Origins {
+		if err := CheckOrigin(origin); err != nil {
+			return nil, fmt.Errorf("server: origin %q: %w", origin, err)
+		}
+	}
 	s.base, s.abort = context.WithCancel(context.Background())
 	s.metrics = newMetrics(m, s.positions())
 	for path, methods := range s.routes() {
@@ -113,7 +118,10 @@ type methods map[string]endpoint
 func (s *Server) routes() map[string]methods {
 	post := func(e endpoint) methods { return methods{http.MethodPost: s.counted(e)} }
 	get := func(e endpoint) methods { return methods{http.MethodGet: e} }
-	flush := s.counted(s.flush)
+	flush := post(s.flush)
+	if len(s.keys) > 0 { // else every page that a browser shows could do it, as an image
+		flush[http.MethodGet] = s.counted(s.flush)
+	}
 	return map[string]methods{
 		"/v1/completions":      post(s.completions),
 		"/v1/chat/completions": post(s.chat),
@@ -129,7 +137,7 @@ func (s *Server) routes() map[string]methods {
 		"/ready":               get(s.ready),
 		"/metrics":             get(s.showMetrics),
 		"/server_info":         get(s.info),
-		"/flush_cache":         {http.MethodPost: flush, http.MethodGet: flush},
+		"/flush_cache":         flush,
 		"/debug/tree":          get(s.tree),
 		"/debug/engine":        get(s.doing),
 		"/debug/pause":         post(s.driven((*serve.Engine).Pause)),
