@@ -163,7 +163,7 @@ func (o *Options) checkMemory(m *eval.Model, pages, ranks int) error {
 	}
 	beside := ""
 	if copies > 0 {
-		beside = fmt.Sprintf(" beside %s of the weights of %d --ranks", report.Bytes(copies), ranks)
+		beside = fmt.Sprintf(" beside %s of the weights of %d ranks", report.Bytes(copies), ranks)
 	}
 	return fmt.Errorf("the KV cache: found %s for %d tokens%s, expected at most %s, which is free: a smaller --cache-bytes needs less", report.Bytes(cache), pages*pageSize, beside, report.Bytes(free))
 }

@@ -121,7 +121,7 @@ func TestTooLittleMemory(t *testing.T) {
 	}{
 		{Options{CacheBytes: 900e9}, []int64{1 << 30}, "expected at most 1.07GB, which is free: a smaller --cache-bytes"},
 		{Options{}, []int64{1000}, "which is free: a smaller --cache-bytes"},
-		{Options{CacheBytes: 1e6, Ranks: 2}, []int64{1e6}, "of the weights of 2 --ranks, expected at most"},
+		{Options{CacheBytes: 1e6, Ranks: 2}, []int64{1e6}, "of the weights of 2 ranks, expected at most"},
 		{Options{CacheBytes: 1e6, Draft: "pretrained:recsys-student"}, []int64{1e6, 1e5}, "draft pretrained:recsys-student of model pretrained:recsys-student: the KV cache: found"},
 		{Options{CacheBytes: 1e6}, []int64{1e6}, ""},
 		{Options{CacheBytes: 1e6}, []int64{0}, ""},
