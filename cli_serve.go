@@ -251,13 +251,16 @@ func (p *program) serve(cmd *cobra.Command, name string, f serveFlags) error {
 	signals, restore := p.signals()
 	defer restore()
 	ended := make(chan error, 1)
-	go func() { ended <- e.Serve(cmd.Context(), l, f.ServerOptions) }()
+	ctx, drain := context.WithCancel(context.WithoutCancel(cmd.Context()))
+	defer drain()
+	go func() { ended <- e.Serve(ctx, l, f.ServerOptions) }()
 	select {
 	case err := <-ended:
 		return broke(err)
 	case <-cmd.Context().Done():
 	}
 	fmt.Fprintf(p.stderr, "finishing the requests in flight, for %v at most; another signal ends at once\n", f.Drain)
+	drain()                           // and the log goes on behind that line
 	for left := 2; left > 0; left-- { // the signal that has ended the context is the first
 		select {
 		case err := <-ended:

@@ -46,6 +46,7 @@ type RequestState struct {
 	Passes      int // how often a later request was admitted before it
 	Retractions int
 	Submitted   time.Time
+	TTFT, TPOT  time.Duration // so far; 0 where there is no first, or no second token
 }
 
 // Ended is a request of a snapshot that has ended.
@@ -91,6 +92,7 @@ func (c *core) snapshot(most int) Snapshot {
 	for _, list := range [][]*sequence{s.running, s.waiting.list, c.aside.waiting} {
 		for _, q := range list[:min(len(list), most-len(out.Requests))] {
 			r := q.describe()
+			r.TTFT, r.TPOT = q.times(out.Now)
 			if !q.runs && s.stillFollows(q) {
 				r.State, r.Following = StateFollowing, leaders[q.hashes[q.awaited-1]]
 			}
@@ -102,6 +104,18 @@ func (c *core) snapshot(most int) Snapshot {
 		out.Ended = append(out.Ended, e)
 	}
 	return out
+}
+
+// times are the time to the first token and the mean time of those after it so far.
+func (q *sequence) times(now time.Time) (first, later time.Duration) {
+	r := &q.result
+	if r.FirstToken.IsZero() {
+		return 0, 0
+	}
+	if n := q.generated(); n > 1 {
+		later = now.Sub(r.FirstToken) / time.Duration(n-1)
+	}
+	return r.TTFT(), later
 }
 
 // describe is the state of a request by itself.

@@ -34,7 +34,7 @@ func TestSnapshot(t *testing.T) {
 	prefix := RequestState{Prompt: 21, Computed: 8, Prefill: 21, Pages: 6, SharedPages: 2, Number: 1, State: StatePrefill, Submitted: submitted}
 	want := []RequestState{
 		prefix,
-		{Number: 0, State: StateRetracted, Namespace: "a", Prompt: 5, Prefill: 7, Generated: 2, MaxTokens: 8, Retractions: 1, Submitted: f.begun},
+		{Number: 0, State: StateRetracted, Namespace: "a", Prompt: 5, Prefill: 7, Generated: 2, MaxTokens: 8, Retractions: 1, Submitted: f.begun, TTFT: stepTime + 5*tokenTime, TPOT: got.Now.Sub(f.begun.Add(stepTime + 5*tokenTime))},
 		{Number: 2, State: StateFollowing, Following: 1, Prompt: 19, Prefill: 19, Submitted: submitted},
 		{Number: 3, State: StateWaiting, NoReuse: true, Prompt: 2, Prefill: 2, MaxTokens: 2, Submitted: submitted.Add(stepTime + 9*tokenTime)},
 	}
@@ -102,5 +102,20 @@ func TestSnapshotOfAnEngine(t *testing.T) {
 	e.Close()
 	if _, err := e.Snapshot(10); err != ErrClosed {
 		t.Errorf("a closed engine: %v", err)
+	}
+}
+
+// A request that runs has its times so far.
+func TestTimesSoFar(t *testing.T) {
+	core, submit := start(t, newFake(60, 2), Options{})
+	submit(t.Context(), Request{Prompt: ids(1, 4), MaxTokens: 9})
+	for n := range 4 {
+		if err := core.step(); err != nil {
+			t.Fatal(err)
+		}
+		r := core.snapshot(9).Requests[0]
+		if r.Generated != n+1 || r.TTFT <= 0 || (r.TPOT > 0) != (n > 0) || r.TPOT > r.TTFT*2 {
+			t.Errorf("after %d steps: %+v", n+1, r)
+		}
 	}
 }

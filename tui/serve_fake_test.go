@@ -75,7 +75,7 @@ func engineState(scare string) endpoint.State {
 		Model: "recsys-fm" + scare, Now: 1000, Policy: "aged-lpm", Running: 2, Waiting: 3, Following: 1, Batch: 2, BatchTokens: 513,
 		RequestsLeftOut: 2, NodesLeftOut: 7,
 		Requests: []endpoint.RequestState{
-			{Number: 16, State: "decode", Prompt: 96, Cached: 64, Computed: 101, Prefill: 96, Generated: 6, MaxTokens: 64, Pages: 10, SharedPages: 6, Age: 0.41},
+			{Number: 16, State: "decode", Prompt: 96, Cached: 64, Computed: 101, Prefill: 96, Generated: 6, MaxTokens: 64, Pages: 10, SharedPages: 6, Age: 0.41, TTFT: 0.0123, TPOT: 0.0041},
 			{Number: 17, State: "prefill", Prompt: 2048, Computed: 512, Prefill: 2048, MaxTokens: 1, Pages: 128, SharedPages: 32, Age: 0.2, Namespace: "tenant" + scare},
 			{Number: 9, State: "retracted", Prompt: 40, Computed: 0, Prefill: 48, Generated: 8, MaxTokens: 900, Retractions: 2, Age: 71},
 			{Number: 18, State: "following", Following: &leader, Prompt: 2052, Prefill: 2052, MaxTokens: 1, Age: 0.19},

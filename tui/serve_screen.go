@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -65,7 +66,11 @@ func (s *serveScreen) Update(msg tea.Msg) tea.Cmd {
 // attached watches another engine from now on.
 func (s *serveScreen) attached(msg attachedMsg) tea.Cmd {
 	if msg.err != nil {
-		s.fail("attach to "+msg.target, msg.err)
+		what := "attach to " + msg.target
+		if strings.Contains(msg.err.Error(), msg.target) {
+			what = ""
+		}
+		s.fail(what, msg.err)
 		return nil
 	}
 	before := s.engine

@@ -12,6 +12,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"slimlab/lab/endpoint"
+	"slimlab/tui/text"
 )
 
 // The Serve screen at the sizes that matter, as text.
@@ -262,6 +263,24 @@ func TestServeKeys(t *testing.T) {
 					seen[key] = b.help
 				}
 			}
+		}
+	}
+}
+
+// Prefixes that begin alike are told apart by their ends, and parts of a line that does not fit are
+// left out whole.
+func TestLinesThatDoNotFit(t *testing.T) {
+	const same = "You are a helpful assistant of the shop. "
+	a, b := middleCut(same+"Who is one?", mostPrefix), middleCut(same+"Who is two?", mostPrefix)
+	if a == b || text.Width(a) > mostPrefix || !strings.HasPrefix(a, "You are a helpf") || !strings.HasSuffix(a, "Who is one?") {
+		t.Errorf("%q and %q", a, b)
+	}
+	if short := middleCut("short", 5); short != "short" {
+		t.Errorf("%q", short)
+	}
+	for width, want := range map[int]string{30: " a one · two · three", 16: " a one · two", 10: " a one", 5: text.Cut(" a one", 5)} {
+		if got := fitting(" a ", []string{"one", "two", "three"}, width); got != want {
+			t.Errorf("in %d: %q, expected %q", width, got, want)
 		}
 	}
 }

@@ -59,10 +59,10 @@ func (s *serveScreen) statusLine(width int) string {
 		waiting += fmt.Sprintf(", %d for a prefix", d.Following)
 	}
 	parts := []string{
-		fmt.Sprintf("%d running", d.Running), waiting, fmt.Sprintf("batch of %d: %s", d.Batch, plural.Of(d.BatchTokens, "token")),
-		"step " + strconv.Itoa(d.Counts.Steps), place, text.Clean(d.Policy),
+		fmt.Sprintf("%d running", d.Running), waiting, "step " + strconv.Itoa(d.Counts.Steps),
+		fmt.Sprintf("batch of %d: %s", d.Batch, plural.Of(d.BatchTokens, "token")), place, text.Clean(d.Policy),
 	}
-	return text.Cut(" "+s.theme.bold.On(text.Clean(d.Model))+"  "+paint.On(state)+"  "+strings.Join(parts, " · "), width)
+	return fitting(" "+s.theme.bold.On(text.Clean(d.Model))+"  "+paint.On(state)+"  ", parts, width)
 }
 
 // stateOf is the engine's state as glyph and word.
@@ -91,19 +91,19 @@ func (s *serveScreen) brief() brief {
 func (s *serveScreen) ratesLine(width int) string {
 	computed, generated := s.meter.rates()
 	n := &s.state.Counts
-	line := fmt.Sprintf(" computes %s tokens/s, generates %s tokens/s", report.Format(lab.Count, computed), report.Format(lab.Count, generated))
+	parts := []string{fmt.Sprintf("computes %s tokens/s, generates %s tokens/s", report.Format(lab.Count, computed), report.Format(lab.Count, generated))}
 	if n.Prompt > 0 {
-		line += fmt.Sprintf(" · reused %d%% of all prompt tokens", 100*n.Cached/n.Prompt)
+		parts = append(parts, fmt.Sprintf("reused %d%% of all prompt tokens", 100*n.Cached/n.Prompt))
 	}
 	for _, more := range []struct {
 		n    int
 		what string
 	}{{n.Retractions, "retraction"}, {n.Evicted, "evicted page"}, {n.Aborted, "cancelled request"}, {n.Refused + n.TimedOut, "refused request"}} {
 		if more.n > 0 {
-			line += " · " + plural.Of(more.n, more.what)
+			parts = append(parts, plural.Of(more.n, more.what))
 		}
 	}
-	return text.Cut(line, width)
+	return fitting(" ", parts, width)
 }
 
 // timesLine says what the last requests waited for their tokens.
@@ -215,6 +215,10 @@ func (s *serveScreen) requestCell(r *endpoint.RequestState, column int) grid.Cel
 		return grid.Cell{Text: strconv.Itoa(r.Generated)}
 	case 5:
 		return grid.Cell{Text: strconv.Itoa(r.Pages)}
+	case 6:
+		return grid.Cell{Text: seconds(r.TTFT)}
+	case 7:
+		return grid.Cell{Text: seconds(r.TPOT)}
 	case 8:
 		return grid.Cell{Text: report.Duration(r.Age)}
 	}
@@ -316,7 +320,26 @@ func (s *serveScreen) prefix(n *endpoint.NodeState) string {
 	} else if n.Namespace != "" {
 		line = "[" + text.Clean(n.Namespace) + "] "
 	}
-	return line + text.Clean(n.Text)
+	return line + middleCut(text.Clean(n.Text), mostPrefix)
+}
+
+// mostPrefix bounds the text of an edge: those that begin alike differ at their ends.
+const mostPrefix = 36
+
+// middleCut is the beginning and the end of a line that is too long.
+func middleCut(line string, width int) string {
+	if text.Width(line) <= width {
+		return line
+	}
+	return text.Cut(line, width/2) + strings.TrimPrefix(tail(line, width-width/2), text.Ellipsis)
+}
+
+// fitting joins parts, the last of which are left out, whole, where there is no room for them.
+func fitting(head string, parts []string, width int) string {
+	for len(parts) > 1 && text.Width(head)+text.Width(strings.Join(parts, " · ")) > width {
+		parts = parts[:len(parts)-1]
+	}
+	return text.Cut(head+strings.Join(parts, " · "), width)
 }
 
 // explain says all that is known of the line under the cursor.

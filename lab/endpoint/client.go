@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -164,6 +165,17 @@ type problem struct {
 	Error struct{ Message string }
 }
 
+// reason is why nothing was answered, without what was asked and of whom.
+func reason(err error) error {
+	if at := (*url.Error)(nil); errors.As(err, &at) {
+		err = at.Err
+	}
+	if at := (*net.OpError)(nil); errors.As(err, &at) {
+		err = at.Err
+	}
+	return err
+}
+
 // ask returns the body of an answer. One that is no success is an error that says what the server
 // says.
 func (c *Client) ask(ctx context.Context, method, path string, question []byte) (io.ReadCloser, error) {
@@ -179,7 +191,7 @@ func (c *Client) ask(ctx context.Context, method, path string, question []byte) 
 	}
 	got, err := c.http.Do(r)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w, by %s", reason(err), c.base)
 	}
 	if got.StatusCode == http.StatusOK {
 		return got.Body, nil

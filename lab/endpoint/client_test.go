@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -197,5 +198,19 @@ func TestCloseResumesWhatTheClientPaused(t *testing.T) {
 		if c.Close(); resumed != test.want {
 			t.Errorf("after %d calls and Close: resumed %d times, expected %d", len(test.do), resumed, test.want)
 		}
+	}
+}
+
+// An address where no server is says so first, and the address once.
+func TestNobodyAnswers(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := "http://" + l.Addr().String()
+	l.Close()
+	_, err = Dial(t.Context(), address, "")
+	if err == nil || !strings.Contains(err.Error(), "connection refused, by "+address) || strings.Count(err.Error(), address) != 1 || strings.Contains(err.Error(), "debug/engine") {
+		t.Errorf("%v, expected the reason and then the address", err)
 	}
 }

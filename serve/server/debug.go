@@ -79,6 +79,8 @@ type DebugRequest struct {
 	Passes      int     `json:"passes"`
 	Retractions int     `json:"retractions"`
 	Age         float64 `json:"age"`
+	TTFT        float64 `json:"ttft"` // 0 where there is no first token
+	TPOT        float64 `json:"tpot"` // so far; 0 where there is no second one
 }
 
 // DebugEnded is a request that has ended.
@@ -98,7 +100,7 @@ type DebugEnded struct {
 type DebugNode struct {
 	Namespace string `json:"namespace,omitempty"`
 	Depth     int    `json:"depth"`
-	Text      string `json:"text"` // of its first tokens
+	Text      string `json:"text"` // of its first tokens, and of its last where it is long
 	Tokens    int    `json:"tokens"`
 	Pages     int    `json:"pages"`
 	Locks     int    `json:"locks"`
@@ -110,7 +112,7 @@ type DebugNode struct {
 const (
 	usualDebug = 256  // requests, and nodes, where nothing is asked for
 	mostDebug  = 4096 // at most
-	debugText  = 32   // tokens of an edge whose text is given
+	debugText  = 32   // tokens of an edge whose text is given, of its beginning and of its end
 )
 
 // doing answers with what the engine is doing.
@@ -178,6 +180,7 @@ func debugRequest(r serve.RequestState, now time.Time) DebugRequest {
 	d := DebugRequest{
 		Number: r.Number, State: string(r.State), Namespace: r.Namespace, NoReuse: r.NoReuse, Prompt: r.Prompt, Cached: r.Cached, Computed: r.Computed, Prefill: r.Prefill,
 		Generated: r.Generated, MaxTokens: r.MaxTokens, Pages: r.Pages, SharedPages: r.SharedPages, Passes: r.Passes, Retractions: r.Retractions, Age: now.Sub(r.Submitted).Seconds(),
+		TTFT: r.TTFT.Seconds(), TPOT: r.TPOT.Seconds(),
 	}
 	if r.State == serve.StateFollowing {
 		d.Following = &r.Following
@@ -186,8 +189,14 @@ func debugRequest(r serve.RequestState, now time.Time) DebugRequest {
 }
 
 func (s *Server) debugNode(n pages.Node, clock uint64) DebugNode {
+	text := s.model.Tokenizer.Decode(n.Tokens[:min(len(n.Tokens), debugText)])
+	if left := n.Tokens[min(len(n.Tokens), debugText):]; len(left) > debugText {
+		text += "…" + s.model.Tokenizer.Decode(left[len(left)-debugText:])
+	} else {
+		text = s.model.Tokenizer.Decode(n.Tokens)
+	}
 	return DebugNode{
-		Namespace: n.Namespace, Depth: n.Depth, Text: s.model.Tokenizer.Decode(n.Tokens[:min(len(n.Tokens), debugText)]),
+		Namespace: n.Namespace, Depth: n.Depth, Text: text,
 		Tokens: len(n.Tokens), Pages: n.Pages, Locks: n.Locks, Hits: n.Hits, Unused: clock - n.Used,
 	}
 }

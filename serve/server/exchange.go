@@ -144,7 +144,7 @@ func (x *exchange) log() {
 	}
 	attrs := append([]slog.Attr{
 		slog.String("id", x.id), slog.String("method", x.r.Method), slog.String("path", x.r.URL.Path),
-		slog.Int("status", x.status), slog.Duration("took", time.Since(x.begun).Round(time.Microsecond)),
+		slog.Int("status", x.status), slog.Float64("took_s", time.Since(x.begun).Round(time.Microsecond).Seconds()),
 	}, x.facts...)
 	x.server.options.Log.LogAttrs(context.WithoutCancel(x.r.Context()), level, "request", attrs...)
 }

@@ -226,6 +226,20 @@ func TestFlushIsNoImage(t *testing.T) {
 	}
 }
 
+// A path with empty or dotted parts is none, in OpenAI's shape as others.
+func TestPathsAreNotMended(t *testing.T) {
+	x := start(t, nil, Options{})
+	for _, path := range []string{"//", "/v1//models", "/v1/./models", "/v1/models/../models", "//v1/models", "/nowhere/", "/v1/completions/"} {
+		got := x.send(t, "GET", path, "")
+		if p := refusal(t, got); got.status != 404 || *p.Code != "unknown_url" || got.header.Get("X-Request-Id") == "" {
+			t.Errorf("%s: %d %s", path, got.status, got.body)
+		}
+	}
+	if log := x.log.String(); !strings.Contains(log, " took_s=") {
+		t.Errorf("the log is %s", log)
+	}
+}
+
 func TestOrigins(t *testing.T) {
 	for origin, want := range map[string]bool{
 		"*": true, "null": true, "https://a.example": true, "http://localhost:3000": true, "http://[::1]:8080": true, "chrome-extension://abc": true,

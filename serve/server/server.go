@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -102,13 +103,7 @@ func New(m Model, o Options) (*Server, error) {
 			s.serve(w, r, func(x *exchange) error { return x.dispatch(methods) })
 		})
 	}
-	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		s.serve(w, r, func(x *exchange) error {
-			return x.guarded(func(*exchange) error {
-				return fault(http.StatusNotFound, invalidRequest, "unknown_url", "found %s %s, expected one of %s", r.Method, r.URL.Path, strings.Join(s.paths(), ", "))
-			})
-		})
-	})
+	s.mux.HandleFunc("/", s.unknown)
 	return s, nil
 }
 
@@ -223,14 +218,33 @@ func (s *Server) context(client context.Context) (context.Context, context.Cance
 }
 
 // Handler is the server for a listener of another program.
-func (s *Server) Handler() http.Handler { return s.mux }
+func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.route) }
+
+// route answers a path with empty or dotted parts itself: the mux would send its client elsewhere,
+// with a page of HTML.
+func (s *Server) route(w http.ResponseWriter, r *http.Request) {
+	if p := r.URL.EscapedPath(); path.Clean(strings.TrimSuffix(p, "/")+"/") != cmp.Or(strings.TrimSuffix(p, "/"), "/") {
+		s.unknown(w, r)
+		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+// unknown answers a request for a path that the server does not have.
+func (s *Server) unknown(w http.ResponseWriter, r *http.Request) {
+	s.serve(w, r, func(x *exchange) error {
+		return x.guarded(func(*exchange) error {
+			return fault(http.StatusNotFound, invalidRequest, "unknown_url", "found %s %s, expected one of %s", r.Method, r.URL.Path, strings.Join(s.paths(), ", "))
+		})
+	})
+}
 
 // Serve answers on a listener until ctx ends, then lets requests in flight finish for as long as
 // patience says. It returns nil when it ended so, with all connections closed.
 func (s *Server) Serve(ctx context.Context, l net.Listener, patience time.Duration) error {
 	limits := s.options.Limits
 	h := &http.Server{
-		Handler: s.mux, ReadHeaderTimeout: min(limits.Arrival, 10*time.Second), IdleTimeout: 2 * time.Minute,
+		Handler: s.Handler(), ReadHeaderTimeout: min(limits.Arrival, 10*time.Second), IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: limits.Header + 4096, // what is a little larger gets an answer that names the limit
 		ErrorLog:       slog.NewLogLogger(s.options.Log.Handler(), slog.LevelWarn),
 	}
@@ -242,7 +256,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, patience time.Durati
 	case <-ctx.Done():
 	}
 	s.gate.close() // before anyone is told of it
-	s.options.Log.Info("draining", "patience", patience)
+	s.options.Log.Info("draining", "patience_s", patience.Seconds())
 	timeout, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 	aborted := s.Drain(timeout)
 	cancel()
