@@ -121,8 +121,8 @@ func TestTimeIsForeseen(t *testing.T) {
 	plain, _ := foreseen(t, quantized("w4a16-gptq-g16", func(*Quantization) {}))
 	refined, _ := foreseen(t, quantized("w4a16-gptq-g16", func(q *Quantization) { q.Refine.Steps = 3 }))
 	gradients, _ := foreseen(t, pruned("taylor", Cuts{MLP: "25%"}, func(*Pruning) {}))
-	if refined < plain+layers || gradients < 4*layers {
-		t.Errorf("%.5g multiply-adds with gradient steps and %.5g for gradients, expected at least %.5g and %.5g", refined, gradients, plain+layers, 4*layers)
+	if !near(refined, plain+10*layers) || gradients < 4*layers {
+		t.Errorf("%.5g multiply-adds with gradient steps and %.5g for gradients, expected %.5g and at least %.5g", refined, gradients, plain+10*layers, 4*layers)
 	}
 	products, doubles := foreseen(t, func(to string, o Options) error {
 		q := transformed(t, "w8a8", "none", "none", text)
