@@ -16,12 +16,12 @@ func Half(data []byte) (path, escape string, found bool) {
 			break
 		}
 		i += next
-		unit := escaped(data[i:])
+		unit := Unit(data[i:])
 		if !utf16.IsSurrogate(unit) {
 			i++ // past what is escaped
 			continue
 		}
-		if utf16.DecodeRune(unit, escaped(data[i+6:])) == '\ufffd' {
+		if utf16.DecodeRune(unit, Unit(data[i+6:])) == '\ufffd' {
 			return pathAt(data, i), string(data[i : i+6]), true
 		}
 		i += 11
@@ -29,8 +29,8 @@ func Half(data []byte) (path, escape string, found bool) {
 	return "", "", false
 }
 
-// escaped is the code unit of an escape such as \u00e9, or −1.
-func escaped(text []byte) rune {
+// Unit is the code unit of an escape such as \u00e9 that a text begins with, or −1.
+func Unit(text []byte) rune {
 	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
 		return -1
 	}

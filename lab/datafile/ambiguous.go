@@ -3,8 +3,9 @@ package datafile
 import (
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"unicode/utf16"
+
+	"slimlab/internal/jsonread"
 )
 
 // ambiguous reports what valid JSON may hold and readers of JSON take differently: two equal keys
@@ -64,24 +65,12 @@ func ambiguous(data []byte) (at int, err error) {
 // surrogate reports whether text begins with the escape of half of a surrogate pair alone, and the
 // length of a whole pair's escapes, 0 for other text.
 func surrogate(text []byte) (length int, half bool) {
-	first := escaped(text)
+	first := jsonread.Unit(text)
 	if !utf16.IsSurrogate(first) {
 		return 0, false
 	}
-	if utf16.DecodeRune(first, escaped(text[6:])) == '\ufffd' {
+	if utf16.DecodeRune(first, jsonread.Unit(text[6:])) == '\ufffd' {
 		return 0, true
 	}
 	return 12, false
-}
-
-// escaped is the code unit of an escape such as \u00e9, or −1.
-func escaped(text []byte) rune {
-	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
-		return -1
-	}
-	unit, err := strconv.ParseUint(string(text[2:6]), 16, 16)
-	if err != nil {
-		return -1
-	}
-	return rune(unit)
 }
