@@ -57,7 +57,7 @@ type Options struct {
 
 	// Rates measures the products that the time of a compression is foreseen by; nil are this
 	// machine's.
-	Rates func(context.Context, kernels.Precision) (timing.Rates, error)
+	Rates func(ctx context.Context, p kernels.Precision, widest int) (timing.Rates, error)
 
 	// Free is what can still be written on the disk of a folder, in bytes, -1 where that is not
 	// known; nil asks the system.

@@ -246,6 +246,14 @@ func TestEveryParameterIsAFlag(t *testing.T) {
 		t.Fatal(err)
 	}
 	q.fitted = []quant.Scheme{scheme}
+	c, err := open(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if q.frame, err = c.Skeleton(); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []compression{&p, &q} {
 		of, err := c.recipe(t.Context(), from, &o)
 		if err != nil || len(of.Parameters) < 18 {

@@ -107,7 +107,11 @@ func (o *Options) foreseeTime(ctx context.Context, c model.Config, x compression
 	if w == (Work{}) || finished == len(c.Layers) {
 		return 0, ctx.Err()
 	}
-	rates, err := o.Rates(ctx, p)
+	widest := c.Hidden
+	for _, l := range c.Layers {
+		widest = max(widest, l.MLP)
+	}
+	rates, err := o.Rates(ctx, p, widest)
 	if err != nil {
 		return 0, err
 	}

@@ -17,7 +17,7 @@ func foreseen(t *testing.T, run func(to string, o Options) error) (products, dou
 	t.Helper()
 	of := func(rates timing.Rates) (seconds float64) {
 		o := Options{Open: open, Begin: func(e MemoryEstimate, _ []Compatibility) { seconds = e.Time.Seconds() }}
-		o.Rates = func(context.Context, kernels.Precision) (timing.Rates, error) { return rates, nil }
+		o.Rates = func(context.Context, kernels.Precision, int) (timing.Rates, error) { return rates, nil }
 		if err := run(filepath.Join(t.TempDir(), "out"), o); err != nil {
 			t.Fatal(err)
 		}
@@ -151,7 +151,7 @@ func TestTimeOfWhatIsLeft(t *testing.T) {
 	if _, _, err := p.plan(shape); err != nil {
 		t.Fatal(err)
 	}
-	o := Options{Rates: func(context.Context, kernels.Precision) (timing.Rates, error) {
+	o := Options{Rates: func(context.Context, kernels.Precision, int) (timing.Rates, error) {
 		return timing.Rates{Products: 1e6, Doubles: 1e6}, nil
 	}}
 	layers := len(shape.Layers)

@@ -15,12 +15,12 @@ type Rates struct {
 }
 
 // Rates measures products in a precision and in float64, for some tens of milliseconds: larger ones
-// until they take as long as the rate of large ones asks for.
-func (c *Clock) Rates(ctx context.Context, p kernels.Precision) (r Rates, err error) {
+// until they take as long as the rate of large ones asks for, and not beyond the widest of a model.
+func (c *Clock) Rates(ctx context.Context, p kernels.Precision, widest int) (r Rates, err error) {
 	const enough = 5 * time.Millisecond
 	for n := 128; n <= 512 && ctx.Err() == nil; n *= 2 {
 		var took time.Duration
-		if r, took = c.rates(n, p); took >= enough {
+		if r, took = c.rates(n, p); took >= enough || 2*n >= widest {
 			break
 		}
 	}
