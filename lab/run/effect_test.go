@@ -60,7 +60,6 @@ var effects = map[string]map[string]combination{
 		"refine": {"refine: 3, mlp: 20%, method: random", map[string]string{
 			"refine: 3, layers: 1": "leave refine out"}},
 		"refine_rate": {"refine_rate: 0.01, refine: 3, mlp: 20%", map[string]string{
-			"refine_rate: 0, refine: 3, mlp: 20%":    "refine_rate is 0, expected above 0 and at most 1",
 			"refine_rate: 0.01, mlp: 20%":            "refine_rate is 0.01, which is of the steps of refine",
 			"refine_rate: 0.01, refine: 0, mlp: 20%": "refine_rate is 0.01, which is of the steps of refine",
 			"refine_rate: 0.01, layers: 1":           "leave refine_rate out"}},
@@ -143,8 +142,7 @@ var effects = map[string]map[string]combination{
 			"outliers_shape: entries, scheme: w3a16-quantease": ""}},
 		"layers": {"layers: w8a8 none w8a8", nil},
 		"refine_rate": {"refine_rate: 0.01, refine: 3, scheme: w8a8", map[string]string{
-			"refine_rate: 0, refine: 3, scheme: w8a8": "refine_rate is 0, expected above 0 and at most 1",
-			"refine_rate: 0.01, scheme: w8a8":         "refine_rate is 0.01, which is of the steps of refine"}},
+			"refine_rate: 0.01, scheme: w8a8": "refine_rate is 0.01, which is of the steps of refine"}},
 		"refine": {"refine: 3, layers: w8a8 none w8a8", map[string]string{
 			"refine: 3, scheme: none":           "refine is 3, and no weight is rounded",
 			"refine: 3, layers: none none none": "refine is 3, and no weight is rounded"}},

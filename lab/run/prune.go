@@ -31,7 +31,7 @@ type Prune struct {
 	MLPLayers   string      `key:"mlp_layers" list:" " omit:"default" any:"removes nothing: give mlp, mlp_layers, heads, query_heads, budget or layers" doc:"MLP neurons to remove, an amount for each layer, as a list [25%, 0, 50%] or a text with spaces between, 25% 0 50%, in place of mlp"`
 	Align       string      `key:"align" default:"auto" amount:"true" doc:"round the kept number of neurons up to a multiple of this; auto: the largest up to 128 that keeps at most 5% of a layer more, and that groups of a later quantization divide"`
 	Refine      int         `json:",omitzero" key:"refine" default:"0" omit:"default" min:"0" max:"100000" doc:"gradient steps on each layer's output after its cuts; the best are kept"`
-	RefineRate  refineRate  `json:",omitzero" key:"refine_rate" omit:"default" above:"0" max:"1" doc:"how far the first of these steps moves a weight, relative to the root mean square of its tensor, falling to 0 in a line; default: 0.001"`
+	RefineRate  refineRate  `json:",omitzero" key:"refine_rate" default:"0" omit:"default" min:"0" max:"1" doc:"how far the first of these steps moves a weight, relative to the root mean square of its tensor, falling to 0 in a line; 0: 0.001"`
 	Intercept   bool        `key:"intercept" default:"false" doc:"solve the bias of o_proj with the weights, where the model has one: for cuts of heads"`
 	Starts      string      `key:"starts" default:"both" one:"both|greedy" doc:"where OSSCAR's local search begins: both, greedy removal and magnitude, or greedy alone"`
 	Step        removedStep `json:",omitzero" key:"step" default:"1" omit:"default" min:"1" max:"65536" doc:"of osscar: units that the greedy removal takes between two scorings; 1 is the most exact"`

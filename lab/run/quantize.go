@@ -34,7 +34,7 @@ type Quantize struct {
 	Shape       outlierShape `json:",omitzero" key:"outliers_shape" default:"entries" omit:"default" one:"entries|columns" doc:"what outliers are: entries, single weights; columns, all weights of some inputs"`
 	Layers      string       `json:",omitempty" key:"layers" list:" " omit:"default" any:"rounds nothing: give scheme or layers" doc:"a scheme for each layer, as a list [w8a8, none] or a text with spaces between, w8a8 none, in place of scheme, each by its whole name; none: the layer stays as it is"`
 	Refine      int          `json:",omitzero" key:"refine" default:"0" omit:"default" min:"0" max:"100000" doc:"gradient steps on each layer's output after its rounding, with the grids fixed; the best are kept"`
-	RefineRate  refineRate   `json:",omitzero" key:"refine_rate" omit:"default" above:"0" max:"1" doc:"how far the first of these steps moves a weight, relative to the step of its grid, falling to 0 in a line; default: 2 / refine"`
+	RefineRate  refineRate   `json:",omitzero" key:"refine_rate" default:"0" omit:"default" min:"0" max:"1" doc:"how far the first of these steps moves a weight, relative to the step of its grid, falling to 0 in a line; 0: 2 / refine"`
 	Transforms  `json:",omitzero"`
 	KV          string      `json:",omitempty" key:"kv" omit:"default" names:"caches" doc:"KV cache that the row is measured with, not those of steps after it: a setting of slimlab's engine, which no saved model carries; default: bfloat16"`
 	Calibration Calibration `key:"calibration" doc:"calibration text of what needs one: methods but rtn, scales, clipping"`
