@@ -306,11 +306,29 @@ func TestNearestIsFound(t *testing.T) {
 	})
 }
 
+// What misses the bytes alone is the smallest row that may be chosen and reaches all other goals.
+func TestOver(t *testing.T) {
+	bytes, kl := Misses{Goal: Goal{Metrics: []string{"bytes"}}}, Misses{Goal: Goal{Metrics: []string{"kl"}}}
+	of := func(size float64, misses ...Misses) Point {
+		return Point{Row: fmt.Sprint(size), Values: map[string]float64{"bytes": size}, Misses: misses}
+	}
+	onTheWay := of(300, bytes)
+	onTheWay.OnTheWay = true
+	c := Choice{Points: []Point{{Row: Base, Values: map[string]float64{"bytes": 100}, Misses: []Misses{bytes}}, of(500, bytes), of(400, bytes), of(350, bytes, kl), of(200, kl), onTheWay, of(600, bytes)}}
+	if over := c.over(); over != 2 {
+		t.Errorf("point %d", over)
+	}
+	if over := (&Choice{Points: c.Points[3:5]}).over(); over != -1 {
+		t.Errorf("point %d misses the bytes alone", over)
+	}
+}
+
 // The least bytes of a space are those of its smallest model.
 func TestSmallest(t *testing.T) {
 	for _, of := range [][2][]string{
 		{{"30%", "50%"}, {"w8a8", "w4a16", "w3a16"}},
 		{{"30%", "50%"}, {"w4a16"}},
+		{{"30%", "50%"}, {"w3a16", "w8a8"}},
 		{{"30%"}, {"w8a8"}},
 		{{"0.1%"}, {"w4a16-g32"}},
 		{{"50%"}, nil},

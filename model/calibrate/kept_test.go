@@ -37,7 +37,7 @@ func (stayer) Stayed(int, model.Site) []int { return nil }
 // that it keeps, beside the streams: of one model or of two.
 func TestKeptInputsAreHeldOnce(t *testing.T) {
 	const tokens, hidden, width = 200 * 64, 64, 80
-	for _, target := range []float64{0, 0.5} {
+	for i, target := range []float64{0.5, 0, 0.5} { // the first one leaves the kernels their memory
 		m, err := model.New(model.Config{Architecture: "LlamaForCausalLM", Vocab: 40, Hidden: hidden, HeadDim: 32, Layers: model.Uniform(2, 2, 2, width),
 			MaxPositions: 64, RopeTheta: 1e4, NormEps: 1e-6, TiedHead: true, BOS: -1, EOS: -1})
 		if err != nil {
@@ -74,7 +74,7 @@ func TestKeptInputsAreHeldOnce(t *testing.T) {
 		if target > 0 {
 			stated += text
 		}
-		if most > stated+text/2 || most < stated-text/2 {
+		if i > 0 && (most > stated+text/2 || most < stated-text/2) {
 			t.Errorf("target %g: %d bytes are held, expected about %d", target, most, stated)
 		}
 		runtime.KeepAlive(list)
