@@ -99,7 +99,6 @@ func Open(ctx context.Context, models eval.Models, name string, o Options) (*End
 		}
 		options.Draft = serve.Draft{Executor: draft, Tokens: o.DraftTokens}
 	}
-	debug.FreeOSMemory() // the collector would keep as much again of what loading has left
 	engine, err := serve.New(executor, options)
 	if err != nil {
 		return nil, err
@@ -153,7 +152,7 @@ func (o *Options) checkMemory(m *eval.Model, pages, ranks int) error {
 	if find == nil {
 		find = machine.FreeMemory
 	}
-	debug.FreeOSMemory() // what loading has left is free
+	debug.FreeOSMemory() // of what loading has left the collector would keep as much again
 	free, cache, copies := find(), int64(pages)*pageSize*model.PositionBytes(m.Config, m.Cache), int64(0)
 	if ranks > 1 {
 		copies = m.Bytes()
