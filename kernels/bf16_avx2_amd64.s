@@ -39,6 +39,53 @@ loop:
 	VZEROUPPER
 	RET
 
+DATA order4<>+0(SB)/4, $7
+DATA order4<>+4(SB)/4, $3
+DATA order4<>+8(SB)/4, $6
+DATA order4<>+12(SB)/4, $2
+DATA order4<>+16(SB)/4, $5
+DATA order4<>+20(SB)/4, $1
+DATA order4<>+24(SB)/4, $4
+DATA order4<>+28(SB)/4, $0
+GLOBL order4<>(SB), RODATA|NOPTR, $32
+
+// dst = x rounded as by roundFloats8AVX2, each eight in the order of a word's codes from the highest bits down, Y11.
+// func roundInt4x8AVX2(dst []uint32, x []float32)
+TEXT ·roundInt4x8AVX2(SB), NOSPLIT, $0-48
+	MOVQ dst_base+0(FP), DI
+	MOVQ x_base+24(FP), SI
+	MOVQ x_len+32(FP), CX
+	MOVL $0x400000, AX
+	VMOVD AX, X12
+	VPBROADCASTD X12, Y12
+	MOVL $0xffff0000, AX
+	VMOVD AX, X13
+	VPBROADCASTD X13, Y13
+	MOVL $1, AX
+	VMOVD AX, X14
+	VPBROADCASTD X14, Y14
+	MOVL $0x7fff, AX
+	VMOVD AX, X15
+	VPBROADCASTD X15, Y15
+	VMOVDQU order4<>(SB), Y11
+loop:
+	VPERMPS (SI), Y11, Y0
+	VCMPPS $3, Y0, Y0, Y3 // NaN
+	VPOR Y12, Y0, Y2
+	VPSRLD $16, Y0, Y1
+	VPAND Y14, Y1, Y1
+	VPADDD Y15, Y0, Y0
+	VPADDD Y1, Y0, Y0
+	VBLENDVPS Y3, Y2, Y0, Y0
+	VPAND Y13, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, SI
+	ADDQ $32, DI
+	SUBQ $8, CX
+	JG loop
+	VZEROUPPER
+	RET
+
 // dst[32p+j] = the lower, dst[32p+16+j] = the upper half of word src[16p+j] as float32, for p < n and j < 16. Y15 masks the upper half.
 // func widenAVX2(dst, src []float32, n int)
 TEXT ·widenAVX2(SB), NOSPLIT, $0-56

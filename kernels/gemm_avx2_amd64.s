@@ -23,7 +23,8 @@ DATA iota16<>+60(SB)/4, $15
 GLOBL iota16<>(SB), RODATA|NOPTR, $64
 
 // Up to 6 x 16: Y0-Y11 accumulators, two a row; Y12, Y13 b's row p; Y14, Y15 broadcast a(i, p) in turn. General
-// registers as in stripAVX512. b's panels must be whole (padded); c is masked when fewer than 16 columns are left.
+// registers as in stripAVX512. b's panels must be whole (padded); c is masked when fewer than 16 columns are left. b passes
+// once for each tile, from the second cache, and is fetched 16 rows ahead.
 // One row takes 64 columns and two rows 32 at a time as long as there are so many.
 // func stripAVX2(c []float32, cRow int, a []float32, aRow, aCol int, b []float32, bRow, bPanel int, m, n, k int, accumulate bool)
 TEXT ·stripAVX2(SB), NOSPLIT, $0-137
@@ -73,6 +74,7 @@ tile6:
 	VXORPS Y10, Y10, Y10
 	VXORPS Y11, Y11, Y11
 tileloop6:
+	PREFETCHT0 1024(R15)
 	VMOVUPS (R15), Y12
 	VMOVUPS 32(R15), Y13
 	VBROADCASTSS (SI), Y14
@@ -220,6 +222,7 @@ tile5:
 	VXORPS Y8, Y8, Y8
 	VXORPS Y9, Y9, Y9
 tileloop5:
+	PREFETCHT0 1024(R15)
 	VMOVUPS (R15), Y12
 	VMOVUPS 32(R15), Y13
 	VBROADCASTSS (SI), Y14
@@ -348,6 +351,7 @@ tile4:
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 tileloop4:
+	PREFETCHT0 1024(R15)
 	VMOVUPS (R15), Y12
 	VMOVUPS 32(R15), Y13
 	VBROADCASTSS (SI), Y14
@@ -457,6 +461,7 @@ tile3:
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
 tileloop3:
+	PREFETCHT0 1024(R15)
 	VMOVUPS (R15), Y12
 	VMOVUPS 32(R15), Y13
 	VBROADCASTSS (SI), Y14
@@ -612,6 +617,7 @@ tile2:
 	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 tileloop2:
+	PREFETCHT0 1024(R15)
 	VMOVUPS (R15), Y12
 	VMOVUPS 32(R15), Y13
 	VBROADCASTSS (SI), Y14
@@ -749,6 +755,7 @@ tile1:
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 tileloop1:
+	PREFETCHT0 1024(R15)
 	VMOVUPS (R15), Y12
 	VMOVUPS 32(R15), Y13
 	VBROADCASTSS (SI), Y14

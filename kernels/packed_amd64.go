@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"math"
 	"unsafe"
+
+	"slimlab/kernels/memory"
 )
 
 //go:noescape
@@ -26,13 +28,56 @@ func mulInt4AVX512BF16(y []float32, yRow int, x []uint32, xRow int, q []uint32, 
 //go:noescape
 func mulTable4AVX2(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int, table *[16]uint32)
 
-// mulCodes4AVX2 converts integers, and looks other values up.
+//go:noescape
+func decode4AVX2(dst []float32, q []uint32, words int, table *[16]uint32)
+
+//go:noescape
+func mulDecoded4AVX2(y []float32, yRow int, x []uint32, xRow int, codes, scale []float32, m, n, k int, first bool)
+
+// mulCodes4AVX2 decodes a group of a panel once for all rows where they are many; otherwise it
+// converts integers, and looks other values up, as it multiplies.
 func mulCodes4AVX2(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int, table *[16]uint32) {
-	if table == &int4Values.floats {
-		mulInt4AVX2(y, yRow, x, xRow, q, panel, m, n, groups, words)
+	if m > few4AVX2 {
+		mulManyCodes4AVX2(y, yRow, x, xRow, q, panel, m, n, groups, words, table)
 		return
 	}
-	mulTable4AVX2(y, yRow, x, xRow, q, panel, m, n, groups, words, table)
+	const height = 4
+	for ; m > 0; m -= height {
+		if table == &int4Values.floats {
+			mulInt4AVX2(y, yRow, x, xRow, q, panel, min(m, height), n, groups, words)
+		} else {
+			mulTable4AVX2(y, yRow, x, xRow, q, panel, min(m, height), n, groups, words, table)
+		}
+		if m > height {
+			y, x = y[height*yRow:], x[height*xRow:]
+		}
+	}
+}
+
+// few4AVX2 is the most rows for which decoding as they are multiplied is as fast: two tiles.
+const few4AVX2 = 8
+
+var freeDecoded4 = memory.NewFreeList(64, func() *[]float32 { return new([]float32) })
+
+// mulManyCodes4AVX2 goes through the panels within each group, whose x is in the first cache then.
+func mulManyCodes4AVX2(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int, table *[16]uint32) {
+	decoded := freeDecoded4.Get()
+	k := 8 * words
+	*decoded = memory.Grown(*decoded, k*panelWidth)
+	for g := range groups {
+		for j := 0; j < n; j += panelWidth {
+			lines := q[j/panelWidth*panel+g*(words+1)*panelWidth:]
+			decode4AVX2(*decoded, lines, words, table)
+			scale := floatsOf(lines[words*panelWidth:][:panelWidth])
+			mulDecoded4AVX2(y[j:], yRow, x[g*k:], xRow, *decoded, scale, m, min(n-j, panelWidth), k, g == 0)
+		}
+	}
+	freeDecoded4.Put(decoded)
+}
+
+// floatsOf are the float32 whose bits x has.
+func floatsOf(x []uint32) []float32 {
+	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(x))), len(x))
 }
 
 //go:noescape

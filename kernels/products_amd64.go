@@ -23,8 +23,8 @@ var productsAVX2 = productKernels{
 		multiply: mulInt8AVX2,
 	},
 	int4: int4Kernels{
-		height: 4, panels: 2, perWord: 1,
-		left: layout{rows: 1, places: 1, line: 1}, pack: int4Rows(roundInt4Float32),
+		height: 192, panels: 2, perWord: 1,
+		left: layout{rows: 1, places: 1, line: 1}, pack: int4Rows(roundInt4AVX2),
 		multiply: mulCodes4AVX2,
 	},
 	int4Int8: int4Int8Kernels{
@@ -105,6 +105,17 @@ func roundFloatsAVX2(x []float32) {
 		roundFloats8AVX2(x[:whole])
 	}
 	roundFloatsRef(x[whole:])
+}
+
+//go:noescape
+func roundInt4x8AVX2(dst []uint32, x []float32)
+
+func roundInt4AVX2(dst []uint32, x []float32, group int) {
+	if group%8 == 0 {
+		roundInt4x8AVX2(dst, x)
+		return
+	}
+	roundInt4Float32(dst, x, group)
 }
 
 //go:noescape

@@ -9,7 +9,7 @@ func routinesOf(implementation string) routines {
 	case "ref":
 		return plain
 	case "avx2":
-		return routines{6, stripFloat64AVX2, packRef, packTransposedRef, unpackRef, unpackTransposedRef, subtractFloat64AVX2, substituteFloat64AVX2, nearestFloat64AVX2}
+		return routines{6, stripFloat64AVX2, packFloat64AVX2, packTransposedRef, unpackRef, unpackTransposedRef, subtractFloat64AVX2, substituteFloat64AVX2, nearestFloat64AVX2}
 	}
 	return routines{14, stripFloat64AVX512, packFloat64AVX512, packTransposedFloat64AVX512, unpackFloat64AVX512, unpackTransposedFloat64AVX512, subtractFloat64AVX512, substituteFloat64AVX512, nearestFloat64AVX512}
 }
@@ -22,6 +22,17 @@ func stripFloat64AVX2(c []float64, cRow int, a, b []float64, m, n, k int)
 
 //go:noescape
 func packFloat64AVX512(dst, src []float64, stride, n, k int, factor float64)
+
+//go:noescape
+func pack16Float64AVX2(dst, src []float64, stride, k int, factor float64)
+
+func packFloat64AVX2(dst, src []float64, stride, n, k int, factor float64) {
+	if n == panelWidth {
+		pack16Float64AVX2(dst, src, stride, k, factor)
+		return
+	}
+	packRef(dst, src, stride, n, k, factor)
+}
 
 //go:noescape
 func packTransposedFloat64AVX512(dst, src []float64, stride, n, k int, factor float64)

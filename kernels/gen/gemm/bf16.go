@@ -164,13 +164,28 @@ func round256(p *asm.Printer) {
 	p.Line("TEXT ·roundFloats8AVX2(SB), NOSPLIT, $0-24")
 	p.Op("MOVQ x_base+0(FP), SI")
 	p.Op("MOVQ x_len+8(FP), CX")
+	roundConstants(p)
+	p.Line("loop:")
+	p.Op("VMOVUPS (SI), Y0")
+	roundY0(p)
+	p.Op("VMOVUPS Y0, (SI)")
+	p.Op("ADDQ $32, SI")
+	p.Op("SUBQ $8, CX")
+	p.Op("JG loop")
+	p.Op("VZEROUPPER")
+	p.Op("RET")
+}
+
+// roundConstants sets Y12 to Y15, and roundY0 rounds Y0 with them; Y1 to Y3 are free.
+func roundConstants(p *asm.Printer) {
 	for i, v := range []string{"$0x400000", "$0xffff0000", "$1", "$0x7fff"} {
 		p.Op("MOVL %s, AX", v)
 		p.Op("VMOVD AX, X%d", 12+i)
 		p.Op("VPBROADCASTD X%d, Y%d", 12+i, 12+i)
 	}
-	p.Line("loop:")
-	p.Op("VMOVUPS (SI), Y0")
+}
+
+func roundY0(p *asm.Printer) {
 	p.Op("VCMPPS $3, Y0, Y0, Y3 // NaN")
 	p.Op("VPOR Y12, Y0, Y2")
 	p.Op("VPSRLD $16, Y0, Y1")
@@ -179,8 +194,29 @@ func round256(p *asm.Printer) {
 	p.Op("VPADDD Y1, Y0, Y0")
 	p.Op("VBLENDVPS Y3, Y2, Y0, Y0")
 	p.Op("VPAND Y13, Y0, Y0")
-	p.Op("VMOVUPS Y0, (SI)")
+}
+
+// order4 prints the rounding of activations for codes of 4 bits.
+func order4(p *asm.Printer) {
+	p.Line("")
+	for i, from := range []int{7, 3, 6, 2, 5, 1, 4, 0} {
+		p.Line("DATA order4<>+%d(SB)/4, $%d", 4*i, from)
+	}
+	p.Line("GLOBL order4<>(SB), RODATA|NOPTR, $32")
+	p.Comment("dst = x rounded as by roundFloats8AVX2, each eight in the order of a word's codes from the highest bits down, Y11.")
+	p.Line("// func roundInt4x8AVX2(dst []uint32, x []float32)")
+	p.Line("TEXT ·roundInt4x8AVX2(SB), NOSPLIT, $0-48")
+	p.Op("MOVQ dst_base+0(FP), DI")
+	p.Op("MOVQ x_base+24(FP), SI")
+	p.Op("MOVQ x_len+32(FP), CX")
+	roundConstants(p)
+	p.Op("VMOVDQU order4<>(SB), Y11")
+	p.Line("loop:")
+	p.Op("VPERMPS (SI), Y11, Y0")
+	roundY0(p)
+	p.Op("VMOVUPS Y0, (DI)")
 	p.Op("ADDQ $32, SI")
+	p.Op("ADDQ $32, DI")
 	p.Op("SUBQ $8, CX")
 	p.Op("JG loop")
 	p.Op("VZEROUPPER")

@@ -27,9 +27,12 @@ func loadFloat64(p *asm.Printer) {
 
 // float64Chain prints the loop over k for a tile of m rows in registers reg of width bytes: from
 // row on, b's row p comes to registers first and first+1, and a(i, p) to the two after them in
-// turn.
-func float64Chain(p *asm.Printer, m int, reg, row string, width, first int) {
+// turn. b is fetched so many bytes ahead, if any.
+func float64Chain(p *asm.Printer, m int, reg, row string, width, first, ahead int) {
 	p.Line("loop%d:", m)
+	if ahead > 0 {
+		p.Op("PREFETCHT0 %d(%s)", ahead, row)
+	}
 	p.Op("VMOVUPD (%s), %s%d", row, reg, first)
 	p.Op("VMOVUPD %d(%s), %s%d", width, row, reg, first+1)
 	for i := range m {
@@ -80,7 +83,7 @@ func float64tile512(p *asm.Printer, m int) {
 	}
 	p.Op("MOVQ SI, R8")
 	p.Op("MOVQ BX, CX")
-	float64Chain(p, m, "Z", "DI", 64, 28)
+	float64Chain(p, m, "Z", "DI", 64, 28, 0)
 	for i := range m {
 		for half := range 2 {
 			p.Op("VMOVUPD.Z %d(R9), K%d, Z%d", 64*half, 1+half, 28+half)
@@ -127,7 +130,7 @@ func float64tile256(p *asm.Printer, m int) {
 	p.Op("MOVQ SI, R8")
 	p.Op("MOVQ DI, DX")
 	p.Op("MOVQ BX, CX")
-	float64Chain(p, m, "Y", "DX", 32, 12)
+	float64Chain(p, m, "Y", "DX", 32, 12, 1024)
 	p.Op("CMPQ AX, $8")
 	p.Op("JLT tail%d", m)
 	for i := range m {

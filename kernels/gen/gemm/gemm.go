@@ -40,9 +40,10 @@ func Files() map[string]string {
 			float64x256(p)
 			subtractions(p, "Float64AVX2", "Y", 32, false)
 			divide256(p)
+			packFloat64x256(p)
 			nearestFloat64(p, "Float64AVX2", "Y", 32)
 		},
-		"bf16_avx2_amd64.s": func(p *asm.Printer) { round256(p); widen256(p); widenInt8(p, "AVX2", "Y", 8) },
+		"bf16_avx2_amd64.s": func(p *asm.Printer) { round256(p); order4(p); widen256(p); widenInt8(p, "AVX2", "Y", 8) },
 		"gemm_avx2_amd64.s": func(p *asm.Printer) { iota16(p); strip256(p); transpose256(p); copy256(p) },
 		"packed_avx512_amd64.s": func(p *asm.Printer) {
 			int8x512(p)
@@ -58,6 +59,7 @@ func Files() map[string]string {
 			int8x256(p)
 			quantize256(p)
 			int4x256(p)
+			int4decoded256(p)
 			int4nibbles(p)
 			int4int8x256(p)
 		},

@@ -48,6 +48,38 @@ func packFloat64(p *asm.Printer) {
 	p.Op("RET")
 }
 
+// packFloat64x256 prints packFloat64 for whole rows of 16.
+func packFloat64x256(p *asm.Printer) {
+	p.Comment("packFloat64AVX512 with n = 16. Y4 factor.")
+	p.Line("// func pack16Float64AVX2(dst, src []float64, stride, k int, factor float64)")
+	p.Line("TEXT ·pack16Float64AVX2(SB), NOSPLIT, $0-72")
+	for _, a := range []struct{ from, to string }{
+		{"dst_base+0(FP)", "DI"}, {"src_base+24(FP)", "SI"}, {"stride+48(FP)", "R9"}, {"k+56(FP)", "BX"},
+	} {
+		p.Op("MOVQ %s, %s", a.from, a.to)
+	}
+	p.Op("VBROADCASTSD factor+64(FP), Y4")
+	p.Op("SHLQ $3, R9")
+	p.Op("MOVQ R9, R10")
+	p.Op("SHLQ $4, R10")
+	p.Op("ADDQ SI, R10")
+	p.Line("")
+	p.Line("loop:")
+	p.Op("PREFETCHT0 (R10)")
+	p.Op("PREFETCHT0 64(R10)")
+	p.Op("ADDQ R9, R10")
+	for i := range 4 {
+		p.Op("VMULPD %d(SI), Y4, Y%d", 32*i, i)
+		p.Op("VMOVUPD Y%d, %d(DI)", i, 32*i)
+	}
+	p.Op("ADDQ $128, DI")
+	p.Op("ADDQ R9, SI")
+	p.Op("DECQ BX")
+	p.Op("JNZ loop")
+	p.Op("VZEROUPPER")
+	p.Op("RET")
+}
+
 // panelMasks sets K1 and K2 to the CX lowest of 16 elements.
 func panelMasks(p *asm.Printer) {
 	p.Op("MOVL $1, DX")

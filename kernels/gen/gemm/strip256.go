@@ -8,7 +8,8 @@ import (
 func strip256(p *asm.Printer) {
 	p.Comment(
 		"Up to 6 x 16: Y0-Y11 accumulators, two a row; Y12, Y13 b's row p; Y14, Y15 broadcast a(i, p) in turn. General",
-		"registers as in stripAVX512. b's panels must be whole (padded); c is masked when fewer than 16 columns are left.",
+		"registers as in stripAVX512. b's panels must be whole (padded); c is masked when fewer than 16 columns are left. b passes",
+		"once for each tile, from the second cache, and is fetched 16 rows ahead.",
 		"One row takes 64 columns and two rows 32 at a time as long as there are so many.",
 	)
 	p.Line("// func stripAVX2%s", stripArgs)
@@ -35,6 +36,7 @@ func tile256(p *asm.Printer, m int) {
 		p.Op("VXORPS Y%d, Y%d, Y%d", i, i, i)
 	}
 	p.Line("tileloop%d:", m)
+	p.Op("PREFETCHT0 1024(R15)")
 	p.Op("VMOVUPS (R15), Y12")
 	p.Op("VMOVUPS 32(R15), Y13")
 	for i := range m {
