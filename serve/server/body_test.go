@@ -190,6 +190,8 @@ func TestUnknownFieldsOfAllDepths(t *testing.T) {
 		{chat, `{` + message + `,"":1,"a b":2,"é":3}`, `[""], ["a b"], ["?"]`},
 		{chat, `{` + message + `,"chat_template_kwargs":{"a":[null],"b":{"c":null}}}`, ""},
 		{"/v1/responses", `{"input":[{"role":"user","content":[{"type":"input_text","text":"a","zzz":1}]}],"max_output_tokens":1}`, "input[0].content[0].zzz"},
+		{"/v1/responses", `{"input":[{"role":"user","content":"a","name":"b","id":"1"},{"type":"function_call","call_id":"c","name":"f","arguments":"{}","zz":1},{"type":"function_call_output","call_id":"c","output":"a","created_by":1}],"max_output_tokens":1}`, "input[0].name, input[1].zz, input[2].created_by"},
+		{"/v1/responses", `{"input":"a","max_output_tokens":1,"tools":[{"type":"function","name":"f","function":{}}],"text":{"form":{},"format":{"type":"text","grammar":"g"}}}`, "text.form, text.format.grammar, tools[0].function"},
 	} {
 		got := x.post(t, c.path, c.body)
 		if ignored := got.header.Get("X-Ignored-Fields"); got.status != http.StatusOK || ignored != c.want {

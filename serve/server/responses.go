@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
-	"strings"
 
 	"slimlab/internal/jsonread"
 )
@@ -53,12 +52,9 @@ var responseShape = objectOf(jsonread.Keys(jsonread.Read,
 	"moderation":           not("a moderation"),
 	"context_management":   not("an input that is made shorter", "[]"),
 }), identityMembers).with(nil, map[string]*shape{
-	"input": {each: &shape{words: "an item", choose: func(map[string]json.RawMessage) *shape { return itemShape }}}, "tools": listOf(&shape{words: "an object"}), "tool_choice": {choose: flatChoiceShape},
-	"include": listOf(aText), "chat_template_kwargs": variablesShape,
+	"input": {each: &shape{words: "an item", kinds: "{", choose: itemShape}}, "tools": listOf(&shape{words: "an object", kinds: "{", choose: responseToolShape}),
+	"tool_choice": {choose: flatChoiceShape}, "include": listOf(aText), "chat_template_kwargs": variablesShape, "text": textShape,
 })
-
-// itemShape is what is looked at in an item of an input, whose own keys its reader knows.
-var itemShape = &shape{members: map[string]*shape{"content": partsShape, "output": partsShape}}
 
 // responseTool is a function as /v1/responses has it.
 type responseTool struct {
@@ -75,22 +71,18 @@ var responseToolKeys = jsonread.Keys(jsonread.Read, "type", "name", "description
 	"output_schema":   {Use: jsonread.Refused, Reason: "a form of a tool's results"},
 })
 
-// known refuses the members of an object within a request that a table does not have, or refuses.
-func known(path string, raw json.RawMessage, keys jsonread.Table) error {
-	members := jsonread.Members(raw)
-	if members == nil {
-		return refuse(path, "found %s, expected an object", jsonread.Clip(raw))
+// responseToolShape is the shape of a tool; one that is no function is refused by its type.
+func responseToolShape(members map[string]json.RawMessage) *shape {
+	if string(members["type"]) != `"function"` {
+		return &shape{}
 	}
-	unknown, err := keys.Check(members)
-	switch {
-	case err != nil:
-		key, message, _ := strings.Cut(err.Error(), ": ")
-		return refuse(path+"."+key, "%s", message).coded("unsupported_parameter")
-	case len(unknown) > 0:
-		return refuse(path+"."+unknown[0], "found %s: it is not supported, expected no such key", jsonread.Clip(members[unknown[0]])).coded("unsupported_parameter")
-	}
-	return nil
+	return objectOf(responseToolKeys, nil)
 }
+
+// textShape is the shape of what form the answer has.
+var textShape = &shape{words: "an object", kinds: "{", keys: jsonread.Keys(jsonread.Read, "format").With(jsonread.Table{
+	"verbosity": not("an amount of words", `"medium"`),
+}), members: map[string]*shape{"format": {words: "an object", kinds: "{", keys: jsonread.Keys(jsonread.Read, "type", "name", "description", "schema", "strict")}}}
 
 // elements reads a list, null for none.
 func elements(param string, raw json.RawMessage) (list []json.RawMessage, err error) {
@@ -125,9 +117,6 @@ func (q *responseRequest) readTools() (json.RawMessage, error) {
 		if kind.Type == nil || *kind.Type != "function" {
 			return nil, refuse(path+".type", "found %s, expected function", quoted(kind.Type)).coded("unsupported_parameter")
 		}
-		if err := known(path, raw, responseToolKeys); err != nil {
-			return nil, err
-		}
 		if err := jsonread.Decode(raw, &t); err != nil {
 			return nil, unreadable(path, err)
 		}
@@ -160,17 +149,9 @@ func (q *responseRequest) readText() error {
 	if isNull(q.Text) {
 		return nil
 	}
-	if err := known("text", q.Text, jsonread.Keys(jsonread.Read, "format").With(jsonread.Table{
-		"verbosity": {Use: jsonread.Refused, Reason: "an amount of words", Neutral: []string{`"medium"`}},
-	})); err != nil {
-		return err
-	}
 	format := jsonread.Members(q.Text)["format"]
 	if isNull(format) {
 		return nil
-	}
-	if err := known("text.format", format, jsonread.Keys(jsonread.Read, "type", "name", "description", "schema", "strict")); err != nil {
-		return err
 	}
 	var f struct {
 		Type   string          `json:"type"`
@@ -234,6 +215,19 @@ var (
 	resultItemKeys  = jsonread.Keys(jsonread.Read, "type", "call_id", "name", "output").With(jsonread.Keys(jsonread.Harmless, "id", "status"))
 )
 
+// itemShape is the shape of an item by its type; another type than these is refused by its reader.
+func itemShape(members map[string]json.RawMessage) *shape {
+	switch kind := members["type"]; {
+	case isNull(kind) || string(kind) == `"message"`:
+		return objectOf(messageItemKeys, map[string]*shape{"content": partsShape})
+	case string(kind) == `"function_call"`:
+		return objectOf(callItemKeys, nil)
+	case string(kind) == `"function_call_output"`:
+		return objectOf(resultItemKeys, map[string]*shape{"output": partsShape})
+	}
+	return &shape{}
+}
+
 // messages reads the instructions and the input as a conversation.
 func (q *responseRequest) messages() ([]written, error) {
 	var c conversation
@@ -292,9 +286,6 @@ func (c *conversation) add(path string, item json.RawMessage) error {
 }
 
 func (c *conversation) addMessage(path string, item json.RawMessage) error {
-	if err := known(path, item, messageItemKeys); err != nil {
-		return err
-	}
 	m, err := writeMessage(path, item)
 	if err != nil {
 		return err
@@ -308,9 +299,6 @@ func (c *conversation) addMessage(path string, item json.RawMessage) error {
 
 // addCall adds a call to the assistant's message that it follows: both were one answer.
 func (c *conversation) addCall(path string, item json.RawMessage) error {
-	if err := known(path, item, callItemKeys); err != nil {
-		return err
-	}
 	var call struct {
 		ID        string `json:"call_id"`
 		Name      string `json:"name"`
@@ -339,9 +327,6 @@ func (c *conversation) addCall(path string, item json.RawMessage) error {
 }
 
 func (c *conversation) addResult(path string, item json.RawMessage) error {
-	if err := known(path, item, resultItemKeys); err != nil {
-		return err
-	}
 	var result struct {
 		ID     string          `json:"call_id"`
 		Name   string          `json:"name"`
