@@ -1,4 +1,4 @@
-// Package commalist reads lists that users write in one text, with spaces or commas between.
+// Package commalist reads lists that users write in one text, with commas between, or also spaces.
 //
 // It promises that what is left empty between two commas is an error with its place: it is as
 // likely a value that is missing as a comma too many. It leaves out what the values mean.
@@ -19,6 +19,22 @@ type EmptyError struct {
 
 func (e *EmptyError) Error() string {
 	return fmt.Sprintf("has nothing at place %d of %q: expected a value before and behind each comma", e.Place, e.Text)
+}
+
+// Items are the values of a list whose values may have spaces: commas alone divide it. The error is
+// as that of Parts.
+func Items(text string) (items []string, err error) {
+	if strings.TrimSpace(text) == "" {
+		return nil, nil
+	}
+	for item := range strings.SplitSeq(text, ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			items = append(items, item)
+		} else if err == nil {
+			err = &EmptyError{text, len(items) + 1}
+		}
+	}
+	return items, err
 }
 
 // Parts are the values of a list, none of a text without any. Where a place is empty the error is

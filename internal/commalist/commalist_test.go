@@ -25,6 +25,25 @@ func TestParts(t *testing.T) {
 	}
 }
 
+func TestItems(t *testing.T) {
+	for text, want := range map[string]struct {
+		items []string
+		place int // that is empty; 0 is none
+	}{
+		"": {}, "  ": {}, "a b": {[]string{"a b"}, 0}, " a b , c\t": {[]string{"a b", "c"}, 0},
+		",": {nil, 1}, "a,": {[]string{"a"}, 2}, ", a b": {[]string{"a b"}, 1}, "a,, b": {[]string{"a", "b"}, 2}, "a, ,": {[]string{"a"}, 2},
+	} {
+		items, err := Items(text)
+		place := 0
+		if empty, ok := err.(*EmptyError); ok {
+			place = empty.Place
+		}
+		if !slices.Equal(items, want.items) || place != want.place || (err != nil) != (want.place > 0) {
+			t.Errorf("%q: %q, %v, expected %q with place %d empty", text, items, err, want.items, want.place)
+		}
+	}
+}
+
 // FuzzParts: no value is lost or made up, and each comma divides two values or is an error.
 func FuzzParts(f *testing.F) {
 	for _, text := range []string{"", "a, b c", "a,,b", ","} {

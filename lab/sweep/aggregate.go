@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"slimlab/internal/commalist"
 	"slimlab/internal/nearest"
 	"slimlab/lab"
 	"slimlab/lab/stat"
@@ -83,8 +84,12 @@ func (c *Choice) Of(key string) Aggregate {
 // one. The empty text is the zero Choice.
 func ParseChoice(text string) (Choice, error) {
 	c := Choice{Only: map[string]Aggregate{}}
+	all, err := commalist.Items(text)
+	if err != nil {
+		return Choice{}, err
+	}
 	bare := 0
-	for _, one := range keyList(text) {
+	for _, one := range all {
 		key, name, keyed := strings.Cut(one, "=")
 		if !keyed {
 			key, name = "", one

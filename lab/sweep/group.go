@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"slimlab/internal/commalist"
 	"slimlab/lab"
 )
 
@@ -36,8 +37,12 @@ const SpreadMeaning = "low–high beside a mean or median is the spread of the r
 // the columns that they are grouped by, those without a value last, or where sort names keys in
 // that of these columns or of what the metrics come to (-key: descending).
 func (t *Table) Group(by, sort string, aggregates Choice) (*Groups, error) {
+	keys, err := commalist.Items(by)
+	if err != nil {
+		return nil, fmt.Errorf("group: %w", err)
+	}
 	var columns []Column
-	for _, key := range keyList(by) {
+	for _, key := range keys {
 		c, err := t.Column(key)
 		if err != nil {
 			return nil, fmt.Errorf("group: %w", err)

@@ -107,12 +107,33 @@ func TestGroupErrors(t *testing.T) {
 		{"auc", "", "group: auc has a value of its own in each row; expected step or an axis of the sweep: ratio, scheme"},
 		{"state", "", "expected step or an axis"},
 		{"rtio", "", `did you mean "ratio"?`},
-		{" , ", "", "group: found no key"},
+		{"  ", "", "group: found no key"},
+		{" , ", "", `group: has nothing at place 1 of " , "`},
+		{"ratio", "auc,,ratio", `sort: has nothing at place 2 of "auc,,ratio"`},
 		{"ratio", "scheme", "sort: groups have no scheme of their own; expected a metric, or one of what they are grouped by: ratio"},
 	} {
 		if _, err := groupTable(t).Group(c.by, c.sort, Choice{}); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("by %q sorted by %q: %v, expected %q", c.by, c.sort, err, c.want)
 		}
+	}
+}
+
+// TestPlacesOfListsThatAreEmpty: a comma too many is refused in every list of keys.
+func TestPlacesOfListsThatAreEmpty(t *testing.T) {
+	for _, c := range []struct {
+		selection Selection
+		want      string
+	}{
+		{Selection{Sort: "auc,"}, `sort: has nothing at place 2 of "auc,"`},
+		{Selection{Columns: ",auc"}, `columns: has nothing at place 1 of ",auc"`},
+		{Selection{Columns: "ratio, ,auc"}, `columns: has nothing at place 2 of "ratio, ,auc"`},
+	} {
+		if _, err := Select(groupTable(t).View, c.selection); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: %v, expected %q", c.selection, err, c.want)
+		}
+	}
+	if _, err := ParseChoice("mean,,auc=best"); err == nil || !strings.Contains(err.Error(), "has nothing at place 2") {
+		t.Errorf("aggregates with an empty place: %v", err)
 	}
 }
 

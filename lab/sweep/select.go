@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"slimlab/internal/commalist"
 	"slimlab/lab"
 )
 
@@ -58,20 +59,13 @@ func (t *Table) Only(rows []int) *Table {
 	return &only
 }
 
-// keyList cuts a list of keys at its commas.
-func keyList(list string) []string {
-	var keys []string
-	for key := range strings.SplitSeq(list, ",") {
-		if key = strings.TrimSpace(key); key != "" {
-			keys = append(keys, key)
-		}
-	}
-	return keys
-}
-
 func (t *Table) orders(list string) ([]Order, error) {
+	keys, err := commalist.Items(list)
+	if err != nil {
+		return nil, err
+	}
 	var orders []Order
-	for _, key := range keyList(list) {
+	for _, key := range keys {
 		name, descending := strings.CutPrefix(key, "-")
 		c, err := t.Column(name)
 		if err != nil {
@@ -84,8 +78,12 @@ func (t *Table) orders(list string) ([]Order, error) {
 
 // choose finds columns by their keys, the step first. It returns nil where there are none.
 func (t *Table) choose(list string) ([]Column, error) {
+	keys, err := commalist.Items(list)
+	if err != nil || len(keys) == 0 {
+		return nil, err
+	}
 	var columns []Column
-	for _, key := range keyList(list) {
+	for _, key := range keys {
 		c, err := t.Column(key)
 		if err != nil {
 			return nil, err
@@ -93,9 +91,6 @@ func (t *Table) choose(list string) ([]Column, error) {
 		if !slices.Contains(columns, c) && c.Kind != Step {
 			columns = append(columns, c)
 		}
-	}
-	if len(keyList(list)) == 0 {
-		return nil, nil
 	}
 	return append([]Column{{Kind: Step, Key: "step"}}, columns...), nil
 }
