@@ -168,6 +168,14 @@ func conversions(t *testing.T) map[string]func(ctx context.Context, from, text, 
 			q := Quantization{Scheme: scheme("w4a16-gptq-g32"), Calibration: calibration(text), Gathering: Gathering{Target: 0.5}, Refine: Refining{Steps: 8}}
 			return Quantize(ctx, from, to, q, o)
 		},
+		"prune, refined": func(ctx context.Context, from, text, to string, o Options) (*Result, error) {
+			p := Pruning{Calibration: calibration(text), Gathering: Gathering{Target: 1}}
+			p.Refine.Steps = 8
+			if err := p.Set("osscar", Cuts{MLP: "25%"}); err != nil {
+				t.Fatal(err)
+			}
+			return Prune(ctx, from, to, p, o)
+		},
 		"prune in parallel": func(ctx context.Context, from, text, to string, o Options) (*Result, error) {
 			p := Pruning{Calibration: calibration(text), Gathering: Gathering{Parallel: true, Folder: filepath.Join(filepath.Dir(to), "statistics")}}
 			p.Refine.Steps = 8

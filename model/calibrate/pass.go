@@ -265,7 +265,7 @@ func (p *pass[R]) layer(ctx context.Context, layer int) error {
 			}
 		}
 		if p.plan != nil && !p.options.Parallel {
-			if err := p.advance(ctx, half{layer, part}); err != nil {
+			if err := p.advance(ctx, half{layer, part}, finished); err != nil {
 				return err
 			}
 		}
@@ -342,11 +342,12 @@ func (p *pass[R]) passBy(ctx context.Context, layer int) error {
 }
 
 // advance moves the streams through half a layer for good, where something behind it is gathered.
-func (p *pass[R]) advance(ctx context.Context, h half) error {
+// Of a layer that was finished before, refining may have changed either half.
+func (p *pass[R]) advance(ctx context.Context, h half, finished bool) error {
 	if !h.before(p.plan.last) {
 		return nil
 	}
-	if p.plan.changes(h) {
+	if p.plan.changes(h) || finished && p.refiner != nil && p.wanted[h.layer] > 0 {
 		p.diverge()
 	}
 	var stayed []int
