@@ -1,9 +1,11 @@
 package server
 
 import (
+	"encoding/json"
 	"math"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -109,4 +111,47 @@ func TestLogprobsAreNumbers(t *testing.T) {
 	if got := finite(float32(math.Inf(-1))); got != leastLogprob {
 		t.Errorf("what cannot come has the log-probability %v, want %v", got, leastLogprob)
 	}
+}
+
+// FuzzPlainTokens: what is read without encoding/json is what that reads.
+func FuzzPlainTokens(f *testing.F) {
+	for _, text := range []string{"[]", "[1]", " [1]", "[ 1 ,2\n]", "[1,]", "[,1]", "[05]", "[0,10,00]", "[-1]", "[1.0]", "[1e3]", "[2147483647]", "[2147483648]", "[99999999999]", "[[1]]", `["1"]`, "[1 2]", "[null]", "[1", "1]"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		tokens, ok := plainTokens([]byte(text))
+		var want []int32
+		err := json.Unmarshal([]byte(text), &want)
+		if ok && (err != nil || !slices.Equal(tokens, want)) {
+			t.Errorf("%q: %v, encoding/json %v, %v", text, tokens, want, err)
+		}
+	})
+}
+
+// TestPlainTokens: lists as clients write them are read so, whatever their white space.
+func TestPlainTokens(t *testing.T) {
+	for text, want := range map[string][]int32{"[1]": {1}, "[0,2147483647]": {0, 2147483647}, "[ 1,\n\t22 , 333\r]": {1, 22, 333}} {
+		if got, ok := plainTokens([]byte(text)); !ok || !slices.Equal(got, want) {
+			t.Errorf("%q: %v, %v", text, got, ok)
+		}
+	}
+}
+
+func BenchmarkPlainTokens(b *testing.B) {
+	ids := make([]int, 4096)
+	for i := range ids {
+		ids[i] = 37 * i
+	}
+	raw, _ := json.Marshal(ids)
+	b.Run("plain", func(b *testing.B) {
+		for b.Loop() {
+			plainTokens(raw)
+		}
+	})
+	b.Run("encoding/json", func(b *testing.B) {
+		for b.Loop() {
+			var tokens []int32
+			_ = json.Unmarshal(raw, &tokens)
+		}
+	})
 }

@@ -1,8 +1,10 @@
 package server
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 
 	"slimlab/internal/jsonread"
@@ -46,6 +48,9 @@ func (s *Server) prompts(param string, raw json.RawMessage, most int) ([][]int32
 	case raw[0] != '[':
 		return nil, expected
 	default:
+		if tokens, ok := plainTokens(raw); ok {
+			return [][]int32{tokens}, s.checkTokens(param, tokens)
+		}
 		if err := jsonread.Decode(raw, &parts); err != nil {
 			return nil, unreadable(param, err)
 		}
@@ -83,13 +88,41 @@ func (s *Server) textOrTokens(param string, raw json.RawMessage, beginning bool,
 		}
 		return s.tokens(param, text, beginning)
 	case '[':
-		var tokens []int32
-		if err := jsonread.Decode(raw, &tokens); err != nil {
-			return nil, unreadable(param, err)
+		tokens, ok := plainTokens(raw)
+		if !ok {
+			if err := jsonread.Decode(raw, &tokens); err != nil {
+				return nil, unreadable(param, err)
+			}
 		}
 		return tokens, s.checkTokens(param, tokens)
 	}
 	return nil, expected
+}
+
+// plainTokens reads a list of numbers that are digits alone, as tokens are; ok is false for any
+// other JSON. A prompt of 4,096 tokens passes in a small part of the time of encoding/json.
+func plainTokens(raw json.RawMessage) (tokens []int32, ok bool) {
+	if len(raw) < 2 || raw[0] != '[' {
+		return nil, false
+	}
+	tokens = make([]int32, 0, bytes.Count(raw, []byte(","))+1)
+	number, digits, ended := 0, 0, false
+	for i, c := range raw[1:] {
+		switch {
+		case c >= '0' && c <= '9' && !ended && digits < 10 && (digits == 0 || number > 0):
+			number, digits = 10*number+int(c-'0'), digits+1
+		case c == ' ' || c == '\t' || c == '\r' || c == '\n':
+			ended = digits > 0
+		case (c == ',' || c == ']') && digits > 0 && number <= math.MaxInt32:
+			if tokens = append(tokens, int32(number)); c == ']' {
+				return tokens, i == len(raw)-2
+			}
+			number, digits, ended = 0, 0, false
+		default:
+			return nil, false
+		}
+	}
+	return nil, false
 }
 
 // positions is how many tokens a request can have, with its answer: those of the model, or the
