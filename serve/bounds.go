@@ -39,9 +39,9 @@ func (c *core) submit(all ...*sequence) error {
 		c.stats.Refused += len(all)
 		return err
 	}
-	now := c.executor.Now()
+	now, group := c.executor.Now(), new(together)
 	for _, q := range all {
-		q.result.Submitted = now
+		q.result.Submitted, q.together = now, group
 		if q.goesAside(c.executor.Shape()) {
 			c.aside.waiting = append(c.aside.waiting, q)
 			q.number = c.scheduler.waiting.number()
@@ -77,7 +77,9 @@ func (c *core) overfull(all []*sequence) error {
 	return nil
 }
 
-// expire ends the requests that have waited too long to begin.
+// expire ends the requests that have waited too long to begin. One that came with others waits as
+// long as it takes when any of them has begun: it waits for those, and their answers would be lost
+// with it.
 func (c *core) expire() {
 	limit := c.scheduler.options.WaitingTime
 	if limit == 0 {
@@ -85,7 +87,7 @@ func (c *core) expire() {
 	}
 	now, w := c.executor.Now(), &c.scheduler.waiting
 	overdue := func(q *sequence) bool {
-		return q.result.Scheduled.IsZero() && now.Sub(q.result.Submitted) > limit
+		return !q.together.begun && now.Sub(q.result.Submitted) > limit
 	}
 	end := func(q *sequence) bool {
 		out := overdue(q)
@@ -96,12 +98,9 @@ func (c *core) expire() {
 		return out
 	}
 	c.aside.remove(end)
-	// The first of those that never ran has waited longest.
-	first := slices.IndexFunc(w.list, func(q *sequence) bool { return q.result.Scheduled.IsZero() })
-	if first < 0 || !overdue(w.list[first]) {
-		return
+	if slices.ContainsFunc(w.list, overdue) {
+		w.remove(end)
 	}
-	w.remove(end)
 }
 
 // pace is how fast tokens were computed in the last steps, each of which counts for a tenth of what

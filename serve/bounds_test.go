@@ -99,6 +99,39 @@ func TestQueueBoundsReachTheCaller(t *testing.T) {
 	}
 }
 
+// TestThoseTogetherWait: of requests that came together none is ended for having waited while
+// another of them runs; others are.
+func TestThoseTogetherWait(t *testing.T) {
+	f := newFake(100, 4)
+	c, submit := start(t, f, Options{Running: 1, WaitingTime: 100 * time.Millisecond})
+	done := make(chan outcome, 4)
+	var all []*sequence
+	for _, first := range []int32{1, 11, 21, 31} {
+		all = append(all, newSequence(t.Context(), Request{Prompt: ids(first, first+4), MaxTokens: 30}, nil, done))
+	}
+	if err := c.submit(all...); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.step(); err != nil {
+		t.Fatal(err)
+	}
+	alone := submit(t.Context(), Request{Prompt: ids(51, 55), MaxTokens: 1})
+	for !c.scheduler.idle() {
+		if err := c.step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range all {
+		if o := <-done; o.err != nil || len(o.result.Tokens) != 30 {
+			t.Errorf("of four together one ends with %v after %d tokens", o.err, len(o.result.Tokens))
+		}
+	}
+	var timeout *QueueTimeoutError
+	if o := <-alone; !errors.As(o.err, &timeout) || c.now().TimedOut != 1 {
+		t.Errorf("the one that came alone: %v, %+v", o.err, c.now())
+	}
+}
+
 // TestWaitingTime: a request that was not begun in time ends with an error; one that was begun does
 // not, even where it is retracted and waits again.
 func TestWaitingTime(t *testing.T) {

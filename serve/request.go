@@ -161,8 +161,9 @@ type sequence struct {
 	itemWork
 	pooling
 
-	number      int  // of its arrival
-	runs        bool // or waits
+	together    *together // those that came with it
+	number      int       // of its arrival
+	runs        bool      // or waits
 	retractions int
 
 	// While it waits, see queue:
@@ -186,6 +187,9 @@ type outcome struct {
 	result Result
 	err    error
 }
+
+// together is what requests that came in one call have in common.
+type together struct{ begun bool } // any of them
 
 // newSequence makes the state of a request; hashes are those of the pages of its prompt, or none.
 func newSequence(ctx context.Context, r Request, hashes []uint64, done chan<- outcome) *sequence {

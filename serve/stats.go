@@ -41,6 +41,7 @@ type Stats struct {
 // begun notes that a request's first tokens are about to be computed.
 func (c *core) begun(q *sequence, now time.Time) {
 	q.result.Scheduled, q.result.Cached = now, q.computed
+	q.together.begun = true
 	s := &c.stats
 	s.PromptTokens += q.result.Prompt
 	s.CachedTokens += q.computed
