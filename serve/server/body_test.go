@@ -145,6 +145,8 @@ func TestBodiesAreRefused(t *testing.T) {
 		{"/tokenize", `{"prompt":"a","tools":[]}`, "tools", "", "found them beside prompt"},
 		{"/tokenize", `{` + message + `,"add_special_tokens":true}`, "add_special_tokens", "", "found true beside messages"},
 		{"/detokenize", `{"tokens":[null]}`, "tokens[0]", "", "found null, expected a whole number"},
+		{"/detokenize", `{"tokens":null}`, "tokens", "", "found none, expected a list of tokens"},
+		{"/detokenize", `{}`, "tokens", "", "found none, expected a list of tokens"},
 	} {
 		got := x.post(t, c.path, c.body)
 		if got.status != http.StatusBadRequest {
@@ -191,6 +193,8 @@ func TestUnknownFieldsOfAllDepths(t *testing.T) {
 		{chat, `{` + message + `,"chat_template_kwargs":{"a":[null],"b":{"c":null}}}`, ""},
 		{"/v1/responses", `{"input":[{"role":"user","content":[{"type":"input_text","text":"a","zzz":1}]}],"max_output_tokens":1}`, "input[0].content[0].zzz"},
 		{"/v1/responses", `{"input":[{"role":"user","content":"a","name":"b","id":"1"},{"type":"function_call","call_id":"c","name":"f","arguments":"{}","zz":1},{"type":"function_call_output","call_id":"c","output":"a","created_by":1}],"max_output_tokens":1}`, "input[0].name, input[1].zz, input[2].created_by"},
+		{"/v1/responses", `{"input":"a","max_output_tokens":1,"reasoning":{"effort":null,"summary":null,"zz":1},"stream_options":{"include_obfuscation":false,"a":1}}`, "reasoning.zz, stream_options.a"},
+		{"/v1/responses", `{"input":"a","max_output_tokens":1,"reasoning":{},"stream_options":{}}`, ""},
 		{"/v1/responses", `{"input":"a","max_output_tokens":1,"tools":[{"type":"function","name":"f","function":{}}],"text":{"form":{},"format":{"type":"text","grammar":"g"}}}`, "text.form, text.format.grammar, tools[0].function"},
 	} {
 		got := x.post(t, c.path, c.body)

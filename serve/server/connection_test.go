@@ -115,3 +115,15 @@ func TestABodyThatDoesNotComeIsAnError(t *testing.T) {
 		})
 	}
 }
+
+// TestDeclaredLength: a body that says that it is too large is refused before any of it comes, and
+// is not asked for.
+func TestDeclaredLength(t *testing.T) {
+	x := start(t, script, Options{Limits: Limits{Body: 4000}})
+	for _, expect := range []string{"", "Expect: 100-continue\r\n"} {
+		conn := x.dial(t, "POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"+expect+"Content-Length: 1000000000000\r\n\r\n")
+		if answer := said(t, conn); !strings.HasPrefix(answer, "HTTP/1.1 413 ") || !strings.Contains(answer, "found 1000000000000 bytes, expected at most 4000") || strings.Contains(answer, "100 Continue") {
+			t.Errorf("with %q: %s", expect, answer)
+		}
+	}
+}

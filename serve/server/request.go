@@ -64,19 +64,22 @@ func (x *exchange) body() ([]byte, error) {
 			return nil, fault(http.StatusUnsupportedMediaType, invalidRequest, "unsupported_media_type", "Content-Encoding: found %q, expected a body without one", encoding)
 		}
 	}
+	tooLarge := func(found string) error {
+		return fault(http.StatusRequestEntityTooLarge, invalidRequest, "limit_exceeded", "the body: found %s, expected at most %d", found, limits.Body)
+	}
+	if x.r.ContentLength > int64(limits.Body) {
+		x.w.Header().Set("Connection", "close") // nobody reads what comes
+		return nil, tooLarge(fmt.Sprintf("%d bytes", x.r.ContentLength))
+	}
 	control := http.NewResponseController(x.w)
 	if err := control.SetReadDeadline(time.Now().Add(limits.Arrival)); err != nil {
 		return nil, err
 	}
 	data, err := io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, int64(limits.Body)))
-	var tooLarge *http.MaxBytesError
+	var more *http.MaxBytesError
 	switch {
-	case errors.As(err, &tooLarge):
-		found := fmt.Sprintf("more than %d bytes", limits.Body)
-		if x.r.ContentLength > 0 {
-			found = fmt.Sprintf("%d bytes", x.r.ContentLength)
-		}
-		return nil, fault(http.StatusRequestEntityTooLarge, invalidRequest, "limit_exceeded", "the body: found %s, expected at most %d", found, limits.Body)
+	case errors.As(err, &more):
+		return nil, tooLarge(fmt.Sprintf("more than %d bytes", limits.Body))
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, fault(http.StatusRequestTimeout, invalidRequest, "request_timeout", "the body: found %d bytes in %v, expected the whole body", len(data), limits.Arrival)
 	case err != nil:

@@ -45,15 +45,17 @@ var responseShape = objectOf(jsonread.Keys(jsonread.Read,
 	"conversation":         not("a conversation that is kept"),
 	"background":           not("an answer that is fetched later", "false"),
 	"prompt":               not("a prompt that is kept"),
-	"reasoning":            not("an amount of reasoning"),
+	"reasoning":            {Use: jsonread.Read},
 	"max_tool_calls":       not("a bound of the calls of built-in tools"),
 	"truncation":           not("an input that is cut off", `"disabled"`),
-	"stream_options":       not("an obfuscated stream", "{}", `{"include_obfuscation":false}`),
+	"stream_options":       {Use: jsonread.Read},
 	"moderation":           not("a moderation"),
 	"context_management":   not("an input that is made shorter", "[]"),
 }), identityMembers).with(nil, map[string]*shape{
 	"input": {each: &shape{words: "an item", kinds: "{", choose: itemShape}}, "tools": listOf(&shape{words: "an object", kinds: "{", choose: responseToolShape}),
-	"tool_choice": {choose: flatChoiceShape}, "include": listOf(aText), "chat_template_kwargs": variablesShape, "text": textShape,
+	"tool_choice": {choose: flatChoiceShape}, "include": listOf(aText), "reasoning": {words: "an object", kinds: "{", keys: reasoningKeys},
+	"stream_options":       {words: "an object", kinds: "{", keys: jsonread.Table{"include_obfuscation": not("an obfuscated stream", "false")}},
+	"chat_template_kwargs": variablesShape, "text": textShape,
 })
 
 // responseTool is a function as /v1/responses has it.
@@ -77,6 +79,11 @@ func responseToolShape(members map[string]json.RawMessage) *shape {
 		return &shape{}
 	}
 	return objectOf(responseToolKeys, nil)
+}
+
+// reasoningKeys ask for what a model without a part of its own for reasoning does not have.
+var reasoningKeys = jsonread.Table{
+	"effort": not("an amount of reasoning"), "summary": not("a summary of reasoning"), "generate_summary": not("a summary of reasoning"),
 }
 
 // textShape is the shape of what form the answer has.

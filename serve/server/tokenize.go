@@ -92,6 +92,9 @@ func (s *Server) detokenize(x *exchange) error {
 	if err := s.checkModel(q.Model); err != nil {
 		return err
 	}
+	if q.Tokens == nil {
+		return refuse("tokens", "found none, expected a list of tokens")
+	}
 	if err := s.checkTokens("tokens", q.Tokens); err != nil {
 		return err
 	}
