@@ -69,8 +69,8 @@ func (p *program) initCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&d.model, "model", "", "MODEL to compress: a Hugging Face folder, a GGUF file, pretrained:NAME or run:ID/ROW")
 	flags.StringVar(&d.data, "data", "", "records or plain text to measure on and calibrate with (default: a sample of English that slimlab has)")
-	flags.StringSliceVar(&d.ratios, "ratios", nil, "shares of MLP neurons to remove (default 0,0.2,0.4)")
-	flags.StringSliceVar(&d.schemes, "schemes", nil, "number formats (default none,w8a8,w4a16,fp8)")
+	flags.Var(&listFlag{list: &d.ratios}, "ratios", "shares of MLP neurons to remove (default 0,0.2,0.4)")
+	flags.Var(&listFlag{list: &d.schemes}, "schemes", "number formats (default none,w8a8,w4a16,fp8)")
 	flags.StringVar(&d.file, "file", "", "file to write (default: named by the task or the model)")
 	return cmd
 }

@@ -81,9 +81,10 @@ func (p *program) optimizeCommand() *cobra.Command {
 	flags.StringVar(&f.goals.Perplexity, "perplexity", "", "perplexity at most, relative to the model's: 2%")
 	flags.StringVar(&f.goals.Accuracy, "accuracy", "", "accuracy at least, relative to the model's: -1%")
 	flags.StringVar(&f.goals.TTFT, "ttft", "", "time to first token at most, cold, median: 20ms; the task's scenario needs a section serve")
-	flags.StringSliceVar(&f.schemes, "schemes", []string{"w8a8", "w4a16", "w3a16"}, "number formats to choose from")
-	flags.StringSliceVar(&f.mlp, "mlp", []string{"15%", "30%", "50%"}, "shares of a layer's MLP neurons that may go")
-	flags.StringSliceVar(&f.kv, "kv", []string{"bfloat16", "int8", "k8v4", "int4"}, "formats of the KV cache to choose from; bfloat16 alone leaves the cache as it is")
+	f.schemes, f.mlp, f.kv = []string{"w8a8", "w4a16", "w3a16"}, []string{"15%", "30%", "50%"}, []string{"bfloat16", "int8", "k8v4", "int4"}
+	flags.Var(&listFlag{list: &f.schemes}, "schemes", "number formats to choose from")
+	flags.Var(&listFlag{list: &f.mlp}, "mlp", "shares of a layer's MLP neurons that may go")
+	flags.Var(&listFlag{list: &f.kv}, "kv", "formats of the KV cache to choose from; bfloat16 alone leaves the cache as it is")
 	flags.IntVar(&f.samples, "samples", 256, fmt.Sprintf("calibration sequences, at most %d", mostSamples))
 	flags.IntVar(&f.examples, "examples", 64, fmt.Sprintf("validation examples that layers are judged by, at most %d", mostSamples))
 	flags.IntVar(&f.candidates, "candidates", 8, fmt.Sprintf("sizes to choose mixtures for, 0 for none, at most %d; uniform choices that come close are added", optimize.MostSizes))
