@@ -30,7 +30,7 @@ type Options struct {
 
 	// Of those that wait, at most, or no bound where it is 0. A request beyond the first two is
 	// refused with a QueueFullError, unless no other waits; one that waits for longer ends with a
-	// QueueTimeoutError.
+	// QueueTimeoutError, unless another that came with it has begun.
 	WaitingRequests int
 	WaitingTokens   int // of their prompts
 	WaitingTime     time.Duration

@@ -73,12 +73,14 @@ var responseToolKeys = jsonread.Keys(jsonread.Read, "type", "name", "description
 	"output_schema":   {Use: jsonread.Refused, Reason: "a form of a tool's results"},
 })
 
+var responseFunctionShape = objectOf(responseToolKeys, nil)
+
 // responseToolShape is the shape of a tool; one that is no function is refused by its type.
 func responseToolShape(members map[string]json.RawMessage) *shape {
 	if string(members["type"]) != `"function"` {
 		return &shape{}
 	}
-	return objectOf(responseToolKeys, nil)
+	return responseFunctionShape
 }
 
 // reasoningKeys ask for what a model without a part of its own for reasoning does not have.
@@ -217,20 +219,20 @@ func (q *responseRequest) readMetadata() error {
 
 // Items of an input. What is beside their types says nothing to a model.
 var (
-	messageItemKeys = jsonread.Keys(jsonread.Read, "type", "role", "content").With(jsonread.Keys(jsonread.Harmless, "id", "status", "phase"))
-	callItemKeys    = jsonread.Keys(jsonread.Read, "type", "call_id", "name", "arguments").With(jsonread.Keys(jsonread.Harmless, "id", "status"))
-	resultItemKeys  = jsonread.Keys(jsonread.Read, "type", "call_id", "name", "output").With(jsonread.Keys(jsonread.Harmless, "id", "status"))
+	messageItemShape = objectOf(jsonread.Keys(jsonread.Read, "type", "role", "content").With(jsonread.Keys(jsonread.Harmless, "id", "status", "phase")), map[string]*shape{"content": partsShape})
+	callItemShape    = objectOf(jsonread.Keys(jsonread.Read, "type", "call_id", "name", "arguments").With(jsonread.Keys(jsonread.Harmless, "id", "status")), nil)
+	resultItemShape  = objectOf(jsonread.Keys(jsonread.Read, "type", "call_id", "name", "output").With(jsonread.Keys(jsonread.Harmless, "id", "status")), map[string]*shape{"output": partsShape})
 )
 
 // itemShape is the shape of an item by its type; another type than these is refused by its reader.
 func itemShape(members map[string]json.RawMessage) *shape {
 	switch kind := members["type"]; {
 	case isNull(kind) || string(kind) == `"message"`:
-		return objectOf(messageItemKeys, map[string]*shape{"content": partsShape})
+		return messageItemShape
 	case string(kind) == `"function_call"`:
-		return objectOf(callItemKeys, nil)
+		return callItemShape
 	case string(kind) == `"function_call_output"`:
-		return objectOf(resultItemKeys, map[string]*shape{"output": partsShape})
+		return resultItemShape
 	}
 	return &shape{}
 }
