@@ -5,6 +5,7 @@ TOOL     := $(GO) tool -modfile=.ci/tools.mod
 SYSTEMS  := linux/arm64 darwin/arm64 windows/amd64
 RELEASES := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 COMMIT   := $(shell git rev-parse --short=12 HEAD 2>/dev/null)
+RULES    := ^Test(CommentsAreWrapped|Packages|ImportsRunOneWay)$$
 BUILD    := -trimpath -buildvcs=false -ldflags "-X main.commit=$(COMMIT)"
 
 .PHONY: help build dist run test bench gate lint systems generated race noasm golden pretrain demo
@@ -30,12 +31,13 @@ test: ## all tests
 bench: ## all benchmarks, once over
 	$(GO) test -run '^$$' -bench . -benchtime 0.5s ./...
 
-lint: ## gofmt, vet, staticcheck, unparam, deadcode: all silent
+lint: ## gofmt, vet, staticcheck, unparam, deadcode, the house's own rules: all silent
 	@test -z "$$(gofmt -l .)" || { echo "gofmt is wanted by:"; gofmt -l .; exit 1; }
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
 	$(TOOL) unparam ./...
 	@dead="$$($(TOOL) deadcode -test ./...)"; test -z "$$dead" || { echo "$$dead"; exit 1; }
+	@broken="$$($(GO) test -count=1 -run '$(RULES)' .)" || { echo "$$broken"; exit 1; }
 
 systems: ## vet for the other systems that slimlab is built for
 	@for s in $(SYSTEMS); do echo "vet $$s"; GOOS=$${s%/*} GOARCH=$${s#*/} $(GO) vet ./... || exit 1; done

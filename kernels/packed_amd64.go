@@ -59,8 +59,8 @@ const few4AVX2 = 8
 
 var freeDecoded4 = memory.NewFreeList(64, func() *[]float32 { return new([]float32) })
 
-// mulManyCodes4AVX2 goes through the panels within each group: its x is in the second cache then, as
-// what was decoded is in the first.
+// mulManyCodes4AVX2 goes through the panels within each group: its x is in the second cache then,
+// and what was decoded is in the first.
 func mulManyCodes4AVX2(y []float32, yRow int, x []uint32, xRow int, q []uint32, panel int, m, n, groups, words int, table *[16]uint32) {
 	decoded := freeDecoded4.Get()
 	k := 8 * words
