@@ -2,6 +2,7 @@ package kernels
 
 import (
 	"math"
+	"unsafe"
 
 	"slimlab/kernels/memory"
 )
@@ -128,31 +129,93 @@ func (w *queryStack) block(block int, table []int32, cols, lo, hi, first int) {
 		return
 	}
 	rk, d, n := w.a.rk, l.HeadDim, hi-lo
-	keys, values := w.floats(pages, cols)
 	state := softmaxState{w.state.max[lo:hi], w.state.sum[lo:hi], w.state.shrink[lo:hi], w.state.new[lo:hi]}
-	rk.product(w.scores, w.queries[lo*d:], keys, blockShape{m: n, n: cols, k: d, ldc: KVBlock, aRow: d, aCol: 1, ldb: KVBlock})
+	direct := n <= fewWidened && rk.widened != nil && d%panelWidth == 0 && l.PageSize%panelWidth == 0
+	if direct && l.k.code == kvBFloat16 {
+		w.scorePairs(pages, lo, n, cols)
+	} else {
+		rk.product(w.scores, w.queries[lo*d:], w.floatKeys(pages, cols), blockShape{m: n, n: cols, k: d, ldc: KVBlock, aRow: d, aCol: 1, ldb: KVBlock})
+	}
 	state.add(rk, w.scores, n, cols, first, w.a.group, w.a.scale)
-	rk.product(w.part, w.scores, values, blockShape{m: n, n: d, k: cols, ldc: d, aRow: KVBlock, aCol: 1, ldb: d})
+	if direct && l.v.code == kvBFloat16 {
+		w.sumPairs(pages, table[block*KVBlock/l.PageSize:][len(pages):], n, cols)
+	} else {
+		rk.product(w.part, w.scores, w.floatValues(pages, cols), blockShape{m: n, n: d, k: cols, ldc: d, aRow: KVBlock, aCol: 1, ldb: d})
+	}
 	for r := range n {
 		rk.scaleAdd(w.sums[(lo+r)*d:][:d], w.part[r*d:][:d], state.shrink[r])
 	}
 }
 
-// floats returns a block's keys [HeadDim, KVBlock] and values [KVBlock, HeadDim] in float32: the
-// page itself where it is a whole block of float32, else gathered. Beyond cols the content is
-// arbitrary.
-func (w *queryStack) floats(pages []int32, cols int) (keys, values []float32) {
+// scorePairs is the product of few queries, from lo on, with a block's keys in bfloat16 where they
+// are. Beyond cols the scores are arbitrary. The values of the same positions are fetched.
+func (w *queryStack) scorePairs(pages []int32, lo, n, cols int) {
 	l, d := w.a.layer, w.a.layer.HeadDim
 	size := l.PageSize
-	if l.Format == KVFloat32 && size == KVBlock {
-		at := (int(pages[0])*l.KVHeads + w.g) * size * d
-		return l.k.floats[at : at+size*d], l.v.floats[at : at+size*d]
+	for i, page := range pages {
+		at, c := (int(page)*l.KVHeads+w.g)*size*d, i*size
+		keys := l.k.words[at : at+size*d]
+		ahead := 0
+		if l.v.code == kvBFloat16 {
+			ahead = bytesBetween(keys, l.v.words[at:])
+		}
+		columns := min(size, (cols-c+panelWidth-1)/panelWidth*panelWidth)
+		w.a.rk.widened(w.scores[c:], KVBlock, w.queries[lo*d:], d, keys, size, panelWidth, ahead, n, columns, d/2, storeEnd)
 	}
-	keys, values = w.keys, w.values
+}
+
+// sumPairs is the product of few queries' weights with a block's values in bfloat16 where they are:
+// one chain for each sum, whatever the pages. The keys of the pages after them are fetched.
+func (w *queryStack) sumPairs(pages, next []int32, n, cols int) {
+	l, d := w.a.layer, w.a.layer.HeadDim
+	size := l.PageSize
+	end := storeEnd
+	for i, page := range pages {
+		at, c := (int(page)*l.KVHeads+w.g)*size*d, i*size
+		values := l.v.words[at : at+size*d]
+		ahead := 0
+		if l.k.code == kvBFloat16 && i < len(next) {
+			ahead = bytesBetween(values, l.k.words[(int(next[i])*l.KVHeads+w.g)*size*d:])
+		}
+		positions := min(size, cols-c)
+		if pairs := positions / 2; pairs > 0 {
+			w.a.rk.widened(w.part, d, w.scores[c:], KVBlock, values, d, panelWidth, ahead, n, d, pairs, end)
+			end = continueEnd
+		}
+		if positions%2 == 0 {
+			continue
+		}
+		// The partner of the last position has not been stored: whatever it is, it must not meet a
+		// weight of zero as a NaN.
+		w.v16 = memory.Grown(w.v16, KVBlock*d)
+		last := w.v16[:2*d]
+		copy(last, values[(positions-1)*d:])
+		clearSecond(last)
+		for r := range n {
+			w.scores[r*KVBlock+cols] = 0
+		}
+		w.a.rk.widened(w.part, d, w.scores[cols-1:], KVBlock, last, d, panelWidth, 0, n, d, 1, end)
+	}
+}
+
+// bytesBetween is the distance from the first element of x to that of y.
+func bytesBetween(x, y []uint16) int {
+	return int(uintptr(unsafe.Pointer(&y[0])) - uintptr(unsafe.Pointer(&x[0])))
+}
+
+// floatKeys returns a block's keys [HeadDim, KVBlock] in float32: the page itself where it is a
+// whole block of them, else gathered. Beyond cols the content is arbitrary.
+func (w *queryStack) floatKeys(pages []int32, cols int) []float32 {
+	l, d := w.a.layer, w.a.layer.HeadDim
+	size := l.PageSize
+	if l.k.code == kvFloat32 && size == KVBlock {
+		at := (int(pages[0])*l.KVHeads + w.g) * size * d
+		return l.k.floats[at : at+size*d]
+	}
+	keys := w.keys
 	for i, page := range pages {
 		head, c := int(page)*l.KVHeads+w.g, i*size
 		at := head * size * d
-		positions := min(size, cols-c)
 		switch l.k.code {
 		case kvFloat32:
 			page := l.k.floats[at : at+size*d]
@@ -163,13 +226,29 @@ func (w *queryStack) floats(pages []int32, cols int) (keys, values []float32) {
 			w.a.rk.widenPairs(keys[c:], l.k.words[at:at+size*d], d/2, size, KVBlock)
 		default:
 			widenCodes(keys[c:], l.k.page(w.codes, head, size, d, 1), d/2, size, KVBlock)
-			for s := range positions {
+			for s := range min(size, cols-c) {
 				scale := l.k.scaleOf(head*size + s)
 				for i := range d {
 					keys[i*KVBlock+c+s] *= scale
 				}
 			}
 		}
+	}
+	return keys
+}
+
+// floatValues is floatKeys for values [KVBlock, HeadDim].
+func (w *queryStack) floatValues(pages []int32, cols int) []float32 {
+	l, d := w.a.layer, w.a.layer.HeadDim
+	size := l.PageSize
+	if l.v.code == kvFloat32 && size == KVBlock {
+		at := (int(pages[0])*l.KVHeads + w.g) * size * d
+		return l.v.floats[at : at+size*d]
+	}
+	values := w.values
+	for i, page := range pages {
+		head, c := int(page)*l.KVHeads+w.g, i*size
+		at := head * size * d
 		switch l.v.code {
 		case kvFloat32:
 			copy(values[c*d:], l.v.floats[at:at+size*d])
@@ -177,12 +256,12 @@ func (w *queryStack) floats(pages []int32, cols int) (keys, values []float32) {
 			w.a.rk.widenPairs(values[c*d:], l.v.words[at:at+size*d], size/2, d, d)
 		default:
 			widenCodes(values[c*d:], l.v.page(w.codes, head, size, d, size/2), size/2, d, d)
-			for s := range positions {
+			for s := range min(size, cols-c) {
 				w.a.rk.scale(values[(c+s)*d:][:d], values[(c+s)*d:][:d], l.v.scaleOf(head*size+s))
 			}
 		}
 	}
-	return keys, values
+	return values
 }
 
 // page is the int8 codes of a page's head, in place, or unpacked from int4 into codes. An int4 page

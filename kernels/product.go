@@ -23,6 +23,7 @@ type floatCall struct {
 
 	// words of the kernels in a word of w: 2 for bfloat16 weights without bfloat16 kernels
 	widening   int
+	few        bool // words are widened as they are multiplied
 	accumulate bool // adds to y
 	upper      bool // elements left of the diagonal of y are not wanted
 
@@ -54,6 +55,7 @@ func (w *panels) begin(y, x []float32, rows int, precision Precision) Pending {
 func (c *floatCall) begin(g *productKernels, f *floatKernels, w *panels, a *left[float32], y []float32) {
 	c.products, c.kernels, c.w, c.left, c.y = g, f, w, a, y
 	c.widening, c.accumulate, c.upper = w.elements/f.elements, false, false
+	c.few = c.widening > 1 && a.n <= fewWidened && g.widened != nil
 	// A word that is read once costs more than its arithmetic: from memory it takes the time of
 	// some 8 multiply-adds.
 	c.size = (a.n + 8) * w.out * w.words
@@ -99,12 +101,12 @@ func (c *floatCall) run(task int) {
 	strip0, strip1 := row*c.strips/c.rowTasks, (row+1)*c.strips/c.rowTasks
 
 	const runWords = 1 << 17 // half a megabyte
-	run := last - first
-	if strip1-strip0 > 1 || c.widening > 1 {
+	run, widens := last-first, c.widening > 1 && !c.few
+	if strip1-strip0 > 1 || widens {
 		run = max(group, runWords/(w.depth*c.widening*w.width)/group*group)
 	}
 	var wide []float32
-	if c.widening > 1 {
+	if widens {
 		buffer := memory.NewScratch(min(run, last-first) * w.depth * c.widening * w.width)
 		defer buffer.Free()
 		wide = buffer.Take(min(run, last-first) * w.depth * c.widening * w.width)
@@ -114,7 +116,7 @@ func (c *floatCall) run(task int) {
 		for word := 0; word < w.words; word += w.depth {
 			k := min(w.depth, w.words-word)
 			b := w.data[(word*w.count+j*k)*w.width:]
-			if c.widening > 1 {
+			if widens {
 				c.products.widen(wide, b, panels*k)
 				k, b = k*c.widening, wide
 			}
@@ -126,7 +128,7 @@ func (c *floatCall) run(task int) {
 }
 
 // strip multiplies strip s with panels j to j+n-1 of the block that begins with word, k words of
-// the kernels, whose panels begin at b.
+// the kernels, or of w where it widens them itself, whose panels begin at b.
 func (c *floatCall) strip(s, j, n, word, k int, b []float32) {
 	// Strips of equal height, to within a tile, instead of full ones and a remainder.
 	tiles := c.left.tiles(c.left.n)
@@ -142,5 +144,14 @@ func (c *floatCall) strip(s, j, n, word, k int, b []float32) {
 	}
 	row, element := c.left.strides()
 	columns := min(n*width, c.w.out-j*width)
+	if c.few {
+		const ahead = 1024
+		end := storeEnd
+		if c.accumulate || word > 0 {
+			end = addEnd
+		}
+		c.products.widened(c.y[lo*c.w.out+j*width:], c.w.out, c.left.from(first, word*c.widening), row, halves(b), width, k*width, ahead, hi-lo, columns, k, end)
+		return
+	}
 	c.kernels.strip(c.y[lo*c.w.out+j*width:], c.w.out, c.left.from(first, word*c.widening), row, element, b, width, k*width, hi-lo, columns, k, c.accumulate || word > 0)
 }

@@ -17,6 +17,9 @@ type productKernels struct {
 	// widen writes the lower halves of line p of src, width words of two bfloat16, to line 2p of
 	// dst and the upper halves to line 2p+1, for p < n.
 	widen func(dst, src []float32, n int)
+	// widened multiplies up to fewWidened rows of float32 words with words of two bfloat16, as
+	// strip does once they are widened. It may be nil.
+	widened widenedProduct
 	// widenInt8 writes the words of bfloat16's kernels of n pairs of lines of width codes: the
 	// first line has the first element of the outputs' pairs, the second the second.
 	widenInt8 func(dst []float32, src []int8, n int)
@@ -61,6 +64,26 @@ type floatKernels struct {
 	// least 1.
 	strip func(c []float32, cRow int, a []float32, aRow, aCol int, b []float32, bRow, bPanel int, m, n, k int, accumulate bool)
 }
+
+// widenedProduct computes c [m, n] = a·b with words of b that hold two bfloat16, elements 2p and
+// 2p+1 of the chain: a(i, p) is a[i*aRow+p], word (p, j) of b is at
+// b[2*(j/16*bPanel+p*bRow+j%16)], and k counts words. Each element is one chain in ascending p of
+// multiply-adds in float32. What is ahead bytes on from each line of b is fetched. m, n and k are
+// at least 1.
+type widenedProduct func(c []float32, cRow int, a []float32, aRow int, b []uint16, bRow, bPanel, ahead, m, n, k int, end chainEnd)
+
+// chainEnd says what becomes of a chain's end, and how it begins.
+type chainEnd int
+
+const (
+	storeEnd    chainEnd = iota // begun at zero, stored
+	addEnd                      // begun at zero, added to c
+	continueEnd                 // goes on from c, n a multiple of 16
+)
+
+// fewWidened is the most rows for which widening words in registers, once for every four rows, is
+// as fast as writing them.
+const fewWidened = 8
 
 // leftPacking is a layout of the left side and the routine that packs it: n rows of k elements to
 // the memory of a tile, to all of it with the chain along the rows of src (row i is

@@ -15,7 +15,7 @@ var floatAVX2 = floatKernels{
 var productsAVX2 = productKernels{
 	width:   panelWidth,
 	float32: floatAVX2, bfloat16: rounding(floatAVX2, panelWidth, roundFloatsAVX2),
-	roundBFloat16: roundBFloat16Ref, roundFloats: roundFloatsAVX2, widen: widenAVX2,
+	roundBFloat16: roundBFloat16Ref, roundFloats: roundFloatsAVX2, widen: widenAVX2, widened: widenedAVX2,
 	widenInt8: widenInt8AVX2, addScaled: addScaledAVX2,
 	int8: int8Kernels{
 		height: 2, few: 2, panels: 2, bytes: 2,
@@ -47,7 +47,7 @@ func avx512Products(g productKernels) productKernels {
 	f.leftAcross = leftPacking{sideBySide(14), packRowsAVX512}
 	f.packAlong, f.packAcross = packColumnsAVX512, packRowsAVX512
 	g.bfloat16 = rounding(g.float32, g.width, roundFloatsAVX512)
-	g.roundBFloat16, g.roundFloats, g.widen = roundAVX512, roundFloatsAVX512, widenAVX512
+	g.roundBFloat16, g.roundFloats, g.widen, g.widened = roundAVX512, roundFloatsAVX512, widenAVX512, nil
 	g.widenInt8, g.fewInt8, g.addScaled = widenInt8AVX512, fewInt8AVX512, addScaledAVX512
 	g.int4.height, g.int4.multiply = 12, mulInt4AVX512
 	return g
@@ -144,6 +144,19 @@ func addScaledAVX512(y, x, s []float32, a float32)
 
 //go:noescape
 func widenAVX2(dst, src []float32, n int)
+
+// widenedAVX2 takes up to four rows at a time.
+func widenedAVX2(c []float32, cRow int, a []float32, aRow int, b []uint16, bRow, bPanel, ahead, m, n, k int, end chainEnd) {
+	const height = 4
+	for ; m > height; m -= height {
+		widened4AVX2(c, cRow, a, aRow, b, bRow, bPanel, ahead, height, n, k, end)
+		c, a = c[height*cRow:], a[height*aRow:]
+	}
+	widened4AVX2(c, cRow, a, aRow, b, bRow, bPanel, ahead, m, n, k, end)
+}
+
+//go:noescape
+func widened4AVX2(c []float32, cRow int, a []float32, aRow int, b []uint16, bRow, bPanel, ahead, m, n, k int, end chainEnd)
 
 //go:noescape
 func stripAVX512(c []float32, cRow int, a []float32, aRow, aCol int, b []float32, bRow, bPanel int, m, n, k int, accumulate bool)

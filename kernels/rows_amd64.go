@@ -8,7 +8,7 @@ var rowsAVX2 = rowKernels{
 	exp: expAVX2, expSum: expSumAVX2, maximum: maximumAVX2, dot: dotAVX2, addDot: addDotAVX2, dot3: dot3AVX2, axpy: axpyAVX2, scale: scaleAVX2,
 	shiftScale: shiftScaleAVX2, scaleAdd: scaleAddAVX2, normScale: normScaleAVX2, normBackward: normBackwardAVX2, swiglu: swigluAVX2,
 	swigluBackward: swigluBackwardAVX2, mixtureLogs: mixtureLogsAVX2, softmaxGradient: softmaxGradientAVX2, adamW: adamWAVX2, sumSquares: sumSquaresAVX2, addMoments: momentsAVX2,
-	rotate: rotateAVX2, transpose: transposeAVX2, product: productAVX2, widenPairs: widenPairsAVX2,
+	rotate: rotateAVX2, transpose: transposeAVX2, product: productAVX2, widenPairs: widenPairsAVX2, widened: widenedAVX2,
 }
 
 var rowsAVX512 = rowKernels{

@@ -52,6 +52,9 @@ type rowKernels struct {
 	// 2]
 	widenPairs func(dst []float32, pairs []uint16, n, width, stride int)
 
+	// see productKernels
+	widened widenedProduct
+
 	// Set only where the CPU multiplies bfloat16.
 	// a few queries through a block of bfloat16 keys and values
 	attend func(s *attentionStrip)

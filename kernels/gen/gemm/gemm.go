@@ -44,7 +44,7 @@ func Files() map[string]string {
 			nearestFloat64(p, "Float64AVX2", "Y", 32)
 		},
 		"bf16_avx2_amd64.s": func(p *asm.Printer) { round256(p); order4(p); widen256(p); widenInt8(p, "AVX2", "Y", 8) },
-		"gemm_avx2_amd64.s": func(p *asm.Printer) { iota16(p); strip256(p); transpose256(p); copy256(p) },
+		"gemm_avx2_amd64.s": func(p *asm.Printer) { iota16(p); strip256(p); widened256(p); transpose256(p); copy256(p) },
 		"packed_avx512_amd64.s": func(p *asm.Printer) {
 			int8x512(p)
 			quantize512(p)

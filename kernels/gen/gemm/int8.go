@@ -267,6 +267,7 @@ func int8x256(p *asm.Printer) {
 			p.Op("VPXOR Y%d, Y%d, Y%d", i, i, i)
 		}
 		p.Line("loop%d:", m)
+		p.Op("PREFETCHT0 1024(R15)")
 		for i := range m {
 			p.Op("VPBROADCASTQ %s, Y%d", row(i, "SI", "", "R9", "", ""), 12+i)
 		}
