@@ -13,6 +13,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
 
 	"slimlab/lab"
 	"slimlab/lab/store"
@@ -179,6 +182,37 @@ func TestExitCodesOfSeeds(t *testing.T) {
 					t.Errorf("%s against %s: exit %d, expected %d: %s\n%s", next, base, code, want, errs, out)
 				}
 			}
+		}
+	}
+}
+
+// TestPatience: a verb that goes on computing after an interruption is waited for until its step
+// ends, one that waits for something else is left behind.
+func TestPatience(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		step func(free <-chan struct{})
+		ends bool
+	}{
+		{"computes", func(<-chan struct{}) {
+			for start := time.Now(); time.Since(start) < 2*patience; {
+			}
+		}, true},
+		{"waits", func(free <-chan struct{}) { <-free }, false},
+	} {
+		ctx, interrupt := context.WithCancel(t.Context())
+		free := make(chan struct{})
+		defer close(free)
+		root := &cobra.Command{SilenceErrors: true, SilenceUsage: true, RunE: func(*cobra.Command, []string) error {
+			interrupt()
+			c.step(free)
+			return ctx.Err()
+		}}
+		root.SetArgs(nil)
+		start := time.Now()
+		err, ended := new(program).execute(ctx, root)
+		if took := time.Since(start); ended != c.ends || ended && !errors.Is(err, context.Canceled) || took > 4*patience {
+			t.Errorf("a verb that %s: ended %t with %v after %v, expected %t", c.name, ended, err, took, c.ends)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"slimlab/internal/process"
 	"slimlab/internal/visible"
 	"slimlab/lab/scenario"
 	"slimlab/tui"
@@ -39,13 +40,17 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return code
 }
 
-// patience is how long a verb may take to end after an interruption, before it is left behind.
-const patience = 700 * time.Millisecond
+// patience is how long a verb may take to end after an interruption, before it is left behind; one
+// that computes has longestPatience, in which its step ends.
+const (
+	patience        = 700 * time.Millisecond
+	longestPatience = 10 * time.Second
+)
 
 // execute runs the verb. One that does not end when ctx does is given up, and has not ended: it may
-// wait for a disk, or for the other end of a pipe, which no signal interrupts. The program ends
-// then, as if it were killed, and what was finished is on the disk. A verb that ends itself is
-// waited for: the workbench, which owns the terminal, and those that serve.
+// wait for a disk, or for the other end of a pipe, which no signal interrupts, and computes nothing
+// then. The program ends as if it were killed, and what was finished is on the disk. A verb that
+// ends itself is waited for: the workbench, which owns the terminal, and those that serve.
 func (p *program) execute(ctx context.Context, root *cobra.Command) (err error, ended bool) {
 	done := make(chan error, 1)
 	go func() { done <- root.ExecuteContext(ctx) }()
@@ -54,14 +59,18 @@ func (p *program) execute(ctx context.Context, root *cobra.Command) (err error, 
 		return err, true
 	case <-ctx.Done():
 	}
-	late := time.NewTimer(patience)
+	interrupted, spent := time.Now(), process.Spent()
+	late := time.NewTicker(patience)
 	defer late.Stop()
 	for {
 		select {
 		case err := <-done:
 			return err, true
 		case <-late.C:
-			if !p.endsItself.Load() {
+			before := spent
+			spent = process.Spent()
+			computes := spent-before > patience/4 && time.Since(interrupted) < longestPatience
+			if !computes && !p.endsItself.Load() {
 				return nil, false
 			}
 		}

@@ -1,10 +1,11 @@
 // Package process observes the other processes of a program on this machine: whether they work
-// while something is timed.
+// while something is timed; and what this one has spent.
 //
-// A process counts by the beginning of its name, whatever folders, user or version it has, and by
-// the processor time that it takes: one that waits does not count. The package knows what Linux
-// tells under /proc. On other systems, and where /proc hides processes, it finds none; processes of
-// other containers and machines are not seen either. It leaves out what these processes do.
+// Another process counts by the beginning of its name, whatever folders, user or version it has,
+// and by the processor time that it takes: one that waits does not count. The package knows what
+// Linux tells under /proc. On other systems, and where /proc hides processes, it finds none;
+// processes of other containers and machines are not seen either. It leaves out what these
+// processes do.
 package process
 
 import "time"
