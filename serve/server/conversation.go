@@ -13,8 +13,7 @@ import (
 // Shapes of messages, of their parts and of calls in them.
 var (
 	messageShape = objectOf(
-		jsonread.Keys(jsonread.Read, "role", "content", "name", "tool_calls", "tool_call_id").With(jsonread.Keys(jsonread.Harmless, "annotations"), jsonread.Table{
-			"refusal":       not("an answer that refuses"),
+		jsonread.Keys(jsonread.Read, "role", "content", "refusal", "name", "tool_calls", "tool_call_id").With(jsonread.Keys(jsonread.Harmless, "annotations"), jsonread.Table{
 			"audio":         not("a message in sound"),
 			"function_call": not("a call by this key, which tool_calls has,"),
 		}),
@@ -22,7 +21,7 @@ var (
 			"id": aText, "type": {words: "a string", among: []string{`"function"`}}, "function": objectOf(jsonread.Keys(jsonread.Read, "name", "arguments"), nil),
 		}))},
 	)
-	partsShape = listOf(objectOf(jsonread.Keys(jsonread.Read, "type", "text").With(jsonread.Keys(jsonread.Harmless, "annotations", "logprobs")), nil))
+	partsShape = listOf(objectOf(jsonread.Keys(jsonread.Read, "type", "text", "refusal").With(jsonread.Keys(jsonread.Harmless, "annotations", "logprobs")), nil))
 
 	// variablesShape is that of variables of the chat template, which what the server says of the
 	// conversation must not hide.
@@ -43,6 +42,7 @@ var (
 type message struct {
 	Role       *string           `json:"role"`
 	Content    json.RawMessage   `json:"content"` // a string, a list of parts, or null
+	Refusal    *string           `json:"refusal"` // beside a content of null
 	Name       string            `json:"name"`
 	ToolCalls  []json.RawMessage `json:"tool_calls"`
 	ToolCallID string            `json:"tool_call_id"`
@@ -135,10 +135,17 @@ func writeMessage(path string, raw json.RawMessage) (written, error) {
 		out.Role = "system" // its newer name, which templates do not know
 	}
 	var err error
-	if out.Content, err = contentText(path+".content", m.Content); err != nil {
+	if out.Content, err = contentText(path+".content", m.Content, *m.Role == "assistant"); err != nil {
 		return written{}, err
 	}
-	if out.Content == "" && len(m.ToolCalls) == 0 && isNull(m.Content) {
+	switch {
+	case m.Refusal != nil && *m.Role != "assistant":
+		return written{}, refuse(path+".refusal", "found one of the %s, expected it of the assistant alone", *m.Role)
+	case m.Refusal != nil && out.Content != "":
+		return written{}, refuse(path+".refusal", "found it beside a content, expected one of the two")
+	case m.Refusal != nil:
+		out.Content = *m.Refusal
+	case len(m.ToolCalls) == 0 && isNull(m.Content):
 		return written{}, refuse(path+".content", "found none, expected a text")
 	}
 	for i, raw := range m.ToolCalls {
@@ -176,13 +183,14 @@ func newWrittenCall(param, id, name, text string) (writtenCall, error) {
 		arguments = json.RawMessage("{}")
 	}
 	if !json.Valid(arguments) {
-		return writtenCall{}, refuse(param, "found %s, expected JSON", jsonread.Clip(arguments))
+		return writtenCall{}, refuse(param, "found %s, expected JSON: a call that was cut off has no result, leave it out", jsonread.Clip(arguments))
 	}
 	return writtenCall{id, "function", writtenFunction{name, arguments}}, nil
 }
 
-// contentText is the text of a content: a string, or a list of parts that are all text.
-func contentText(path string, raw json.RawMessage) (text string, err error) {
+// contentText is the text of a content: a string, or a list of parts that are all text. One of the
+// assistant's may be a refusal, whose words are its text.
+func contentText(path string, raw json.RawMessage, assistant bool) (text string, err error) {
 	if isNull(raw) {
 		return "", nil
 	}
@@ -193,14 +201,22 @@ func contentText(path string, raw json.RawMessage) (text string, err error) {
 		return text, nil
 	}
 	var parts []struct {
-		Type *string `json:"type"`
-		Text *string `json:"text"`
+		Type    *string `json:"type"`
+		Text    *string `json:"text"`
+		Refusal *string `json:"refusal"`
 	}
 	if err := jsonread.Decode(raw, &parts); err != nil {
 		return "", unreadable(path, err)
 	}
 	var b strings.Builder
 	for i, p := range parts {
+		if assistant && p.Type != nil && *p.Type == "refusal" {
+			if p.Refusal == nil {
+				return "", refuse(at(path, i)+".refusal", "found none, expected a text")
+			}
+			b.WriteString(*p.Refusal)
+			continue
+		}
 		if p.Type == nil || !slices.Contains([]string{"text", "input_text", "output_text"}, *p.Type) {
 			return "", refuse(at(path, i)+".type", "found %s, expected text: this model reads nothing else", quoted(p.Type))
 		}

@@ -102,6 +102,8 @@ func TestRefusals(t *testing.T) {
 		{"a message that is none", chats, `{"messages":[3]}`, 400, "", "messages[0]: found"},
 		{"a role", chats, `{"messages":[{"role":"king","content":"a"}]}`, 400, "", `messages[0].role: found "king"`},
 		{"no content", chats, `{"messages":[{"role":"user"}]}`, 400, "", "messages[0].content: found none"},
+		{"a refusal of the user's", chats, `{"messages":[{"role":"user","content":null,"refusal":"no"}]}`, 400, "", "messages[0].refusal: found one of the user"},
+		{"a refusal and a content", chats, `{"messages":[{"role":"assistant","content":"a","refusal":"no"}]}`, 400, "", "messages[0].refusal: found it beside a content"},
 		{"a picture", chats, `{"messages":[{"role":"user","content":[{"type":"image_url"}]}]}`, 400, "", `messages[0].content[0].type: found "image_url"`},
 		{"arguments", chats, `{"messages":[{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":"{"}}]}]}`, 400, "", "messages[0].tool_calls[0].function.arguments"},
 		{"a tool", chats, `{"messages":[{"role":"user","content":"a"}],"tools":[{"type":"web"}]}`, 400, "", `tools[0].type: found "web"`},

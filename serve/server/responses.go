@@ -219,10 +219,18 @@ func (q *responseRequest) readMetadata() error {
 
 // Items of an input. What is beside their types says nothing to a model.
 var (
-	messageItemShape = objectOf(jsonread.Keys(jsonread.Read, "type", "role", "content").With(jsonread.Keys(jsonread.Harmless, "id", "status", "phase")), map[string]*shape{"content": partsShape})
-	callItemShape    = objectOf(jsonread.Keys(jsonread.Read, "type", "call_id", "name", "arguments").With(jsonread.Keys(jsonread.Harmless, "id", "status")), nil)
-	resultItemShape  = objectOf(jsonread.Keys(jsonread.Read, "type", "call_id", "name", "output").With(jsonread.Keys(jsonread.Harmless, "id", "status")), map[string]*shape{"output": partsShape})
+	itemKeys         = jsonread.Keys(jsonread.Harmless, "id", "status")
+	messageItemShape = itemOf(jsonread.Keys(jsonread.Read, "type", "role", "content").With(jsonread.Keys(jsonread.Harmless, "phase")), map[string]*shape{"content": partsShape})
+	callItemShape    = itemOf(jsonread.Keys(jsonread.Read, "type", "call_id", "name", "arguments"), map[string]*shape{})
+	resultItemShape  = itemOf(jsonread.Keys(jsonread.Read, "type", "call_id", "name", "output"), map[string]*shape{"output": partsShape})
 )
+
+// itemOf is the shape of an item, which may be one of an earlier response.
+func itemOf(keys jsonread.Table, members map[string]*shape) *shape {
+	return objectOf(keys.With(itemKeys), members).with(nil, map[string]*shape{
+		"id": aText, "status": {words: "a string", among: []string{`"in_progress"`, `"completed"`, `"incomplete"`}},
+	})
+}
 
 // itemShape is the shape of an item by its type; another type than these is refused by its reader.
 func itemShape(members map[string]json.RawMessage) *shape {
@@ -353,7 +361,7 @@ func (c *conversation) addResult(path string, item json.RawMessage) error {
 	if isNull(result.Output) {
 		return refuse(path+".output", "found none, expected a text")
 	}
-	text, err := contentText(path+".output", result.Output)
+	text, err := contentText(path+".output", result.Output, false)
 	if err != nil {
 		return err
 	}

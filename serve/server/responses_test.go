@@ -125,10 +125,11 @@ func TestItemsAreMessages(t *testing.T) {
 	items := `[{"role":"developer","content":"s"},{"type":"message","role":"user","content":[{"type":"input_text","text":"u"}]},` +
 		`{"type":"message","id":"m","status":"completed","role":"assistant","content":[{"type":"output_text","text":"t","annotations":[]}]},` +
 		`{"type":"function_call","id":"fc","call_id":"c1","name":"weather","arguments":"{\"a\":1}","status":"completed"},{"type":"function_call","call_id":"c2","name":"stop","arguments":""},` +
-		`{"type":"function_call_output","call_id":"c1","output":"rain"},{"type":"function_call_output","call_id":"c2","output":[{"type":"input_text","text":"sun"}]},{"role":"user","content":"hello"}]`
+		`{"type":"function_call_output","call_id":"c1","output":"rain"},{"type":"function_call_output","call_id":"c2","output":[{"type":"input_text","text":"sun"}]},` +
+		`{"role":"assistant","content":[{"type":"refusal","refusal":"no"}]},{"role":"user","content":"hello"}]`
 	messages := `[{"role":"system","content":"i"},{"role":"system","content":"s"},{"role":"user","content":"u"},{"role":"assistant","content":"t","tool_calls":[` +
 		`{"id":"c1","type":"function","function":{"name":"weather","arguments":"{\"a\":1}"}},{"id":"c2","type":"function","function":{"name":"stop","arguments":"{}"}}]},` +
-		`{"role":"tool","tool_call_id":"c1","content":"rain"},{"role":"tool","tool_call_id":"c2","content":"sun"},{"role":"user","content":"hello"}]`
+		`{"role":"tool","tool_call_id":"c1","content":"rain"},{"role":"tool","tool_call_id":"c2","content":"sun"},{"role":"assistant","content":null,"refusal":"no"},{"role":"user","content":"hello"}]`
 	var q responseRequest
 	instructions := "i"
 	q.Input, q.Instructions = json.RawMessage(items), &instructions
@@ -243,6 +244,11 @@ func TestResponsesAreRefused(t *testing.T) {
 		{`"input":[{"type":"function_call","name":"f","arguments":"{}"}]`, "input[0].call_id: found none"},
 		{`"input":[{"type":"function_call","call_id":"c","arguments":"{}"}]`, "input[0].name: found none"},
 		{`"input":[{"type":"function_call","call_id":"c","name":"f","arguments":"{"}]`, "input[0].arguments: found "},
+		{`"input":[{"type":"function_call","call_id":"c","name":"f","arguments":"{}","status":7}]`, "input[0].status: found 7"},
+		{`"input":[{"type":"function_call_output","call_id":"c","output":"a","id":[]}]`, "input[0].id: found a list, expected a string"},
+		{`"input":[{"role":"user","content":"a","status":"done"}]`, `input[0].status: found "done"`},
+		{`"input":[{"role":"user","content":[{"type":"refusal","refusal":"no"}]}]`, `input[0].content[0].type: found "refusal"`},
+		{`"input":[{"role":"assistant","content":[{"type":"refusal"}]}]`, "input[0].content[0].refusal: found none"},
 		{`"input":[{"type":"function_call_output","call_id":"c","output":"a"}]`, `input[0].call_id: found "c", expected the call_id of a function_call before it`},
 		{`"input":[{"type":"function_call","call_id":"c","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"c"}]`, "input[1].output: found none"},
 	} {
