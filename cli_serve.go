@@ -79,6 +79,7 @@ type serveFlags struct {
 	loadFlags
 	endpoint.ServerOptions
 	host, keyFile, logFormat string
+	recall                   string
 	port                     int
 	insecure                 bool
 }
@@ -101,6 +102,7 @@ func (p *program) serveCommand() *cobra.Command {
 	flags.StringVar(&f.host, "host", "127.0.0.1", "address to listen at; another than this machine's own needs a key, or --insecure")
 	flags.IntVar(&f.port, "port", 8000, "port to listen at; 0 chooses a free one")
 	flags.StringVar(&f.Name, "name", "", "name of the model for clients (default: that of its folder or file)")
+	flags.StringVar(&f.recall, "recall-bytes", "", "memory of the logits after whole prompts: one that comes again while the cache holds it is answered by them; 0 keeps none (default: 32MiB)")
 	flags.IntVar(&f.Running, "max-running", 0, "requests that run at once (default: 256)")
 	flags.IntVar(&f.Ranks, "ranks", 1, "ranks that the model is divided between, which compute side by side; a divisor of its KV heads")
 	flags.StringVar(&f.Draft, "draft", "", "smaller MODEL of the same tokens that foretells them: the answers are the same, and sooner where it is often right")
@@ -126,6 +128,11 @@ func (p *program) serveCommand() *cobra.Command {
 func (f *serveFlags) check(cmd *cobra.Command) error {
 	if err := cmp.Or(f.loadFlags.check(cmd), nearest.Check("--policy", f.Policy, endpoint.Policies()), nearest.Check("--eviction", f.Eviction, endpoint.Evictions()), nearest.Check("--log-format", f.logFormat, []string{"text", "json"})); err != nil {
 		return err
+	}
+	if cmd.Flags().Changed("recall-bytes") {
+		if err := f.readRecall(); err != nil {
+			return fmt.Errorf("--recall-bytes %s: %w", f.recall, err)
+		}
 	}
 	switch changed := cmd.Flags().Changed; {
 	case f.port < 0 || f.port > 65535:
@@ -168,6 +175,15 @@ func (f *serveFlags) check(cmd *cobra.Command) error {
 		return err
 	}
 	return f.readKeys()
+}
+
+func (f *serveFlags) readRecall() (err error) {
+	if f.recall == "0" {
+		f.RecallBytes = -1
+		return nil
+	}
+	f.RecallBytes, err = byteCount(f.recall)
+	return err
 }
 
 // readHost takes the brackets of an IPv6 address, and refuses a name that no address has.

@@ -29,6 +29,7 @@ func TestServeRefuses(t *testing.T) {
 		{[]string{"--kv", "int3"}, "--kv"},
 		{[]string{"--cache-bytes", "lots"}, "--cache-bytes lots: expected a number of bytes"},
 		{[]string{"--cache-bytes", "4TB"}, "--cache-bytes 4TB"},
+		{[]string{"--recall-bytes", "-1"}, "--recall-bytes -1: expected a number of bytes"},
 		{[]string{"--max-running", "0"}, "--max-running 0: expected at least 1"},
 		{[]string{"--ranks", "0"}, "--ranks 0: expected at least 1"},
 		{[]string{"--ranks", "7", "--port", "0"}, "which 7 ranks cannot share"},
@@ -60,6 +61,7 @@ func TestServeRefuses(t *testing.T) {
 		{[]string{"--api-key-file", "nowhere"}, "--api-key-file"},
 		{[]string{"--log-format", "xml"}, "--log-format"},
 		{[]string{"--cache-bytes", "10", "--port", "0"}, "the KV cache: found 10B"},
+		{[]string{"--recall-bytes", "10", "--port", "0"}, "the kept logits: found 10B, expected at least"},
 	} {
 		_, stderr, code := slimlab(t, append([]string{"serve", "pretrained:recsys-student"}, test.args...)...)
 		if code != exitUsage || !strings.Contains(stderr, test.says) {

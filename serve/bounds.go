@@ -47,6 +47,7 @@ func (c *core) submit(all ...*sequence) error {
 			q.number = c.scheduler.waiting.number()
 			continue
 		}
+		c.recall.begin(q)
 		c.scheduler.waiting.put(q)
 	}
 	return nil

@@ -1,6 +1,7 @@
 // Package serve is the engine: many requests at once, continuously batched over a paged KV cache
 // whose full pages are shared through a radix tree of prefixes, one for each namespace. Where a
-// prompt goes on inside a page as a cached one does, it begins with a copy of that page.
+// prompt goes on inside a page as a cached one does, it begins with a copy of that page; where a
+// whole prompt comes again, it begins with the logits that were kept of it.
 //
 // Requests are token ids in, token ids or label logits out; text belongs to the caller. The model
 // is behind an Executor, which computes batches and owns the clock; package host has the one that

@@ -15,6 +15,9 @@ type Options struct {
 
 	PrefixCache bool           // share the KV of common prefixes; Defaults sets it
 	Eviction    pages.Eviction // of prefixes that no request uses; pages.LRU
+	// RecallBytes bounds the logits after whole prompts that are kept, so that a prompt that comes
+	// again while the cache holds it is answered at once; 0 keeps none, Defaults sets 32 MiB.
+	RecallBytes int64
 
 	// Reserve is the share of a request's MaxTokens for which it has pages before it runs, above 0
 	// and at most 1, the default. With less than 1 more requests run at once; where pages run out,
@@ -39,7 +42,7 @@ type Options struct {
 }
 
 // Defaults are the options of an engine that caches prefixes.
-func Defaults() Options { return Options{PrefixCache: true} }
+func Defaults() Options { return Options{PrefixCache: true, RecallBytes: 32 << 20} }
 
 func (o Options) complete() (Options, error) {
 	set := func(v *int, to int) {
@@ -68,6 +71,9 @@ func (o Options) complete() (Options, error) {
 	}
 	if o.Aging < 1 || o.Turn < 1 || o.Passes < 1 {
 		return o, fmt.Errorf("serve: aging %d, turn %d and passes %d must be positive", o.Aging, o.Turn, o.Passes)
+	}
+	if o.RecallBytes < 0 {
+		return o, fmt.Errorf("serve: %d bytes of kept logits, expected 0 or more", o.RecallBytes)
 	}
 	if o.WaitingRequests < 0 || o.WaitingTokens < 0 || o.WaitingTime < 0 {
 		return o, fmt.Errorf("serve: bounds of %d waiting requests, %d waiting tokens and %v must not be negative", o.WaitingRequests, o.WaitingTokens, o.WaitingTime)

@@ -75,7 +75,7 @@ func (q *sequence) reusable() int {
 	if place := q.nextPlace(q.told); place < len(q.Prompt) {
 		return place - 1
 	}
-	if !q.endAnswers() {
+	if !q.endAnswers() || q.recalled != nil {
 		return len(q.tokens)
 	}
 	return len(q.tokens) - 1

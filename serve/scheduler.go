@@ -24,7 +24,8 @@ type scheduler struct {
 	passes, retractions int // since the start
 }
 
-// part is a sequence's share of a batch: its next tokens, or an item that forks from them.
+// part is a sequence's share of a batch: its next tokens, none where the logits after its prompt
+// are kept, or an item that forks from them.
 type part struct {
 	*sequence
 	tokens int
@@ -56,7 +57,7 @@ func (s *scheduler) plan() []part {
 	add := func(q *sequence) {
 		room := min(budget, s.options.Chunk)
 		n := min(len(q.tokens)-q.computed, room)
-		if n > 0 {
+		if n > 0 || q.isRecalled() {
 			s.batch = append(s.batch, part{sequence: q, tokens: n})
 		}
 		budget -= n + s.planItems(q, q.computed+n, room-n)
@@ -139,6 +140,9 @@ func (s *scheduler) admit(q *sequence) bool {
 	}
 	q.lease, q.runs = lease, true
 	q.computed, s.copies = q.cached(s.pages, &q.lease, q.reusable(), s.copies)
+	if q.computed < len(q.tokens) {
+		q.recalled = nil // what is kept does not help: its pages are not all there
+	}
 	s.promise(q)
 	s.running = append(s.running, q)
 	return true

@@ -35,6 +35,9 @@ func requests(rng *rand.Rand, n int) []Request {
 	out := make([]Request, n)
 	for i := range out {
 		out[i] = Request{Prompt: join(stems[rng.IntN(len(stems))], random(1+rng.IntN(20))), MaxTokens: 1 + rng.IntN(12)}
+		if i > 0 && rng.IntN(2) == 0 {
+			out[i].Prompt = out[rng.IntN(i)].Prompt
+		}
 		out[i].Namespace, out[i].NoReuse = [...]string{"", "", "a"}[rng.IntN(3)], rng.IntN(8) == 0
 		switch rng.IntN(5) {
 		case 1:
@@ -169,12 +172,13 @@ func start(t *testing.T, f Executor, o Options) (*core, func(ctx context.Context
 // cache that fits little more than one request, checks all invariants after each step, that
 // everything ends, and that every answer is what it would be alone.
 func TestInvariantsUnderPressure(t *testing.T) {
+	recalled := 0
 	for seed := range uint64(24) {
 		rng := rand.New(rand.NewPCG(seed, 5))
 		f := newFake(110/[]int{1, 2, 4}[seed%3], []int{1, 2, 4}[seed%3])
 		o := Options{
 			PrefixCache: seed%4 != 3, BatchTokens: 40, Chunk: 16, Policy: Policies()[seed%5], Passes: 1 + rng.IntN(20),
-			Reserve: 0.01 + 0.99*rng.Float64(), Eviction: pages.Evictions()[rng.IntN(3)],
+			Reserve: 0.01 + 0.99*rng.Float64(), Eviction: pages.Evictions()[rng.IntN(3)], RecallBytes: []int64{0, 1000, 20000}[rng.IntN(3)],
 		}
 		if seed%2 == 0 {
 			o.Draft = Draft{Executor: drafting(40, int32(seed%5)), Tokens: 1 + int(seed%7)}
@@ -230,6 +234,7 @@ func TestInvariantsUnderPressure(t *testing.T) {
 				t.Errorf("seed %d: request %d: %v, alone %v, error %v", seed, i, got, want, o.err)
 			}
 		}
+		recalled += c.stats.Recalled
 		if f.largest > 40 {
 			t.Errorf("a batch has %d tokens, expected at most 40", f.largest)
 		}
@@ -249,6 +254,9 @@ func TestInvariantsUnderPressure(t *testing.T) {
 				t.Error("nothing was drafted")
 			}
 		}
+	}
+	if recalled < 10 {
+		t.Errorf("%d prompts were recalled, expected more: the test is too easy", recalled)
 	}
 }
 

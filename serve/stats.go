@@ -9,6 +9,7 @@ type Stats struct {
 
 	// of requests
 	Hits        int // began with tokens of the prefix cache
+	Recalled    int // began with the logits after the whole prompt
 	Aborted     int // ended with their callers
 	Refused     int // by a bound of the queue
 	TimedOut    int // waited too long

@@ -15,6 +15,7 @@ type core struct {
 	scheduler *scheduler
 	sampler   sample.Sampler
 	drafter   *drafter // nil where nothing is drafted
+	recall    recall
 	stats     Stats
 	pace      pace
 	aside     aside
@@ -27,11 +28,14 @@ type core struct {
 	choices  []choice
 	rows     []sample.Row
 	tokens   []int32
-	sums     []float64 // of the rows of a prompt
+	sums     []float64   // of the rows of a prompt
+	recalled []*sequence // whose next tokens are chosen by logits that are kept
+	copied   []float32   // those logits
+	reminded int         // requests that waited in the last step and know of such
 }
 
 func newCore(e Executor, o Options) *core {
-	c := &core{executor: e, scheduler: newScheduler(o, e.Shape()), drafter: newDrafter(o)}
+	c := &core{executor: e, scheduler: newScheduler(o, e.Shape()), drafter: newDrafter(o), recall: newRecall(o, e.Shape())}
 	if c.drafter != nil {
 		c.stats.DraftTokens = o.Draft.Tokens
 	}
@@ -49,21 +53,22 @@ func (c *core) step() error {
 	if err := c.stepAside(); err != nil {
 		return err
 	}
+	c.remind()
 	batch := c.scheduler.plan()
 	if copies := c.scheduler.copies; len(copies) > 0 {
 		c.executor.CopyPages(copies)
 	}
-	if len(batch) == 0 {
-		return nil
+	var logits [][]float32
+	if batch = c.known(batch); len(batch) > 0 {
+		if err := c.foretell(batch); err != nil {
+			return fmt.Errorf("serve: draft: %w", err)
+		}
+		var err error
+		if logits, err = c.extend(batch); err != nil {
+			return fmt.Errorf("serve: %w", err)
+		}
+		c.scheduler.computed(batch)
 	}
-	if err := c.foretell(batch); err != nil {
-		return fmt.Errorf("serve: draft: %w", err)
-	}
-	logits, err := c.extend(batch)
-	if err != nil {
-		return fmt.Errorf("serve: %w", err)
-	}
-	c.scheduler.computed(batch)
 	c.answer(batch, logits)
 	c.scheduler.drop(func(q *sequence) bool { return q.result.Finish != "" })
 	return nil
@@ -129,6 +134,7 @@ type choice struct {
 // that follow it as far as its draft has foretold them.
 func (c *core) answer(batch []part, logits [][]float32) {
 	c.choices = c.choices[:0]
+	c.chooseKnown()
 	for i, p := range batch {
 		q, s := p.sequence, &c.segments[i]
 		switch {
@@ -140,6 +146,7 @@ func (c *core) answer(batch []part, logits [][]float32) {
 				c.score(q, p.fork, s, logits[i])
 			}
 		case s.Logits:
+			c.recall.keep(q, logits[i][:c.executor.Shape().Vocabulary])
 			c.choices = append(c.choices, choice{q, logits[i], q.draft.tokens, 0})
 		case q.computed == len(q.tokens):
 			q.result.FirstToken = c.executor.Now()
@@ -295,6 +302,7 @@ func (c *core) abort() {
 // flush empties the prefix caches of all that no running request holds.
 func (c *core) flush() {
 	c.scheduler.pages.Flush()
+	clear(c.recall.prompts)
 	if c.drafter != nil {
 		c.drafter.pages.Flush()
 	}

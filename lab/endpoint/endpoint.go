@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"slimlab/internal/plural"
 	"slimlab/kernels/machine"
 	"slimlab/lab"
 	"slimlab/lab/eval"
@@ -27,6 +28,7 @@ type Options struct {
 	KV          string // format of the KV cache, one of eval.Caches; that of DType
 	Head        string // number format that a float head is rounded to, one of eval.Heads; none
 	CacheBytes  int64  // of the KV cache, at most; room for usualTokens
+	RecallBytes int64  // of the logits after whole prompts that are kept, at most, below 0 none; the engine's default
 	Running     int    // requests that run at once, at most; the engine's default
 	Ranks       int    // that the model is divided between; 1
 	Draft       string // a MODEL of the same tokens that foretells those of this one; none
@@ -92,6 +94,13 @@ func Open(ctx context.Context, models eval.Models, name string, o Options) (*End
 	options.BatchTokens, options.Chunk = o.BatchTokens, o.Chunk
 	options.WaitingRequests, options.WaitingTokens, options.WaitingTime = o.WaitingRequests, o.WaitingTokens, o.WaitingTime
 	options.Reserve = reserve
+	if o.RecallBytes != 0 {
+		options.RecallBytes = max(0, o.RecallBytes)
+	}
+	recalled, one := serve.RecalledPrompts(options.RecallBytes, m.Vocab), 4*int64(m.Vocab)
+	if o.RecallBytes > 0 && recalled == 0 {
+		return nil, fmt.Errorf("model %s: the kept logits: found %s, expected at least %s: those after one prompt", name, report.Bytes(o.RecallBytes), report.Bytes(one))
+	}
 	var draft *host.Executor
 	if o.Draft != "" {
 		if draft, err = openDraft(ctx, models, m, cachePages, o); err != nil {
@@ -116,6 +125,10 @@ func Open(ctx context.Context, models eval.Models, name string, o Options) (*End
 		e.model.Template = template
 	}
 	e.describe(source, m, executor, o.Head)
+	e.facts["recalled_prompts"] = recalled
+	if recalled > 0 {
+		e.Notes = append(e.Notes, fmt.Sprintf("the logits after up to %s are kept, %s: one that comes again is answered by them", plural.Of(recalled, "prompt"), report.Bytes(int64(recalled)*one)))
+	}
 	if draft != nil {
 		e.facts["draft"], e.facts["bytes_draft_kv_cache"] = o.Draft, draft.Bytes()
 		e.Notes = append(e.Notes, fmt.Sprintf("draft %s foretells tokens; its KV cache takes %s more", o.Draft, report.Bytes(draft.Bytes())))

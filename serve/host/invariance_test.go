@@ -80,6 +80,7 @@ func TestAnswersDoNotDependOnTheEngine(t *testing.T) {
 		rs[i].LogP, rs[i].MaxTokens = len(rs[i].Labels) == 0, rs[i].MaxTokens*3
 		rs[i].Namespace, rs[i].NoReuse = [...]string{"", "a"}[i%7/6], i%9 == 8
 	}
+	again := append(rs, rs...)
 	shared := serve.Defaults()
 	chunk := func(n int) serve.Options { return serve.Options{PrefixCache: true, Chunk: n} }
 	// Prompts and answers take up to 32 pages of 4.
@@ -99,6 +100,7 @@ func TestAnswersDoNotDependOnTheEngine(t *testing.T) {
 		{"chunk 7", Options{PageSize: 2}, chunk(7), 0},
 		{"chunk 64", Options{PageSize: 16}, chunk(64), 0},
 		{"small batches", Options{}, serve.Options{PrefixCache: true, BatchTokens: 13}, 0},
+		{"again, three at once", Options{PageSize: 2}, serve.Options{PrefixCache: true, Running: 3, RecallBytes: 1 << 20}, 0},
 		{"three at once", Options{}, serve.Options{PrefixCache: true, Running: 3, Policy: serve.SRPF}, 0},
 		{"crowded", Options{PageSize: 4, Pages: 33}, serve.Options{PrefixCache: true, Eviction: "slru"}, 0},
 		{"crowded, cache off", Options{PageSize: 4, Pages: 33}, serve.Options{Policy: serve.FCFS}, 0},
@@ -134,14 +136,21 @@ func TestAnswersDoNotDependOnTheEngine(t *testing.T) {
 						}
 						v.engine.Draft = serve.Draft{Executor: draft, Tokens: v.draft}
 					}
-					got, stats := serveAll(t, m, v.host, v.engine, rs)
+					asked := rs
+					if v.engine.RecallBytes > 0 {
+						asked = again
+					}
+					got, stats := serveAll(t, m, v.host, v.engine, asked)
 					if v.draft > 0 && (stats.Accepted[v.draft-1] == 0 || stats.Accepted == [serve.MaxDraft]int{}) {
 						t.Errorf("%+v: no token of a draft was right", stats)
 					}
 					for i := range got {
-						if !reflect.DeepEqual(got[i], want[i]) {
-							t.Fatalf("request %d: %v, alone %v", i, got[i], want[i])
+						if alone := want[i%len(rs)]; !reflect.DeepEqual(got[i], alone) {
+							t.Fatalf("request %d: %v, alone %v", i, got[i], alone)
 						}
+					}
+					if v.name == "again, three at once" && stats.Recalled < 5 {
+						t.Errorf("%d prompts were recalled, expected more", stats.Recalled)
 					}
 					if (stats.Retractions > 0) != (v.engine.Reserve != 0) {
 						t.Errorf("%d retractions", stats.Retractions)
@@ -175,7 +184,7 @@ func TestPartsOfPagesAreReused(t *testing.T) {
 			for i, c := range []struct {
 				prompt []int32
 				cached int
-			}{{first, 0}, {first, 48}, {first[:48], 47}, {other(27), 27}, {other(3), 3}, {other(16), 16}, {draw(20), 0}} {
+			}{{first, 0}, {first, 48}, {first[:48], 47}, {first[:48], 48}, {other(27), 27}, {other(3), 3}, {other(16), 16}, {draw(20), 0}} {
 				r := serve.Request{Prompt: c.prompt, MaxTokens: 3, LogP: true}
 				got, err := e.Do(context.Background(), r)
 				if err != nil || got.Cached != c.cached {

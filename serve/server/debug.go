@@ -49,6 +49,7 @@ type DebugCounts struct {
 	Steps       int `json:"steps"`
 	Requests    int `json:"requests"` // that ended
 	Hits        int `json:"hits"`     // that began with cached tokens
+	Recalled    int `json:"recalled"` // that began with the logits after the whole prompt
 	Begun       int `json:"begun"`
 	Aborted     int `json:"aborted"`
 	Refused     int `json:"refused"`
@@ -155,7 +156,7 @@ func (s *Server) debug(from serve.Snapshot) Debug {
 		Following: n.Following, Batch: n.Batch, BatchTokens: n.BatchTokens,
 		Pages: DebugPages{All: shape.Pages, Tokens: shape.PageSize, Free: n.FreePages, Tree: n.TreePages, Locked: n.LockedPages, Private: n.PrivatePages},
 		Counts: DebugCounts{
-			Steps: n.Steps, Requests: n.Requests, Hits: n.Hits, Begun: n.Begun, Aborted: n.Aborted, Refused: n.Refused, TimedOut: n.TimedOut, Retractions: n.Retractions,
+			Steps: n.Steps, Requests: n.Requests, Hits: n.Hits, Recalled: n.Recalled, Begun: n.Begun, Aborted: n.Aborted, Refused: n.Refused, TimedOut: n.TimedOut, Retractions: n.Retractions,
 			Evicted: n.EvictedPages, Prompt: n.PromptTokens, Cached: n.CachedTokens, Computed: n.ComputedTokens, Generated: n.GeneratedTokens,
 		},
 		Requests: []DebugRequest{}, Ended: []DebugEnded{}, Tree: []DebugNode{},

@@ -141,6 +141,7 @@ func newEngineCollector(m Model) *engineCollector {
 	})
 	add("prefix_cache_queries_total", "Prompt tokens that were looked up in the prefix cache.", count, func(s serve.Stats) float64 { return float64(s.PromptTokens) })
 	add("prefix_cache_hits_total", "Prompt tokens that the prefix cache had.", count, func(s serve.Stats) float64 { return float64(s.CachedTokens) })
+	add("recalled_prompts_total", "Prompts whose next token was chosen by logits that were kept.", count, func(s serve.Stats) float64 { return float64(s.Recalled) })
 	add("prompt_tokens_total", "Tokens of prompts.", count, func(s serve.Stats) float64 { return float64(s.PromptTokens) })
 	add("generation_tokens_total", "Tokens of answers.", count, func(s serve.Stats) float64 { return float64(s.GeneratedTokens) })
 	add("num_preemptions_total", "Requests that gave their pages back and waited again.", count, func(s serve.Stats) float64 { return float64(s.Retractions) })

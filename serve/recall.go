@@ -1,0 +1,163 @@
+package serve
+
+import (
+	"encoding/binary"
+	"hash/maphash"
+	"slices"
+)
+
+// recall keeps the logits after whole prompts. Where a prompt comes again and the prefix cache
+// holds all of its keys and values, its next token is chosen by them, and nothing is computed: they
+// are the bits that would be. The prompts that were not asked for longest leave first.
+type recall struct {
+	most    int // prompts whose logits are kept
+	prompts map[uint64]*recalled
+	seed    maphash.Seed
+	uses    int
+	bytes   []byte // of tokens, to hash
+}
+
+// recalled is the logits after a prompt.
+type recalled struct {
+	namespace string
+	tokens    []int32
+	logits    []float32 // [vocabulary]
+	used      int       // the use of all that was the last
+}
+
+// mostRecalled bounds the prompts whose logits are kept, where those of a small vocabulary take few
+// bytes.
+const mostRecalled = 256
+
+// newRecall keeps logits of so many bytes; where nothing is shared it keeps none.
+func newRecall(o Options, s Shape) recall {
+	r := recall{prompts: map[uint64]*recalled{}, seed: maphash.MakeSeed()}
+	if o.PrefixCache {
+		r.most = RecalledPrompts(o.RecallBytes, s.Vocabulary)
+	}
+	return r
+}
+
+// RecalledPrompts is how many prompts of a model with that vocabulary have the logits after them
+// kept in so many bytes.
+func RecalledPrompts(bytes int64, vocabulary int) int {
+	return int(min(mostRecalled, bytes/(4*int64(vocabulary))))
+}
+
+// recallable reports whether a sequence is answered by the logits after its prompt, and nothing
+// else of it is asked for.
+func (q *sequence) recallable() bool {
+	return q.MaxTokens > 0 && len(q.Labels) == 0 && q.PromptLogP == nil && q.Pool == "" && !q.NoReuse && q.generated() == 0
+}
+
+// begin notes by which hash a sequence's prompt is found.
+func (r *recall) begin(q *sequence) {
+	if r.most == 0 || !q.recallable() {
+		return
+	}
+	r.bytes = r.bytes[:0]
+	for _, t := range q.Prompt {
+		r.bytes = binary.LittleEndian.AppendUint32(r.bytes, uint32(t))
+	}
+	var h maphash.Hash
+	h.SetSeed(r.seed)
+	h.WriteString(q.Namespace)
+	h.Write(r.bytes)
+	q.promptHash = h.Sum64()
+}
+
+// find returns what is kept of a sequence's prompt, or nil.
+func (r *recall) find(q *sequence) *recalled {
+	if r.most == 0 || !q.recallable() {
+		return nil
+	}
+	if k := r.prompts[q.promptHash]; k != nil && k.namespace == q.Namespace && slices.Equal(k.tokens, q.Prompt) {
+		return k
+	}
+	return nil
+}
+
+// use notes that a prompt is asked for.
+func (r *recall) use(k *recalled) {
+	r.uses++
+	k.used = r.uses
+}
+
+// keep keeps the logits after a sequence's prompt.
+func (r *recall) keep(q *sequence, logits []float32) {
+	if r.most == 0 || !q.recallable() {
+		return
+	}
+	k := r.find(q)
+	if k == nil {
+		if _, other := r.prompts[q.promptHash]; !other && len(r.prompts) == r.most {
+			r.forgetOldest()
+		}
+		k = &recalled{namespace: q.Namespace, tokens: slices.Clone(q.Prompt), logits: slices.Clone(logits)}
+		r.prompts[q.promptHash] = k
+	}
+	r.use(k)
+}
+
+func (r *recall) forgetOldest() {
+	var oldest uint64
+	least := r.uses + 1
+	for hash, k := range r.prompts {
+		if k.used < least {
+			oldest, least = hash, k.used
+		}
+	}
+	delete(r.prompts, oldest)
+}
+
+// remind has the requests of the queue's window know what is kept of their prompts, before one of
+// them is admitted.
+func (c *core) remind() {
+	if len(c.recall.prompts) == 0 && c.reminded == 0 {
+		return
+	}
+	c.reminded = 0
+	for _, q := range c.scheduler.waiting.list[:min(window, len(c.scheduler.waiting.list))] {
+		if q.recalled = c.recall.find(q); q.recalled != nil {
+			c.reminded++
+		}
+	}
+}
+
+// isRecalled reports whether nothing of a sequence is to be computed before its next token.
+func (q *sequence) isRecalled() bool {
+	return q.recalled != nil && q.computed == len(q.Prompt) && q.generated() == 0
+}
+
+// known takes the sequences out of a batch whose next tokens are chosen by logits that are kept.
+func (c *core) known(batch []part) []part {
+	c.recalled = c.recalled[:0]
+	return slices.DeleteFunc(batch, func(p part) bool {
+		q := p.sequence
+		if p.fork != nil || p.tokens > 0 {
+			return false
+		}
+		if q.result.Scheduled.IsZero() {
+			c.begun(q, c.executor.Now())
+		}
+		c.scheduler.advance(q, 0)
+		c.recall.use(q.recalled)
+		c.stats.Recalled++
+		c.recalled = append(c.recalled, q)
+		return true
+	})
+}
+
+// chooseKnown begins the choices of a step with those sequences. Their logits are copies: choosing
+// writes to them.
+func (c *core) chooseKnown() {
+	width := c.executor.Shape().Vocabulary
+	c.copied = slices.Grow(c.copied[:0], len(c.recalled)*width)
+	for _, q := range c.recalled {
+		from := len(c.copied)
+		c.copied = append(c.copied, q.recalled.logits...)
+		c.choices = append(c.choices, choice{q, c.copied[from:], nil, 0})
+		q.recalled = nil
+	}
+	clear(c.recalled)
+}

@@ -1,0 +1,150 @@
+package serve
+
+import (
+	"context"
+	"reflect"
+	"slices"
+	"testing"
+
+	"slimlab/serve/sample"
+)
+
+// TestPromptsAreRecalled: a prompt that comes again is answered without a computed token, as far as
+// the cache holds it and nothing but what follows it is asked for. The fake's logits are drawn from
+// all tokens in the pages, so that each answer is the one that it should be.
+func TestPromptsAreRecalled(t *testing.T) {
+	greedy := Request{Prompt: ids(1, 8), MaxTokens: 3}
+	with := func(change func(r *Request)) Request {
+		r := greedy
+		change(&r)
+		return r
+	}
+	var told []PromptRow
+	for name, c := range map[string]struct {
+		first, second Request
+		options       func(o *Options)
+		between       func(c *core)
+		cached        int  // of the second
+		recalled      bool // the second
+	}{
+		"again":                    {first: greedy, second: greedy, cached: 8, recalled: true},
+		"by other settings":        {first: greedy, second: with(func(r *Request) { r.Sampling = sample.Settings{Temperature: 0.9, TopK: 30, Seed: 7} }), cached: 8, recalled: true},
+		"after penalties":          {first: with(func(r *Request) { r.Sampling.Repetition, r.Sampling.Frequency = 1.7, 0.4 }), second: greedy, cached: 8, recalled: true},
+		"with penalties":           {first: greedy, second: with(func(r *Request) { r.Sampling.Repetition, r.Sampling.Frequency = 1.7, 0.4 }), cached: 8, recalled: true},
+		"with a constraint":        {first: greedy, second: with(func(r *Request) { r.Constraint = &everyThird{} }), cached: 8, recalled: true},
+		"one token alone":          {first: with(func(r *Request) { r.MaxTokens = 1 }), second: with(func(r *Request) { r.MaxTokens = 1 }), cached: 8, recalled: true},
+		"an end inside a page":     {first: Request{Prompt: ids(1, 10), MaxTokens: 4}, second: Request{Prompt: ids(1, 10), MaxTokens: 4}, cached: 10, recalled: true},
+		"its last page incomplete": {first: Request{Prompt: ids(1, 10), MaxTokens: 1}, second: Request{Prompt: ids(1, 10), MaxTokens: 1}, cached: 8},
+		"a longer one":             {first: greedy, second: with(func(r *Request) { r.Prompt = ids(1, 9) }), cached: 8},
+		"a shorter one":            {first: greedy, second: with(func(r *Request) { r.Prompt = ids(1, 7) }), cached: 6},
+		"another namespace":        {first: greedy, second: with(func(r *Request) { r.Namespace = "a" })},
+		"without reuse":            {first: greedy, second: with(func(r *Request) { r.NoReuse = true })},
+		"nothing left":             {first: with(func(r *Request) { r.NoReuse = true }), second: greedy},
+		"labels":                   {first: greedy, second: Request{Prompt: ids(1, 8), Labels: []int32{3, 4}}, cached: 7},
+		"after labels":             {first: Request{Prompt: ids(1, 8), Labels: []int32{3, 4}}, second: greedy, cached: 7},
+		"the prompt's places":      {first: greedy, second: with(func(r *Request) { r.PromptLogP = &PromptLogP{Each: func(row PromptRow) { told = append(told, row) }} })},
+		"flushed":                  {first: greedy, second: greedy, between: (*core).flush},
+		"evicted":                  {first: greedy, second: greedy, between: func(c *core) { c.scheduler.pages.Flush() }},
+		"nothing kept":             {first: greedy, second: greedy, options: func(o *Options) { o.RecallBytes = 0 }, cached: 7},
+		"no room for one":          {first: greedy, second: greedy, options: func(o *Options) { o.RecallBytes = 239 }, cached: 7},
+		"no cache":                 {first: greedy, second: greedy, options: func(o *Options) { o.PrefixCache = false }},
+		"a draft":                  {first: greedy, second: greedy, options: func(o *Options) { o.Draft = Draft{Executor: drafting(40, 3)} }, cached: 8, recalled: true},
+	} {
+		o := Defaults()
+		if c.options != nil {
+			c.options(&o)
+		}
+		core, submit := start(t, newFake(100, 4), o)
+		run := func(r Request) (result Result) {
+			done := submit(context.Background(), r)
+			for !core.idle() {
+				if err := core.step(); err != nil {
+					t.Fatal(err)
+				}
+				if err := core.check(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got := <-done
+			if got.err != nil || !reflect.DeepEqual(answered(got.result), expected(r)) {
+				t.Errorf("%s: %v, expected %v; %v", name, answered(got.result), expected(r), got.err)
+			}
+			return got.result
+		}
+		run(c.first)
+		if c.between != nil {
+			c.between(core)
+		}
+		before := core.stats
+		second := run(c.second)
+		recalled, computed := core.stats.Recalled-before.Recalled == 1, core.stats.ComputedTokens-before.ComputedTokens
+		if recalled != c.recalled || second.Cached != c.cached {
+			t.Errorf("%s: recalled %t, %d cached tokens, expected %t and %d", name, recalled, second.Cached, c.recalled, c.cached)
+		}
+		if c.recalled && (!second.FirstToken.Equal(second.Submitted) || computed >= max(1, c.second.MaxTokens) && o.Draft.Executor == nil) {
+			t.Errorf("%s: the first token came after %v, %d tokens were computed", name, second.TTFT(), computed)
+		}
+	}
+	if len(told) != 7 {
+		t.Errorf("%d places were told, expected 7", len(told))
+	}
+}
+
+// TestSiblingsAreRecalled: of requests with one prompt that come together, the first computes it
+// and the others need nothing of it; one whose buffer the caller writes to again is none of them.
+func TestSiblingsAreRecalled(t *testing.T) {
+	e := engine(t, newFake(100, 4), Defaults())
+	var all []Request
+	for seed := range uint64(4) {
+		all = append(all, Request{Prompt: ids(1, 12), MaxTokens: 2, Sampling: sample.Settings{Temperature: 1, Seed: seed}})
+	}
+	results, err := e.DoAll(t.Context(), all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range results {
+		if want := expected(all[i]); !reflect.DeepEqual(answered(r), want) || i > 0 && r.Cached != 12 {
+			t.Errorf("%d: %v with %d cached tokens, expected %v", i, r.Tokens, r.Cached, want.Tokens)
+		}
+	}
+	if s := statsOf(t, e); s.Recalled != 3 || s.ComputedTokens != 12+4 {
+		t.Errorf("%d were recalled and %d tokens computed, expected 3 and 16", s.Recalled, s.ComputedTokens)
+	}
+	prompt := ids(20, 31)
+	first, err := e.Do(t.Context(), Request{Prompt: prompt, MaxTokens: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	written := slices.Clone(prompt)
+	prompt[3] = 7
+	for _, p := range [][]int32{prompt, written} {
+		got, err := e.Do(t.Context(), Request{Prompt: p, MaxTokens: 1})
+		if want := expected(Request{Prompt: p, MaxTokens: 1}); err != nil || !slices.Equal(got.Tokens, want.Tokens) {
+			t.Errorf("%v: %v after %v, expected %v; %v", p, got.Tokens, first.Tokens, want.Tokens, err)
+		}
+	}
+}
+
+// TestRecallKeepsTheLatest: what was asked for longest ago leaves first, and asking counts.
+func TestRecallKeepsTheLatest(t *testing.T) {
+	o := Defaults()
+	o.RecallBytes = 3 * 4 * 60
+	core, submit := start(t, newFake(100, 4), o)
+	var order []bool
+	for _, first := range []int32{0, 10, 20, 0, 30, 10, 0, 30, 20} {
+		before := core.stats.Recalled
+		submit(context.Background(), Request{Prompt: ids(first, first+7), MaxTokens: 1})
+		for !core.idle() {
+			if err := core.step(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		order = append(order, core.stats.Recalled > before)
+		if len(core.recall.prompts) > 3 {
+			t.Fatalf("%d prompts are kept, expected 3 at most", len(core.recall.prompts))
+		}
+	}
+	if want := []bool{false, false, false, true, false, false, true, true, false}; !slices.Equal(order, want) {
+		t.Errorf("recalled are %v, expected %v", order, want)
+	}
+}
