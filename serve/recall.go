@@ -71,7 +71,8 @@ func (r *recall) find(q *sequence) *recalled {
 	if r.most == 0 || !q.recallable() {
 		return nil
 	}
-	if k := r.prompts[q.promptHash]; k != nil && k.namespace == q.Namespace && slices.Equal(k.tokens, q.Prompt) {
+	k := r.prompts[q.promptHash]
+	if k != nil && (k == q.recalled || k.namespace == q.Namespace && slices.Equal(k.tokens, q.Prompt)) {
 		return k
 	}
 	return nil
@@ -113,14 +114,8 @@ func (r *recall) forgetOldest() {
 // remind has the requests of the queue's window know what is kept of their prompts, before one of
 // them is admitted.
 func (c *core) remind() {
-	if len(c.recall.prompts) == 0 && c.reminded == 0 {
-		return
-	}
-	c.reminded = 0
 	for _, q := range c.scheduler.waiting.list[:min(window, len(c.scheduler.waiting.list))] {
-		if q.recalled = c.recall.find(q); q.recalled != nil {
-			c.reminded++
-		}
+		q.recalled = c.recall.find(q)
 	}
 }
 

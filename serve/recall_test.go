@@ -148,3 +148,35 @@ func TestRecallKeepsTheLatest(t *testing.T) {
 		t.Errorf("recalled are %v, expected %v", order, want)
 	}
 }
+
+// TestFlushForgetsForThoseThatWait: weights that change between a flush and the admission of a
+// request that waited before it answer that request.
+func TestFlushForgetsForThoseThatWait(t *testing.T) {
+	f := newFake(100, 4)
+	o := Defaults()
+	o.Running = 1
+	core, submit := start(t, f, o)
+	step := func() {
+		if err := core.step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	known := Request{Prompt: ids(1, 8), MaxTokens: 1}
+	submit(context.Background(), known)
+	step()
+	submit(context.Background(), Request{Prompt: ids(20, 30), MaxTokens: 4})
+	step()
+	waits := submit(context.Background(), known)
+	step()
+	if len(core.scheduler.waiting.list) != 1 || core.scheduler.waiting.list[0].recalled == nil {
+		t.Fatal("no request waits that would be recalled")
+	}
+	core.flush()
+	f.spoil = func(_ []int32, logits []float32) { logits[5] = 100 }
+	for !core.idle() {
+		step()
+	}
+	if got := (<-waits).result; !slices.Equal(got.Tokens, []int32{5}) || got.Cached != 0 {
+		t.Errorf("%v with %d cached tokens, expected token 5 of the new weights", got.Tokens, got.Cached)
+	}
+}

@@ -31,7 +31,6 @@ type core struct {
 	sums     []float64   // of the rows of a prompt
 	recalled []*sequence // whose next tokens are chosen by logits that are kept
 	copied   []float32   // those logits
-	reminded int         // requests that waited in the last step and know of such
 }
 
 func newCore(e Executor, o Options) *core {
