@@ -44,10 +44,9 @@ func RecalledPrompts(bytes int64, vocabulary int) int {
 	return int(min(mostRecalled, bytes/(4*int64(vocabulary))))
 }
 
-// recallable reports whether a sequence is answered by the logits after its prompt, and nothing
-// else of it is asked for.
+// recallable reports whether the logits after a sequence's prompt are what chooses its next token.
 func (q *sequence) recallable() bool {
-	return q.MaxTokens > 0 && len(q.Labels) == 0 && q.PromptLogP == nil && q.Pool == "" && !q.NoReuse && q.generated() == 0
+	return q.MaxTokens > 0 && len(q.Labels) == 0 && !q.NoReuse && q.generated() == 0
 }
 
 // begin notes by which hash a sequence's prompt is found.
@@ -119,11 +118,6 @@ func (c *core) remind() {
 	}
 }
 
-// isRecalled reports whether nothing of a sequence is to be computed before its next token.
-func (q *sequence) isRecalled() bool {
-	return q.recalled != nil && q.computed == len(q.Prompt) && q.generated() == 0
-}
-
 // known takes the sequences out of a batch whose next tokens are chosen by logits that are kept.
 func (c *core) known(batch []part) []part {
 	c.recalled = c.recalled[:0]
@@ -135,7 +129,6 @@ func (c *core) known(batch []part) []part {
 		if q.result.Scheduled.IsZero() {
 			c.begun(q, c.executor.Now())
 		}
-		c.scheduler.advance(q, 0)
 		c.recall.use(q.recalled)
 		c.stats.Recalled++
 		c.recalled = append(c.recalled, q)

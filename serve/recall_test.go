@@ -117,11 +117,40 @@ func TestSiblingsAreRecalled(t *testing.T) {
 	}
 	written := slices.Clone(prompt)
 	prompt[3] = 7
-	for _, p := range [][]int32{prompt, written} {
-		got, err := e.Do(t.Context(), Request{Prompt: p, MaxTokens: 1})
-		if want := expected(Request{Prompt: p, MaxTokens: 1}); err != nil || !slices.Equal(got.Tokens, want.Tokens) {
-			t.Errorf("%v: %v after %v, expected %v; %v", p, got.Tokens, first.Tokens, want.Tokens, err)
+	for p, cached := range map[*[]int32]int{&prompt: 3, &written: 12} {
+		got, err := e.Do(t.Context(), Request{Prompt: *p, MaxTokens: 1})
+		if want := expected(Request{Prompt: *p, MaxTokens: 1}); err != nil || !slices.Equal(got.Tokens, want.Tokens) || got.Cached != cached {
+			t.Errorf("%v: %v after %v, %d cached tokens, expected %v and %d; %v", *p, got.Tokens, first.Tokens, got.Cached, want.Tokens, cached, err)
 		}
+	}
+}
+
+// TestRecallComparesPrompts: a hash that two prompts have finds the right one or none, and a
+// request that leaves nothing leaves no logits.
+func TestRecallComparesPrompts(t *testing.T) {
+	r := newRecall(Defaults(), newFake(10, 4).shape)
+	of := func(namespace string, prompt []int32) *sequence {
+		q := newSequence(t.Context(), Request{Prompt: prompt, MaxTokens: 1, Namespace: namespace}, nil, nil)
+		q.promptHash = 9
+		return q
+	}
+	r.keep(of("", ids(1, 8)), []float32{1})
+	if r.find(of("", ids(1, 8))) == nil || r.find(of("", ids(1, 7))) != nil || r.find(of("a", ids(1, 8))) != nil {
+		t.Error("the prompt is not found, or another one is")
+	}
+	hash := func(namespace string, prompt []int32) uint64 {
+		q := newSequence(t.Context(), Request{Prompt: prompt, MaxTokens: 1, Namespace: namespace}, nil, nil)
+		r.begin(q)
+		return q.promptHash
+	}
+	if a := hash("", ids(1, 8)); a != hash("", ids(1, 8)) || a == hash("", ids(1, 7)) || a == hash("a", ids(1, 8)) {
+		t.Error("prompts of one hash differ, or equal ones have two")
+	}
+	alone := of("", ids(1, 9))
+	alone.NoReuse, alone.promptHash = true, 10
+	r.keep(alone, []float32{1})
+	if len(r.prompts) != 1 {
+		t.Errorf("%d prompts are kept, expected 1", len(r.prompts))
 	}
 }
 
@@ -178,5 +207,10 @@ func TestFlushForgetsForThoseThatWait(t *testing.T) {
 	}
 	if got := (<-waits).result; !slices.Equal(got.Tokens, []int32{5}) || got.Cached != 0 {
 		t.Errorf("%v with %d cached tokens, expected token 5 of the new weights", got.Tokens, got.Cached)
+	}
+	waits = submit(context.Background(), known)
+	step()
+	if got := (<-waits).result; !slices.Equal(got.Tokens, []int32{5}) || got.Cached != 8 {
+		t.Errorf("again %v with %d cached tokens, expected token 5 of the new weights and 8", got.Tokens, got.Cached)
 	}
 }

@@ -57,7 +57,7 @@ func (s *scheduler) plan() []part {
 	add := func(q *sequence) {
 		room := min(budget, s.options.Chunk)
 		n := min(len(q.tokens)-q.computed, room)
-		if n > 0 || q.isRecalled() {
+		if n > 0 || q.recalled != nil {
 			s.batch = append(s.batch, part{sequence: q, tokens: n})
 		}
 		budget -= n + s.planItems(q, q.computed+n, room-n)
