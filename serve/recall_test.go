@@ -214,3 +214,35 @@ func TestFlushForgetsForThoseThatWait(t *testing.T) {
 		t.Errorf("again %v with %d cached tokens, expected token 5 of the new weights and 8", got.Tokens, got.Cached)
 	}
 }
+
+// TestRetractedRequestsAreNotRecalled: one that goes on behind its prompt is not answered by the
+// logits after the prompt, though another has computed all of its tokens.
+func TestRetractedRequestsAreNotRecalled(t *testing.T) {
+	core, submit := start(t, newFake(100, 1), Defaults())
+	step := func() {
+		if err := core.step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := Request{Prompt: ids(1, 8), MaxTokens: 12}
+	submit(context.Background(), r)
+	step()
+	second := submit(context.Background(), r)
+	for range 3 {
+		step()
+	}
+	q := core.scheduler.running[1]
+	core.scheduler.retract(q)
+	core.scheduler.drop(func(other *sequence) bool { return other == q })
+	core.scheduler.waiting.remove(func(*sequence) bool { return true })
+	for range 3 { // in which the first goes on alone
+		step()
+	}
+	core.scheduler.waiting.putBack(q)
+	for !core.idle() {
+		step()
+	}
+	if got, want := (<-second).result.Tokens, expected(r).Tokens; !slices.Equal(got, want) || core.stats.Recalled != 1 || core.stats.Retractions+core.scheduler.retractions != 1 {
+		t.Errorf("%v, %d were recalled, %d retracted, expected %v, 1 and 1", got, core.stats.Recalled, core.scheduler.retractions, want)
+	}
+}
