@@ -71,9 +71,15 @@ func tile256(p *asm.Printer, m int) {
 	p.Op("SUBQ $16, AX")
 	p.Op("JGT tile%d", m)
 	p.Op("JMP done")
+	tail256(p, m, "CMPB accumulate+136(FP), $0")
+}
+
+// tail256 prints the end of a tile of m rows with fewer than 16 columns, AX: Y0-Y11 are stored, two
+// a row, or added to c where what adds compares with is not equal; R13, R14 c and its row stride.
+func tail256(p *asm.Printer, m int, adds string) {
 	p.Line("tail%d:", m)
 	masks256(p, "AX")
-	p.Op("CMPB accumulate+136(FP), $0")
+	p.Op(adds)
 	p.Op("JEQ tailstore%d", m)
 	p.Op("MOVQ R13, CX")
 	for i := range m {

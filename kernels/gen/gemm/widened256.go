@@ -128,26 +128,7 @@ func widenedTile256(p *asm.Printer, m int) {
 	p.Op("SUBQ $16, AX")
 	p.Op("JGT tile%d", m)
 	p.Op("JMP done")
-	p.Line("tail%d:", m)
-	masks256(p, "AX")
-	p.Op("CMPQ R11, $0")
-	p.Op("JEQ tailstore%d", m)
-	p.Op("MOVQ R13, CX")
-	for i := range m {
-		for half := range 2 {
-			p.Op("VMASKMOVPS %d(CX), Y%d, Y14", 32*half, 12+half)
-			p.Op("VADDPS Y14, Y%d, Y%d", acc(i, 0, half), acc(i, 0, half))
-		}
-		p.Op("ADDQ R14, CX")
-	}
-	p.Line("tailstore%d:", m)
-	for i := range m {
-		for half := range 2 {
-			p.Op("VMASKMOVPS Y%d, Y%d, %d(R13)", acc(i, 0, half), 12+half, 32*half)
-		}
-		p.Op("ADDQ R14, R13")
-	}
-	p.Op("JMP done")
+	tail256(p, m, "CMPQ R11, $0")
 }
 
 // widenedBegin256 prints the start of m rows' chains in some panels.
