@@ -63,9 +63,9 @@ func TestScoresWithoutCache(t *testing.T) {
 			t.Errorf("request %d: %+v", i, r)
 		}
 	}
-	// 22 of the request that decodes, of which the last token is not computed; the others' prompts
-	// and items.
-	if s := c.now(); s.ComputedTokens != 22+5+9+33+6 || s.PromptTokens != 3+5+9+33+6 || s.Requests != 5 || s.TreePages != 5 {
+	// 22 of the request that decodes, of which the last token is not computed and the last page not
+	// whole; the others' prompts and items.
+	if s := c.now(); s.ComputedTokens != 22+5+9+33+6 || s.PromptTokens != 3+5+9+33+6 || s.Requests != 5 || s.TreePages != 6 {
 		t.Errorf("counters %+v", s)
 	}
 }

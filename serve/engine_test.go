@@ -136,12 +136,12 @@ func TestNamespacesAndNoReuse(t *testing.T) {
 		noReuse   bool
 		cached    int
 	}{
-		{"", true, 0}, {"", false, 0}, {"", true, 0}, {"", false, 8}, {"a", false, 0}, {"a", true, 0}, {"a", false, 8}, {"b", false, 0},
+		{"", true, 0}, {"", false, 0}, {"", true, 0}, {"", false, 9}, {"a", false, 0}, {"a", true, 0}, {"a", false, 9}, {"b", false, 0},
 	} {
 		// Two at once: the second follows the first, unless it is without reuse.
 		r := Request{Prompt: prompt, MaxTokens: 1, Namespace: c.namespace, NoReuse: c.noReuse}
 		results, err := e.DoAll(t.Context(), []Request{r, r})
-		second := 8
+		second := 9
 		if c.noReuse {
 			second = 0
 		}

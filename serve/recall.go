@@ -97,6 +97,7 @@ func (r *recall) keep(q *sequence, logits []float32) {
 		r.prompts[q.promptHash] = k
 	}
 	r.use(k)
+	q.leavesLogits = true
 }
 
 func (r *recall) forgetOldest() {

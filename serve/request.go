@@ -177,8 +177,9 @@ type sequence struct {
 	logP    sample.LogP     // of the next token
 	draft   draft
 
-	promptHash uint64    // by which recall finds the prompt
-	recalled   *recalled // what it keeps of it, until the first token is chosen
+	promptHash   uint64    // by which recall finds the prompt
+	recalled     *recalled // what it keeps of it, until the first token is chosen
+	leavesLogits bool      // the logits after its prompt are kept
 
 	// With a prefix cache, see promises:
 	hashes  []uint64 // of the prompt up to the end of each whole page

@@ -200,9 +200,14 @@ func (s *scheduler) advance(q *sequence, tokens int) {
 	s.keep(q, q.lease.Shared)
 }
 
-// release frees what q holds. What it has computed stays in the prefix cache.
+// release frees what q holds. What it has computed stays in the prefix cache, with a last page that
+// is not whole where its prompt's logits are kept: else a prompt that comes again had to be computed
+// from there on.
 func (s *scheduler) release(q *sequence) {
 	s.keep(q, len(q.hashes))
+	if q.leavesLogits {
+		s.pages.CommitAll(&q.lease, q.shareable(q.computed))
+	}
 	s.pages.Release(&q.lease)
 }
 

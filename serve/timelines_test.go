@@ -131,10 +131,10 @@ func TestTimelines(t *testing.T) {
 62ms one 11-12
 176ms two 12-16
 187ms two 16-17
-254ms three 16-23
+253ms three 17-23
 one: 0 cached, submitted 0, scheduled 0, first 18, end 62, length
 two: 12 cached, submitted 162, scheduled 162, first 176, end 187, length
-three: 16 cached, submitted 237, scheduled 237, first 254, end 254, length`,
+three: 17 cached, submitted 237, scheduled 237, first 253, end 253, length`,
 		},
 		{
 			name: "a long prompt is computed in chunks beside those that decode", pages: 50, pageSize: 4, options: Options{PrefixCache: true, BatchTokens: 8},

@@ -184,7 +184,7 @@ func TestPartsOfPagesAreReused(t *testing.T) {
 			for i, c := range []struct {
 				prompt []int32
 				cached int
-			}{{first, 0}, {first, 48}, {first[:48], 47}, {first[:48], 48}, {other(27), 27}, {other(3), 3}, {other(16), 16}, {draw(20), 0}} {
+			}{{first, 0}, {first, 50}, {first[:48], 47}, {first[:48], 48}, {other(27), 27}, {other(3), 3}, {other(16), 16}, {draw(20), 0}} {
 				r := serve.Request{Prompt: c.prompt, MaxTokens: 3, LogP: true}
 				got, err := e.Do(context.Background(), r)
 				if err != nil || got.Cached != c.cached {

@@ -6,7 +6,7 @@
 // of prefixes, one for each namespace, from where later requests of the namespace take them. Pages
 // that no request uses stay in the tree until room is needed: then prefixes are evicted in the
 // order of an Eviction, from their ends. Beginning finds the page whose first tokens continue what
-// a request shares.
+// a request shares; among those are pages that ended before they were whole.
 //
 // The package promises that a page is in one place at any time, that the pages of a lease are never
 // taken from it, that no prefix is shared across namespaces, and that a call that reports false has
@@ -14,7 +14,10 @@
 // for concurrent use.
 package pages
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Pages is the accounting of one cache.
 type Pages struct {
@@ -136,11 +139,37 @@ func (p *Pages) Commit(l *Lease, tokens []int32) {
 	if l.end == nil || full <= l.Shared {
 		return
 	}
-	at, own := p.tree.insert(l.end, tokens[l.Shared*p.size:full*p.size], l.Table[l.Shared:full])
+	p.commit(l, tokens[l.Shared*p.size:full*p.size])
+}
+
+// commit gives the tree the lease's next pages, which hold those tokens.
+func (p *Pages) commit(l *Lease, tokens []int32) {
+	full := l.Shared + len(tokens)/p.size
+	at, own := p.tree.insert(l.end, tokens, l.Table[l.Shared:full])
 	p.free = append(p.free, l.Table[l.Shared:][:len(own)]...)
 	copy(l.Table[l.Shared:], own)
 	p.tree.lockBelow(l.end, at)
 	l.end, l.Shared = at, full
+}
+
+// nothing stands in the places of a page that hold no token. No prompt has it.
+const nothing = -1
+
+// CommitAll is Commit for a lease that is about to end: a last page that is not whole is given to
+// the tree too, unless another begins with the same tokens. No lease shares it, since no prompt
+// goes on as it does, but Beginning finds it.
+func (p *Pages) CommitAll(l *Lease, tokens []int32) {
+	p.Commit(l, tokens)
+	if l.end == nil || len(tokens) <= l.Shared*p.size {
+		return
+	}
+	tail := tokens[l.Shared*p.size:]
+	if _, known := p.Beginning(l, tail); known == len(tail) {
+		return
+	}
+	page := slices.Repeat([]int32{nothing}, p.size)
+	copy(page, tail)
+	p.commit(l, page)
 }
 
 // Release ends a lease: its own pages are free, those of the tree are kept for others.

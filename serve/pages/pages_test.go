@@ -187,3 +187,67 @@ func TestCheckFindsDamage(t *testing.T) {
 		}
 	}
 }
+
+// TestCommitAll: a last page that is not whole is found by those that begin as it does, shared by
+// none, and not kept twice.
+func TestCommitAll(t *testing.T) {
+	p := NewShared(10, 4, LRU)
+	admit := func(tokens []int32) Lease {
+		t.Helper()
+		l, ok := p.Admit("", tokens, p.For(len(tokens)))
+		if !ok {
+			t.Fatal("no room")
+		}
+		return l
+	}
+	end := func(l Lease, tokens []int32) {
+		t.Helper()
+		p.CommitAll(&l, tokens)
+		if err := p.Check([]*Lease{&l}); err != nil {
+			t.Fatal(err)
+		}
+		p.Release(&l)
+		if err := p.Check(nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	six := []int32{1, 2, 3, 4, 5, 6}
+	l := admit(six)
+	page := l.Table[1]
+	end(l, six)
+	if c := p.Counts(); c.Tree != 2 || c.Free != 8 {
+		t.Errorf("%+v, expected 2 pages in the tree", c)
+	}
+	for _, next := range []struct {
+		tokens       []int32
+		shared, more int
+	}{{six, 1, 2}, {six[:5], 1, 1}, {[]int32{1, 2, 3, 4, 5, 7, 8}, 1, 1}, {[]int32{1, 2, 3, 4, 5, 6, 7, 8, 9}, 1, 2}, {[]int32{1, 2, 3, 4, 9}, 1, 0}, {[]int32{7}, 0, 0}} {
+		l := admit(next.tokens)
+		found, more := p.Beginning(&l, next.tokens[l.Shared*4:])
+		if l.Shared != next.shared || more != next.more || more > 0 && found != page {
+			t.Errorf("%v: %d pages are shared, page %d begins with %d more, expected %d and %d", next.tokens, l.Shared, found, more, next.shared, next.more)
+		}
+		p.Release(&l)
+	}
+	end(admit(six), six) // the same again
+	end(admit(six[:5]), six[:5])
+	if c := p.Counts(); c.Tree != 2 {
+		t.Errorf("%+v, expected 2 pages in the tree", c)
+	}
+	seven := append(six, 7)
+	end(admit(seven), seven)
+	if c := p.Counts(); c.Tree != 3 {
+		t.Errorf("%+v, expected 3 pages in the tree", c)
+	}
+	held := 0
+	for _, n := range p.Tree(9).Nodes {
+		held += len(n.Tokens)
+	}
+	if held != 4+2+3 {
+		t.Errorf("%d tokens are in the tree, expected 9", held)
+	}
+	p.Flush()
+	if c := p.Counts(); c.Free != 10 {
+		t.Errorf("%+v, expected 10 free pages", c)
+	}
+}

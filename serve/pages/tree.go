@@ -37,7 +37,7 @@ func (p *Pages) Tree(most int) (t Tree) {
 		}
 		for _, c := range n.children {
 			if len(t.Nodes) < most {
-				t.Nodes = append(t.Nodes, Node{namespace, depth, c.tokens, len(c.pages), c.locks, c.hits, c.used})
+				t.Nodes = append(t.Nodes, Node{namespace, depth, c.held(), len(c.pages), c.locks, c.hits, c.used})
 			} else {
 				t.LeftOut++
 			}
@@ -48,6 +48,14 @@ func (p *Pages) Tree(most int) (t Tree) {
 		down(name, p.tree.roots[name], 0)
 	}
 	return t
+}
+
+// held are the tokens of a node's pages, of which the last may not be whole.
+func (n *node) held() []int32 {
+	if end := slices.Index(n.tokens, nothing); end >= 0 {
+		return n.tokens[:end]
+	}
+	return n.tokens
 }
 
 // descendants counts the nodes below a node.
