@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"github.com/vmihailenco/msgpack/v5"
+
 	"slimlab/internal/plural"
 	"slimlab/kernels"
 	"slimlab/model"
@@ -60,8 +62,8 @@ type LayerDone = calibrate.Done[LayerReport]
 
 // Prune removes what the cuts say from a model, layer by layer; the layers keep what became of
 // them. Methods that read no inputs, without a budget and refining, need no calibration sequences:
-// with some, their errors are measured. done may be nil. The report holds no reports of layers that
-// were finished before.
+// with some, their errors are measured. done may be nil. Of layers that were finished before, the
+// report has what a calibrate.Journal kept.
 //
 // A cut that is impossible, and calibration data that do not fit the model, are errors; data that
 // are too few for the width is a warning in the report.
@@ -100,6 +102,9 @@ type looked struct {
 	calibrate.Layers
 	report *CutReport
 }
+
+// Inner implements calibrate.Around.
+func (l looked) Inner() calibrate.Layers { return l.Layers }
 
 // Leave warns of weights that are too large to compute with, which those of the calibration text
 // need not show, and magnitudes and activations alone never do.
@@ -171,6 +176,8 @@ type pruner struct {
 	stayed        []int     // channels of the input that was compressed last
 	silent        int       // channels that were zero in all tokens
 	silentInputs  int       // that have such channels
+
+	refined, warned int // entries of the report that accounts of layers have
 }
 
 func newPruner(m *model.Model, calibration []calibrate.Sequence, o Options) (*pruner, error) {
@@ -307,6 +314,33 @@ func (p *pruner) Refine(ctx context.Context, b *calibrate.Block) error {
 		p.report.Refined = append(p.report.Refined, r)
 	}
 	return err
+}
+
+// account is what the pruner says of a layer beside its reports.
+type account struct {
+	Refined              []refine.Report
+	Warnings             []string
+	Silent, SilentInputs int // of all layers so far
+}
+
+// Account implements calibrate.Accountant.
+func (p *pruner) Account() ([]byte, error) {
+	r := p.report
+	said := account{r.Refined[p.refined:], r.Warnings[p.warned:], p.silent, p.silentInputs}
+	p.refined, p.warned = len(r.Refined), len(r.Warnings)
+	return msgpack.Marshal(said)
+}
+
+// Restore implements calibrate.Accountant.
+func (p *pruner) Restore(data []byte) error {
+	var said account
+	if err := msgpack.Unmarshal(data, &said); err != nil {
+		return fmt.Errorf("what was said of a layer: %w", err)
+	}
+	r := p.report
+	r.Refined, r.Warnings = append(r.Refined, said.Refined...), append(r.Warnings, said.Warnings...)
+	p.silent, p.silentInputs = said.Silent, said.SilentInputs
+	return nil
 }
 
 // half is a half of a layer that is to be pruned.

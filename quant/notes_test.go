@@ -16,15 +16,15 @@ func TestNotesCount(t *testing.T) {
 		want []string
 	}{
 		{counts{}, nil},
-		{counts{silent: 1, inputs: 1, zeros: 1}, []string{
+		{counts{Silent: 1, Inputs: 1, Zeros: 1}, []string{
 			"1 channel of 1 input is zero in all calibration tokens: weights of such are rounded to nearest", "1 group of weights is all zero: the scale of such is 1",
 		}},
-		{counts{silent: 3, inputs: 2, zeros: 2}, []string{
+		{counts{Silent: 3, Inputs: 2, Zeros: 2}, []string{
 			"3 channels of 2 inputs are zero in all calibration tokens: weights of such are rounded to nearest", "2 groups of weights are all zero: the scale of such is 1",
 		}},
-		{counts{clipped: 1, clippable: 1}, []string{"clip narrowed the range of 1 of 1 group of weights, where the error of the outputs is less with it; those of q_proj and k_proj are left"}},
-		{counts{clippable: 3}, []string{"clip narrowed the range of 0 of 3 groups of weights, where the error of the outputs is less with it; those of q_proj and k_proj are left"}},
-		{counts{tiny: tooSmall{1, []string{"a (1)"}}, lost: tooSmall{7, []string{"a (1)", "b (1)", "c (1)", "d (1)", "e (3)"}}}, []string{
+		{counts{Clipped: 1, Clippable: 1}, []string{"clip narrowed the range of 1 of 1 group of weights, where the error of the outputs is less with it; those of q_proj and k_proj are left"}},
+		{counts{Clippable: 3}, []string{"clip narrowed the range of 0 of 3 groups of weights, where the error of the outputs is less with it; those of q_proj and k_proj are left"}},
+		{counts{Tiny: tooSmall{1, []string{"a (1)"}}, Lost: tooSmall{7, []string{"a (1)", "b (1)", "c (1)", "d (1)", "e (3)"}}}, []string{
 			"1 group of weights of a (1) is too small for a scale of float16, as files of 3 bits have it: the scale is the smallest, 5.96e-08",
 			"7 groups of weights of a (1), b (1), c (1), d (1) and 1 more tensor are too small for any scale: they become zeros",
 		}},

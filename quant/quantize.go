@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/vmihailenco/msgpack/v5"
+
 	"slimlab/internal/plural"
 	"slimlab/kernels"
 	"slimlab/kernels/parallel"
@@ -69,8 +71,8 @@ type LinearDone = calibrate.Done[LinearReport]
 // Quantize gives each linear layer of a model the format that the plan says, layer by layer; the
 // layers keep what became of them. Embedding and head stay as they are. Linear layers that change
 // must be float32. GPTQ and QuantEase need calibration sequences; round to nearest uses them, if
-// there are any, to measure its error. done may be nil. The report holds no reports of layers that
-// were finished before.
+// there are any, to measure its error. done may be nil. Of layers that were finished before, the
+// report has what a calibrate.Journal kept.
 func Quantize(ctx context.Context, layers calibrate.Layers, plan Plan, calibration []calibrate.Sequence, o Options, done func(LinearDone)) (*RoundingReport, error) {
 	q, err := newQuantizer(layers.Model(), plan, calibration, o)
 	if err == nil {
@@ -86,60 +88,60 @@ func Quantize(ctx context.Context, layers calibrate.Layers, plan Plan, calibrati
 
 // counts are what a report notes once for all layers.
 type counts struct {
-	silent, inputs     int // channels that were zero in all tokens, and inputs that have some
-	zeros              int // groups of weights that are all zero
-	narrower, groups   int // groups of a range that clamps weights, of all
-	tiny, lost         tooSmall
-	clipped, clippable int // groups whose range a search has narrowed, of those that it looked at
+	Silent, Inputs     int // channels that were zero in all tokens, and inputs that have some
+	Zeros              int // groups of weights that are all zero
+	Narrower, Groups   int // groups of a range that clamps weights, of all
+	Tiny, Lost         tooSmall
+	Clipped, Clippable int // groups whose range a search has narrowed, of those that it looked at
 	// numbers beside codes, of all weights, and what they take
-	outliers, weights int
-	outlierBytes      int64
+	Outliers, Weights int
+	OutlierBytes      int64
 }
 
 // tooSmall are groups of weights that are too small for their scale, and the linear layers that
 // have them.
 type tooSmall struct {
-	groups int
-	names  []string
+	Groups int
+	Names  []string
 }
 
 func (t *tooSmall) add(name string, groups int) {
 	if groups > 0 {
-		t.groups += groups
-		t.names = append(t.names, fmt.Sprintf("%s (%d)", name, groups))
+		t.Groups += groups
+		t.Names = append(t.Names, fmt.Sprintf("%s (%d)", name, groups))
 	}
 }
 
 func (t tooSmall) String() string {
 	const most = 4
-	of := strings.Join(t.names[:min(len(t.names), most)], ", ")
-	if more := len(t.names) - most; more > 0 {
+	of := strings.Join(t.Names[:min(len(t.Names), most)], ", ")
+	if more := len(t.Names) - most; more > 0 {
 		of += " and " + plural.Of(more, "more tensor")
 	}
-	return fmt.Sprintf("%s of weights of %s %s too small", plural.Of(t.groups, "group"), of, plural.Verb(t.groups))
+	return fmt.Sprintf("%s of weights of %s %s too small", plural.Of(t.Groups, "group"), of, plural.Verb(t.Groups))
 }
 
 func (c counts) notes() (notes []string) {
-	if c.silent > 0 {
-		notes = append(notes, fmt.Sprintf("%s of %s %s zero in all calibration tokens: weights of such are rounded to nearest", plural.Of(c.silent, "channel"), plural.Of(c.inputs, "input"), plural.Verb(c.silent)))
+	if c.Silent > 0 {
+		notes = append(notes, fmt.Sprintf("%s of %s %s zero in all calibration tokens: weights of such are rounded to nearest", plural.Of(c.Silent, "channel"), plural.Of(c.Inputs, "input"), plural.Verb(c.Silent)))
 	}
-	if c.zeros > 0 {
-		notes = append(notes, fmt.Sprintf("%s of weights %s all zero: the scale of such is 1", plural.Of(c.zeros, "group"), plural.Verb(c.zeros)))
+	if c.Zeros > 0 {
+		notes = append(notes, fmt.Sprintf("%s of weights %s all zero: the scale of such is 1", plural.Of(c.Zeros, "group"), plural.Verb(c.Zeros)))
 	}
-	if c.tiny.groups > 0 {
-		notes = append(notes, fmt.Sprintf("%s for a scale of float16, as files of 3 bits have it: the scale is the smallest, %.3g", c.tiny, leastFloat16))
+	if c.Tiny.Groups > 0 {
+		notes = append(notes, fmt.Sprintf("%s for a scale of float16, as files of 3 bits have it: the scale is the smallest, %.3g", c.Tiny, leastFloat16))
 	}
-	if c.lost.groups > 0 {
-		notes = append(notes, fmt.Sprintf("%s for any scale: they become zeros", c.lost))
+	if c.Lost.Groups > 0 {
+		notes = append(notes, fmt.Sprintf("%s for any scale: they become zeros", c.Lost))
 	}
-	if c.groups > 0 {
-		notes = append(notes, fmt.Sprintf("range %s is narrower than the weights in %d of %s, whose largest are clamped", MSE, c.narrower, plural.Of(c.groups, "group")))
+	if c.Groups > 0 {
+		notes = append(notes, fmt.Sprintf("range %s is narrower than the weights in %d of %s, whose largest are clamped", MSE, c.Narrower, plural.Of(c.Groups, "group")))
 	}
-	if c.clippable > 0 {
-		notes = append(notes, fmt.Sprintf("clip narrowed the range of %d of %s of weights, where the error of the outputs is less with it; those of q_proj and k_proj are left", c.clipped, plural.Of(c.clippable, "group")))
+	if c.Clippable > 0 {
+		notes = append(notes, fmt.Sprintf("clip narrowed the range of %d of %s of weights, where the error of the outputs is less with it; those of q_proj and k_proj are left", c.Clipped, plural.Of(c.Clippable, "group")))
 	}
-	if c.outliers > 0 {
-		notes = append(notes, fmt.Sprintf("%d of %s (%.2f%%) have a number of 16 bits beside their codes, %.2f bits a weight: no other engine reads them", c.outliers, plural.Of(c.weights, "weight"), 100*float64(c.outliers)/float64(c.weights), 8*float64(c.outlierBytes)/float64(c.weights)))
+	if c.Outliers > 0 {
+		notes = append(notes, fmt.Sprintf("%d of %s (%.2f%%) have a number of 16 bits beside their codes, %.2f bits a weight: no other engine reads them", c.Outliers, plural.Of(c.Weights, "weight"), 100*float64(c.Outliers)/float64(c.Weights), 8*float64(c.OutlierBytes)/float64(c.Weights)))
 	}
 	return notes
 }
@@ -164,6 +166,8 @@ type quantizer struct {
 	report  *RoundingReport
 	counts  counts
 	room    []float64 // of the factors, one after another
+
+	refined, warned int // entries of the report that accounts of layers have
 }
 
 func newQuantizer(m *model.Model, plan Plan, calibration []calibrate.Sequence, o Options) (*quantizer, error) {
@@ -227,6 +231,32 @@ func (q *quantizer) Refine(ctx context.Context, b *calibrate.Block) error {
 	return err
 }
 
+// account is what the quantizer says of a layer beside its reports.
+type account struct {
+	Refined  []refine.Report
+	Warnings []string
+	Counts   counts // of all layers so far
+}
+
+// Account implements calibrate.Accountant.
+func (q *quantizer) Account() ([]byte, error) {
+	r := q.report
+	said := account{r.Refined[q.refined:], r.Warnings[q.warned:], q.counts}
+	q.refined, q.warned = len(r.Refined), len(r.Warnings)
+	return msgpack.Marshal(said)
+}
+
+// Restore implements calibrate.Accountant.
+func (q *quantizer) Restore(data []byte) error {
+	var said account
+	if err := msgpack.Unmarshal(data, &said); err != nil {
+		return fmt.Errorf("what was said of a layer: %w", err)
+	}
+	r := q.report
+	r.Refined, r.Warnings, q.counts = append(r.Refined, said.Refined...), append(r.Warnings, said.Warnings...), said.Counts
+	return nil
+}
+
 // targetDamping keeps a weight that is solved for a target near the one that it was.
 const targetDamping = 0.01
 
@@ -238,7 +268,7 @@ func (q *quantizer) Compress(ctx context.Context, s *calibrate.Stats, linears []
 	moments := &Moments{Stats: s, room: &q.room}
 	if slices.ContainsFunc(linears, func(l model.LinearLayer) bool { return q.schemes[l.Name].Calibrated() }) {
 		if n := s.Silent(); n > 0 {
-			q.counts.silent, q.counts.inputs = q.counts.silent+n, q.counts.inputs+1
+			q.counts.Silent, q.counts.Inputs = q.counts.Silent+n, q.counts.Inputs+1
 		}
 	}
 	for _, l := range linears {
@@ -278,7 +308,7 @@ func (q *quantizer) quantize(ctx context.Context, l model.LinearLayer, m *Moment
 		if fitted, cut, groups, err = clipped(ctx, w, s.Format, q.Scales, m.Gram); err != nil {
 			return r, err
 		}
-		q.counts.clipped, q.counts.clippable = q.counts.clipped+cut, q.counts.clippable+groups
+		q.counts.Clipped, q.counts.Clippable = q.counts.Clipped+cut, q.counts.Clippable+groups
 	}
 	target, err := m.Target(ctx, w, targetDamping)
 	if err != nil {
@@ -289,17 +319,17 @@ func (q *quantizer) quantize(ctx context.Context, l model.LinearLayer, m *Moment
 		return r, err
 	}
 	if g, ok := c.grid.(*intGrid); ok {
-		q.counts.zeros += zeroGroups(w.Data, g.group)
-		q.counts.tiny.add(l.Name, g.tiny)
-		q.counts.lost.add(l.Name, g.lost)
+		q.counts.Zeros += zeroGroups(w.Data, g.group)
+		q.counts.Tiny.add(l.Name, g.tiny)
+		q.counts.Lost.add(l.Name, g.lost)
 	}
 	if c.Note != "" {
 		q.warn(m.Stats, c.Note)
 	}
 	quantized, err := weight.New(c.grid.Encoding(), c.Codes)
 	if err == nil && c.outliers != nil {
-		q.counts.outliers, q.counts.weights = q.counts.outliers+len(c.outliers.Value), q.counts.weights+len(w.Data)
-		q.counts.outlierBytes += c.outliers.Bytes()
+		q.counts.Outliers, q.counts.Weights = q.counts.Outliers+len(c.outliers.Value), q.counts.Weights+len(w.Data)
+		q.counts.OutlierBytes += c.outliers.Bytes()
 		quantized, err = weight.NewOutliers(quantized, c.outliers)
 	}
 	if err != nil {
@@ -377,8 +407,8 @@ func (q *quantizer) round(ctx context.Context, s Scheme, target, fitted *weight.
 		}
 	}
 	if g, ok := c.grid.(*intGrid); ok && err == nil && s.Range == MSE {
-		q.counts.narrower += narrower[c.grid]
-		q.counts.groups += len(g.scale)
+		q.counts.Narrower += narrower[c.grid]
+		q.counts.Groups += len(g.scale)
 	}
 	return c, err
 }

@@ -120,6 +120,7 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 	if err == nil {
 		err = c.compress(ctx, s, sequences, r)
 		r.Notes = append(r.Notes, gathering.notes()...)
+		r.Notes = append(r.Notes, s.resumed()...)
 		r.Warnings = append(r.Warnings, large...)
 	}
 	if err == nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -263,9 +264,11 @@ func TestInterruptedConversionsResume(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if _, err := run(context.Background(), from, text, parts, Options{Open: open}); err != nil {
+				resumed, err := run(context.Background(), from, text, parts, Options{Open: open})
+				if err != nil {
 					t.Fatal(err)
 				}
+				sameReports(t, resumed, result)
 				after, err := os.Stat(filepath.Join(parts, shard))
 				if err != nil {
 					t.Fatal(err)
@@ -279,6 +282,75 @@ func TestInterruptedConversionsResume(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// sameReports compares what two conversions say of the same work.
+func sameReports(t *testing.T, got, want *Result) {
+	t.Helper()
+	report := func(r *Result) string {
+		r.Seconds, r.Peak = 0, 0
+		// which inputs a command gathered is of that command
+		r.Notes = slices.DeleteFunc(r.Notes, func(note string) bool { return strings.HasPrefix(note, "statistics of ") })
+		data, err := json.MarshalIndent(r, "", " ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	g, w := strings.Split(report(got), "\n"), strings.Split(report(want), "\n")
+	if len(g) != len(w) {
+		t.Errorf("the report has %d lines, without an interruption %d", len(g), len(w))
+	}
+	for i := range min(len(g), len(w)) {
+		if g[i] != w[i] {
+			t.Fatalf("line %d of %d of the report is %q, of the report without an interruption, of %d, %q", i, len(g), g[i], len(w), w[i])
+		}
+	}
+}
+
+// TestLostLayersAreMadeAgain: where a finished layer is damaged and removed, as its error asks, the
+// layers behind it are made again too, and said so; nothing else differs.
+func TestLostLayersAreMadeAgain(t *testing.T) {
+	for name, run := range conversions(t) {
+		if name == "prune layers" {
+			continue // whose layers do not depend on one another
+		}
+		t.Run(name, func(t *testing.T) {
+			from, text := source(t, checkpoint.BF16)
+			dir := t.TempDir()
+			whole, parts := filepath.Join(dir, "whole"), filepath.Join(dir, "parts")
+			result, err := run(context.Background(), from, text, whole, Options{Open: open})
+			if err != nil {
+				t.Fatal(err)
+			}
+			first, second := filepath.Join(parts+".partial", "model-00002-of-00004.safetensors"), filepath.Join(parts+".partial", "model-00003-of-00004.safetensors")
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			interrupt := func(int, int, string) {
+				if _, err := os.Stat(second); err == nil {
+					cancel()
+				}
+			}
+			if _, err := run(ctx, from, text, parts, Options{Open: open, Progress: interrupt}); !errors.Is(err, context.Canceled) {
+				t.Fatalf("the interrupted conversion ends with %v", err)
+			}
+			if err := os.Remove(first); err != nil {
+				t.Fatal(err)
+			}
+			again, err := run(context.Background(), from, text, parts, Options{Open: open})
+			if err != nil {
+				t.Fatal(err)
+			}
+			sameFiles(t, files(t, parts), files(t, whole))
+			const said = "1 finished layer of the unfinished work is made again: one before them was no longer there"
+			at := slices.Index(again.Notes, said)
+			if at < 0 {
+				t.Fatalf("the notes are %q, expected %q", again.Notes, said)
+			}
+			again.Notes = slices.Delete(again.Notes, at, at+1)
+			sameReports(t, again, result)
+		})
 	}
 }
 

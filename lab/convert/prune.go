@@ -368,17 +368,17 @@ func (p *Pruning) compressDepth(ctx context.Context, s *stream, sequences []cali
 		return err
 	}
 	for to, from := range report.Kept {
+		if err := s.Source(ctx, s.model, from); err != nil {
+			return err
+		}
+		small.Blocks[to], s.model.Blocks[from] = s.model.Blocks[from], model.Block{}
+		r.Warnings = append(r.Warnings, pruning.TooLarge(small, to)...)
 		if !s.to.Finished(to) {
-			if err := s.Source(ctx, s.model, from); err != nil {
-				return err
-			}
-			small.Blocks[to], s.model.Blocks[from] = s.model.Blocks[from], model.Block{}
-			r.Warnings = append(r.Warnings, pruning.TooLarge(small, to)...)
 			if err := s.to.Block(ctx, small, to); err != nil {
 				return err
 			}
-			small.Blocks[to] = model.Block{}
 		}
+		small.Blocks[to] = model.Block{}
 		s.progress(n+to+1, n+p.keep, fmt.Sprintf("layer %d is layer %d", from, to))
 	}
 	r.Depth = report

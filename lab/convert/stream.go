@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"slimlab/internal/filelock"
+	"slimlab/internal/plural"
 	"slimlab/kernels"
 	"slimlab/lab/recipe"
 	"slimlab/model"
@@ -37,6 +38,7 @@ type stream struct {
 	// which statistics a method is given
 	statistics calibrate.Settings
 	timer      pruning.Timer
+	untold     int // finished layers of which nothing is kept but the weights
 }
 
 // newStream begins, or continues, the folder to. of is all that its layers depend on.
@@ -125,6 +127,29 @@ func (s *stream) Leave(ctx context.Context, layer int) error {
 	s.model.Blocks[layer] = model.Block{}
 	debug.FreeOSMemory() // the collector would wait until twice as much is in use
 	return nil
+}
+
+// Note implements calibrate.Journal.
+func (s *stream) Note(layer int, account []byte) error { return s.to.Note(layer, account) }
+
+// Noted implements calibrate.Journal.
+func (s *stream) Noted(layer int) ([]byte, error) {
+	data, err := s.to.Noted(layer)
+	if err == nil && data == nil {
+		s.untold++
+	}
+	return data, err
+}
+
+// resumed says what is otherwise than in a conversion without an interruption.
+func (s *stream) resumed() (notes []string) {
+	if n := s.to.Dropped(); n > 0 {
+		notes = append(notes, fmt.Sprintf("%s of the unfinished work %s made again: one before them was no longer there", plural.Of(n, "finished layer"), plural.Verb(n)))
+	}
+	if s.untold > 0 {
+		notes = append(notes, fmt.Sprintf("the report is without %s: what was said of them is not kept in the unfinished work, which an earlier version began", plural.Of(s.untold, "layer")))
+	}
+	return notes
 }
 
 // copyAll moves all layers as they are.

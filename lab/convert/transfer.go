@@ -152,6 +152,7 @@ func (t transfer) run(ctx context.Context, from, to string, o Options) (*Result,
 	s.dense, s.to.Packing = t.dense, t.format
 	if err = r.noteNotFinite(ctx, source); err == nil {
 		err = s.copyAll(ctx)
+		r.Notes = append(r.Notes, s.resumed()...)
 	}
 	if err == nil {
 		err = s.finish(ctx)

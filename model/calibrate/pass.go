@@ -52,14 +52,14 @@ type Keeper interface {
 }
 
 // Run compresses all linear layers that the method wants, in their order of use, and returns its
-// reports; of layers that were finished before there are none. Without sequences the method is
-// given statistics of zero tokens.
+// reports; of layers that were finished before there are those that a Journal has. Without
+// sequences the method is given statistics of zero tokens.
 func Run[R any](ctx context.Context, layers Layers, sequences []Sequence, o Options[R], method Method[R]) ([]R, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
 	m := layers.Model()
-	p := pass[R]{layers: layers, method: method, options: o, model: m, wanted: make([]int, len(m.Blocks))}
+	p := pass[R]{layers: layers, method: method, options: o, model: m, wanted: make([]int, len(m.Blocks)), journal: journalOf(layers)}
 	for _, l := range m.Linears() {
 		if method.Wants(l) {
 			p.wanted[l.Layer]++
@@ -139,6 +139,7 @@ type pass[R any] struct {
 
 	progress Done[R]
 	reports  []R
+	journal  Journal // nil where nothing is kept of the reports
 }
 
 // begin plans the statistics and embeds the sequences.
@@ -178,10 +179,22 @@ func (p *pass[R]) layer(ctx context.Context, layer int) error {
 	if err != nil {
 		return err
 	}
+	noted, from := p.journal != nil && p.wanted[layer] > 0, len(p.reports)
+	switch {
+	case finished && noted:
+		err = p.restore(layer)
+	case !finished && noted:
+		if _, err = p.account(); err == nil { // what came before this layer is no part of its account
+			err = p.check(layer)
+		}
+	case !finished:
+		err = p.check(layer)
+	}
+	if err != nil {
+		return err
+	}
 	if finished {
 		p.progress.Done += p.wanted[layer]
-	} else if err := p.check(layer); err != nil {
-		return err
 	}
 	if p.dense != nil {
 		defer func() { p.dense.Blocks[layer] = model.Block{} }()
@@ -220,6 +233,11 @@ func (p *pass[R]) layer(ctx context.Context, layer int) error {
 	}
 	if refines {
 		if err := p.refine(ctx, layer, before, denseBefore); err != nil {
+			return err
+		}
+	}
+	if noted && !finished {
+		if err := p.note(layer, from); err != nil {
 			return err
 		}
 	}

@@ -29,6 +29,7 @@ type Writer struct {
 	config       model.Config // its widths become those of the layers that are written
 	dtype        DType
 	storages     []Storage // of the linear layers, in their order
+	dropped      int       // finished layers that are made again
 
 	// Packing is that of 4-bit weights, see SaveOptions. It is set before the first layer is
 	// written.
@@ -88,11 +89,66 @@ func (w *Writer) begin(recipe []byte) error {
 	case !bytes.Equal(found, recipe):
 		return &UnfinishedError{w.partial, found}
 	}
+	if err := w.dropLater(); err != nil {
+		return err
+	}
 	return atomicfile.RemoveAllAbandoned(w.partial)
 }
 
+// dropLater removes what there is of the layers behind the first that is not finished: each is made
+// of what the ones before it became.
+func (w *Writer) dropLater() error {
+	first := 0
+	for first < len(w.config.Layers) && w.Finished(first) {
+		first++
+	}
+	for layer := first; layer < len(w.config.Layers); layer++ {
+		if layer > first && w.Finished(layer) {
+			w.dropped++
+		}
+		name := filepath.Join(w.partial, w.shard(layer+1))
+		for _, file := range []string{name + sumEnd, name + accountEnd, name} {
+			if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Dropped counts the finished layers that are made again, since one before them is no longer there.
+func (w *Writer) Dropped() int { return w.dropped }
+
 // sumEnd ends the name of the file with a layer's checksum, which is there until Close.
 const sumEnd = ".crc32"
+
+// accountEnd ends the name of the file with what was said of a layer, which is there until Close.
+const accountEnd = ".account"
+
+// Note keeps what is said of a layer that is about to be written.
+func (w *Writer) Note(layer int, account []byte) error {
+	err := atomicfile.Write(w.accountOf(layer), func(f io.Writer) error {
+		_, err := f.Write(account)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("write checkpoint %s: %w", w.dir, err)
+	}
+	return nil
+}
+
+// Noted returns what was said of a finished layer, nil where it is not kept.
+func (w *Writer) Noted(layer int) ([]byte, error) {
+	data, err := os.ReadFile(w.accountOf(layer))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return data, err
+}
+
+func (w *Writer) accountOf(layer int) string {
+	return filepath.Join(w.partial, w.shard(layer+1)+accountEnd)
+}
 
 // makingEnd ends the name of a layer's file that is written, until its checksum is there.
 const makingEnd = ".making"
@@ -290,8 +346,10 @@ func (w *Writer) close() error {
 		return err
 	}
 	for _, name := range names[1:] {
-		if err := os.Remove(filepath.Join(w.partial, name+sumEnd)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
+		for _, end := range []string{sumEnd, accountEnd} {
+			if err := os.Remove(filepath.Join(w.partial, name+end)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
 		}
 	}
 	if err := atomicfile.RemoveAllAbandoned(w.partial); err != nil {

@@ -42,6 +42,9 @@ type changing struct {
 	embed  func(x []float32) // changes embeddings [tokens, hidden]; nil changes none
 }
 
+// Inner implements calibrate.Around.
+func (c *changing) Inner() calibrate.Layers { return c.Layers }
+
 // Embed implements calibrate.Layers.
 func (c *changing) Embed(x []float32, tokens []int32) error {
 	if err := c.Layers.Embed(x, tokens); err != nil {
