@@ -61,7 +61,7 @@ func TestServeRefuses(t *testing.T) {
 		{[]string{"--api-key-file", "nowhere"}, "--api-key-file"},
 		{[]string{"--log-format", "xml"}, "--log-format"},
 		{[]string{"--cache-bytes", "10", "--port", "0"}, "the KV cache: found 10B"},
-		{[]string{"--recall-bytes", "10", "--port", "0"}, "the kept logits: found 10B, expected at least"},
+		{[]string{"--recall-bytes", "10", "--port", "0"}, "the kept logits: found 10 bytes, expected at least"},
 	} {
 		_, stderr, code := slimlab(t, append([]string{"serve", "pretrained:recsys-student"}, test.args...)...)
 		if code != exitUsage || !strings.Contains(stderr, test.says) {

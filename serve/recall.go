@@ -10,11 +10,13 @@ import (
 // holds all of its keys and values, its next token is chosen by them, and nothing is computed: they
 // are the bits that would be. The prompts that were not asked for longest leave first.
 type recall struct {
-	most    int // prompts whose logits are kept
+	most    int   // prompts whose logits are kept
+	bytes   int64 // that they and their tokens take, at most
+	held    int64 // that they take
 	prompts map[uint64]*recalled
 	seed    maphash.Seed
 	uses    int
-	bytes   []byte // of tokens, to hash
+	text    []byte // of a prompt, to hash
 }
 
 // recalled is the logits after a prompt.
@@ -33,13 +35,13 @@ const mostRecalled = 256
 func newRecall(o Options, s Shape) recall {
 	r := recall{prompts: map[uint64]*recalled{}, seed: maphash.MakeSeed()}
 	if o.PrefixCache {
-		r.most = RecalledPrompts(o.RecallBytes, s.Vocabulary)
+		r.most, r.bytes = RecalledPrompts(o.RecallBytes, s.Vocabulary), o.RecallBytes
 	}
 	return r
 }
 
 // RecalledPrompts is how many prompts of a model with that vocabulary have the logits after them
-// kept in so many bytes.
+// kept in so many bytes, at most: their own tokens count too.
 func RecalledPrompts(bytes int64, vocabulary int) int {
 	return int(min(mostRecalled, bytes/(4*int64(vocabulary))))
 }
@@ -54,14 +56,14 @@ func (r *recall) begin(q *sequence) {
 	if r.most == 0 || !q.recallable() {
 		return
 	}
-	r.bytes = r.bytes[:0]
+	r.text = r.text[:0]
 	for _, t := range q.Prompt {
-		r.bytes = binary.LittleEndian.AppendUint32(r.bytes, uint32(t))
+		r.text = binary.LittleEndian.AppendUint32(r.text, uint32(t))
 	}
 	var h maphash.Hash
 	h.SetSeed(r.seed)
 	h.WriteString(q.Namespace)
-	h.Write(r.bytes)
+	h.Write(r.text)
 	q.promptHash = h.Sum64()
 }
 
@@ -90,25 +92,47 @@ func (r *recall) keep(q *sequence, logits []float32) {
 	}
 	k := r.find(q)
 	if k == nil {
-		if _, other := r.prompts[q.promptHash]; !other && len(r.prompts) == r.most {
-			r.forgetOldest()
-		}
 		k = &recalled{namespace: q.Namespace, tokens: slices.Clone(q.Prompt), logits: slices.Clone(logits)}
+		if k.size() > r.bytes {
+			return
+		}
+		r.forget(q.promptHash) // another prompt of that hash
+		for len(r.prompts) == r.most || r.held+k.size() > r.bytes {
+			r.forget(r.oldest())
+		}
 		r.prompts[q.promptHash] = k
+		r.held += k.size()
 	}
 	r.use(k)
 	q.leavesLogits = true
 }
 
-func (r *recall) forgetOldest() {
-	var oldest uint64
+// size is the bytes of what is kept.
+func (k *recalled) size() int64 { return 4 * int64(len(k.tokens)+len(k.logits)) }
+
+// oldest is the hash of the prompt that was not asked for longest; there is one.
+func (r *recall) oldest() (hash uint64) {
 	least := r.uses + 1
-	for hash, k := range r.prompts {
+	for h, k := range r.prompts {
 		if k.used < least {
-			oldest, least = hash, k.used
+			hash, least = h, k.used
 		}
 	}
-	delete(r.prompts, oldest)
+	return hash
+}
+
+// forget drops what is kept of a prompt, if there is any.
+func (r *recall) forget(hash uint64) {
+	if k := r.prompts[hash]; k != nil {
+		r.held -= k.size()
+		delete(r.prompts, hash)
+	}
+}
+
+// forgetAll drops everything.
+func (r *recall) forgetAll() {
+	clear(r.prompts)
+	r.held = 0
 }
 
 // remind has the requests of the queue's window know what is kept of their prompts, before one of

@@ -49,7 +49,8 @@ func TestPromptsAreRecalled(t *testing.T) {
 		"flushed":                  {first: greedy, second: greedy, between: (*core).flush},
 		"evicted":                  {first: greedy, second: greedy, between: func(c *core) { c.scheduler.pages.Flush() }},
 		"nothing kept":             {first: greedy, second: greedy, options: func(o *Options) { o.RecallBytes = 0 }, cached: 7},
-		"no room for one":          {first: greedy, second: greedy, options: func(o *Options) { o.RecallBytes = 239 }, cached: 7},
+		"no room for one":          {first: greedy, second: greedy, options: func(o *Options) { o.RecallBytes = 4*(60+8) - 1 }, cached: 7},
+		"room for one":             {first: greedy, second: greedy, options: func(o *Options) { o.RecallBytes = 4 * (60 + 8) }, cached: 8, recalled: true},
 		"no cache":                 {first: greedy, second: greedy, options: func(o *Options) { o.PrefixCache = false }},
 		"a draft":                  {first: greedy, second: greedy, options: func(o *Options) { o.Draft = Draft{Executor: drafting(40, 3)} }, cached: 8, recalled: true},
 	} {
@@ -83,6 +84,9 @@ func TestPromptsAreRecalled(t *testing.T) {
 		recalled, computed := core.stats.Recalled-before.Recalled == 1, core.stats.ComputedTokens-before.ComputedTokens
 		if recalled != c.recalled || second.Cached != c.cached {
 			t.Errorf("%s: recalled %t, %d cached tokens, expected %t and %d", name, recalled, second.Cached, c.recalled, c.cached)
+		}
+		if steps := core.stats.Steps - before.Steps; c.recalled && c.second.MaxTokens == 1 && (steps != 1 || core.stats.Batch != 1 || core.stats.BatchTokens != 0) {
+			t.Errorf("%s: %d steps, the last of %d parts and %d tokens, expected one step of a part", name, steps, core.stats.Batch, core.stats.BatchTokens)
 		}
 		if c.recalled && (!second.FirstToken.Equal(second.Submitted) || computed >= max(1, c.second.MaxTokens) && o.Draft.Executor == nil) {
 			t.Errorf("%s: the first token came after %v, %d tokens were computed", name, second.TTFT(), computed)
@@ -160,7 +164,7 @@ func TestRecallComparesPrompts(t *testing.T) {
 // TestRecallKeepsTheLatest: what was asked for longest ago leaves first, and asking counts.
 func TestRecallKeepsTheLatest(t *testing.T) {
 	o := Defaults()
-	o.RecallBytes = 3 * 4 * 60
+	o.RecallBytes = 3 * 4 * (60 + 8)
 	core, submit := start(t, newFake(100, 4), o)
 	var order []bool
 	for _, first := range []int32{0, 10, 20, 0, 30, 10, 0, 30, 20} {
@@ -172,8 +176,8 @@ func TestRecallKeepsTheLatest(t *testing.T) {
 			}
 		}
 		order = append(order, core.stats.Recalled > before)
-		if len(core.recall.prompts) > 3 {
-			t.Fatalf("%d prompts are kept, expected 3 at most", len(core.recall.prompts))
+		if r := &core.recall; len(r.prompts) > 3 || r.held != int64(len(r.prompts))*4*(60+8) {
+			t.Fatalf("%d prompts are kept in %d bytes, expected 3 at most, %d bytes each", len(r.prompts), r.held, 4*(60+8))
 		}
 	}
 	if want := []bool{false, false, false, true, false, false, true, true, false}; !slices.Equal(order, want) {

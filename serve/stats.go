@@ -28,7 +28,7 @@ type Stats struct {
 
 	EvictedPages int
 
-	Batch, BatchTokens int // parts and tokens of the last step's batch
+	Batch, BatchTokens int // parts and computed tokens of the last step's batch
 
 	// now
 	Paused                             bool

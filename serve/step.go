@@ -58,7 +58,11 @@ func (c *core) step() error {
 		c.executor.CopyPages(copies)
 	}
 	var logits [][]float32
-	if batch = c.known(batch); len(batch) > 0 {
+	if batch = c.known(batch); len(batch) == 0 && len(c.recalled) > 0 {
+		c.stats.Steps++
+		c.stats.Batch, c.stats.BatchTokens = len(c.recalled), 0
+	}
+	if len(batch) > 0 {
 		if err := c.foretell(batch); err != nil {
 			return fmt.Errorf("serve: draft: %w", err)
 		}
@@ -91,7 +95,7 @@ func (c *core) extend(batch []part) (logits [][]float32, err error) {
 		c.segments = append(c.segments, segment)
 	}
 	c.stats.ComputedTokens += tokens
-	c.stats.Batch, c.stats.BatchTokens = len(batch), tokens
+	c.stats.Batch, c.stats.BatchTokens = len(batch)+len(c.recalled), tokens
 	logits, err = c.executor.Extend(c.segments)
 	c.pace.add(tokens, c.executor.Now().Sub(now))
 	return logits, err
@@ -301,7 +305,7 @@ func (c *core) abort() {
 // flush empties the prefix caches of all that no running request holds.
 func (c *core) flush() {
 	c.scheduler.pages.Flush()
-	clear(c.recall.prompts)
+	c.recall.forgetAll()
 	if c.drafter != nil {
 		c.drafter.pages.Flush()
 	}

@@ -99,7 +99,7 @@ func Open(ctx context.Context, models eval.Models, name string, o Options) (*End
 	}
 	recalled, one := serve.RecalledPrompts(options.RecallBytes, m.Vocab), 4*int64(m.Vocab)
 	if o.RecallBytes > 0 && recalled == 0 {
-		return nil, fmt.Errorf("model %s: the kept logits: found %s, expected at least %s: those after one prompt", name, report.Bytes(o.RecallBytes), report.Bytes(one))
+		return nil, fmt.Errorf("model %s: the kept logits: found %d bytes, expected at least %d: those after one prompt", name, o.RecallBytes, one)
 	}
 	var draft *host.Executor
 	if o.Draft != "" {

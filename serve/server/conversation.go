@@ -21,7 +21,9 @@ var (
 			"id": aText, "type": {words: "a string", among: []string{`"function"`}}, "function": objectOf(jsonread.Keys(jsonread.Read, "name", "arguments"), nil),
 		}))},
 	)
-	partsShape = listOf(objectOf(jsonread.Keys(jsonread.Read, "type", "text", "refusal").With(jsonread.Keys(jsonread.Harmless, "annotations", "logprobs")), nil))
+	partsShape       = listOf(&shape{words: "an object", choose: partShape})
+	textPartShape    = partOf("text")
+	refusalPartShape = partOf("refusal")
 
 	// variablesShape is that of variables of the chat template, which what the server says of the
 	// conversation must not hide.
@@ -37,6 +39,19 @@ var (
 		return objectOf(keys, nil)
 	}}
 )
+
+// partOf is the shape of a part whose words are in a key.
+func partOf(words string) *shape {
+	return objectOf(jsonread.Keys(jsonread.Read, "type", words).With(jsonread.Keys(jsonread.Harmless, "annotations", "logprobs")), nil)
+}
+
+// partShape is the shape of a part by its type; its reader refuses a type that it does not read.
+func partShape(members map[string]json.RawMessage) *shape {
+	if string(members["type"]) == `"refusal"` {
+		return refusalPartShape
+	}
+	return textPartShape
+}
 
 // message is one of a conversation as a client sends it.
 type message struct {
@@ -127,6 +142,10 @@ func writeMessage(path string, raw json.RawMessage) (written, error) {
 	if err := jsonread.Decode(raw, &m); err != nil {
 		return written{}, unreadable(path, err)
 	}
+	return m.write(path)
+}
+
+func (m *message) write(path string) (written, error) {
 	if m.Role == nil || !slices.Contains(roles, *m.Role) {
 		return written{}, refuse(path+".role", "found %s, expected one of %s", quoted(m.Role), strings.Join(roles, ", "))
 	}
@@ -139,11 +158,11 @@ func writeMessage(path string, raw json.RawMessage) (written, error) {
 		return written{}, err
 	}
 	switch {
-	case m.Refusal != nil && *m.Role != "assistant":
+	case m.Refusal != nil && *m.Refusal != "" && *m.Role != "assistant":
 		return written{}, refuse(path+".refusal", "found one of the %s, expected it of the assistant alone", *m.Role)
-	case m.Refusal != nil && out.Content != "":
+	case m.Refusal != nil && *m.Refusal != "" && out.Content != "":
 		return written{}, refuse(path+".refusal", "found it beside a content, expected one of the two")
-	case m.Refusal != nil:
+	case m.Refusal != nil && *m.Refusal != "":
 		out.Content = *m.Refusal
 	case len(m.ToolCalls) == 0 && isNull(m.Content):
 		return written{}, refuse(path+".content", "found none, expected a text")
@@ -201,9 +220,9 @@ func contentText(path string, raw json.RawMessage, assistant bool) (text string,
 		return text, nil
 	}
 	var parts []struct {
-		Type    *string `json:"type"`
-		Text    *string `json:"text"`
-		Refusal *string `json:"refusal"`
+		Type    *string         `json:"type"`
+		Text    *string         `json:"text"`
+		Refusal json.RawMessage `json:"refusal"` // read of a refusal alone
 	}
 	if err := jsonread.Decode(raw, &parts); err != nil {
 		return "", unreadable(path, err)
@@ -211,10 +230,14 @@ func contentText(path string, raw json.RawMessage, assistant bool) (text string,
 	var b strings.Builder
 	for i, p := range parts {
 		if assistant && p.Type != nil && *p.Type == "refusal" {
-			if p.Refusal == nil {
+			var words string
+			if isNull(p.Refusal) {
 				return "", refuse(at(path, i)+".refusal", "found none, expected a text")
 			}
-			b.WriteString(*p.Refusal)
+			if err := jsonread.Decode(p.Refusal, &words); err != nil {
+				return "", unreadable(at(path, i)+".refusal", err)
+			}
+			b.WriteString(words)
 			continue
 		}
 		if p.Type == nil || !slices.Contains([]string{"text", "input_text", "output_text"}, *p.Type) {

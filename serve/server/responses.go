@@ -303,7 +303,14 @@ func (c *conversation) add(path string, item json.RawMessage) error {
 }
 
 func (c *conversation) addMessage(path string, item json.RawMessage) error {
-	m, err := writeMessage(path, item)
+	var read struct { // an item has no other key of a message in a chat
+		Role    *string         `json:"role"`
+		Content json.RawMessage `json:"content"`
+	}
+	if err := jsonread.Decode(item, &read); err != nil {
+		return unreadable(path, err)
+	}
+	m, err := (&message{Role: read.Role, Content: read.Content}).write(path)
 	if err != nil {
 		return err
 	}
