@@ -201,8 +201,8 @@ func (s *scheduler) advance(q *sequence, tokens int) {
 }
 
 // release frees what q holds. What it has computed stays in the prefix cache, with a last page that
-// is not whole where its prompt's logits are kept: else a prompt that comes again had to be computed
-// from there on.
+// is not whole where its prompt's logits are kept: else a prompt that comes again had to be
+// computed from there on.
 func (s *scheduler) release(q *sequence) {
 	s.keep(q, len(q.hashes))
 	if q.leavesLogits {
