@@ -342,7 +342,8 @@ func TestTheEngineIsATarget(t *testing.T) {
 			t.Errorf("request %d: %+v", i, r)
 		}
 	}
-	if s := Summarize(records); s.CachedTokens < 14*20 || s.CachedTokens > 17*20+6 {
+	// Each member's first request finds nothing, and one that comes again finds all.
+	if s := Summarize(records); s.CachedTokens < 14*20 || s.CachedTokens > 17*22 {
 		t.Errorf("%d tokens were cached", s.CachedTokens)
 	}
 	records = run(t, Open{Schedule{0}, func(int) serve.Request { return serve.Request{} }, 1}, Embedded{engine(t)})
