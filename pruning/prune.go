@@ -8,8 +8,6 @@ import (
 	"math/rand/v2"
 	"slices"
 
-	"github.com/vmihailenco/msgpack/v5"
-
 	"slimlab/internal/plural"
 	"slimlab/kernels"
 	"slimlab/model"
@@ -314,33 +312,6 @@ func (p *pruner) Refine(ctx context.Context, b *calibrate.Block) error {
 		p.report.Refined = append(p.report.Refined, r)
 	}
 	return err
-}
-
-// account is what the pruner says of a layer beside its reports.
-type account struct {
-	Refined              []refine.Report
-	Warnings             []string
-	Silent, SilentInputs int // of all layers so far
-}
-
-// Account implements calibrate.Accountant.
-func (p *pruner) Account() ([]byte, error) {
-	r := p.report
-	said := account{r.Refined[p.refined:], r.Warnings[p.warned:], p.silent, p.silentInputs}
-	p.refined, p.warned = len(r.Refined), len(r.Warnings)
-	return msgpack.Marshal(said)
-}
-
-// Restore implements calibrate.Accountant.
-func (p *pruner) Restore(data []byte) error {
-	var said account
-	if err := msgpack.Unmarshal(data, &said); err != nil {
-		return fmt.Errorf("what was said of a layer: %w", err)
-	}
-	r := p.report
-	r.Refined, r.Warnings = append(r.Refined, said.Refined...), append(r.Warnings, said.Warnings...)
-	p.silent, p.silentInputs = said.Silent, said.SilentInputs
-	return nil
 }
 
 // half is a half of a layer that is to be pruned.
