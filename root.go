@@ -69,7 +69,7 @@ func (p *program) execute(ctx context.Context, root *cobra.Command) (err error, 
 		case <-late.C:
 			before := spent
 			spent = process.Spent()
-			computes := spent-before > patience/4 && time.Since(interrupted) < longestPatience
+			computes := spent-before > patience/20 && time.Since(interrupted) < longestPatience
 			if !computes && !p.endsItself.Load() {
 				return nil, false
 			}
