@@ -1,9 +1,9 @@
 package serve
 
 import (
-	"encoding/binary"
-	"hash/maphash"
 	"slices"
+
+	"slimlab/serve/pages"
 )
 
 // recall keeps the logits after whole prompts. Where a prompt comes again and the prefix cache
@@ -14,9 +14,7 @@ type recall struct {
 	bytes   int64 // that they and their tokens take, at most
 	held    int64 // that they take
 	prompts map[uint64]*recalled
-	seed    maphash.Seed
 	uses    int
-	text    []byte // of a prompt, to hash
 }
 
 // recalled is the logits after a prompt.
@@ -33,7 +31,7 @@ const mostRecalled = 256
 
 // newRecall keeps logits of so many bytes; where nothing is shared it keeps none.
 func newRecall(o Options, s Shape) recall {
-	r := recall{prompts: map[uint64]*recalled{}, seed: maphash.MakeSeed()}
+	r := recall{prompts: map[uint64]*recalled{}}
 	if o.PrefixCache {
 		r.most, r.bytes = RecalledPrompts(o.RecallBytes, s.Vocabulary), o.RecallBytes
 	}
@@ -53,18 +51,9 @@ func (q *sequence) recallable() bool {
 
 // begin notes by which hash a sequence's prompt is found.
 func (r *recall) begin(q *sequence) {
-	if r.most == 0 || !q.recallable() {
-		return
+	if r.most > 0 && q.recallable() {
+		q.promptHash = pages.Hashes(q.Namespace, q.Prompt, len(q.Prompt))[0]
 	}
-	r.text = r.text[:0]
-	for _, t := range q.Prompt {
-		r.text = binary.LittleEndian.AppendUint32(r.text, uint32(t))
-	}
-	var h maphash.Hash
-	h.SetSeed(r.seed)
-	h.WriteString(q.Namespace)
-	h.Write(r.text)
-	q.promptHash = h.Sum64()
 }
 
 // find returns what is kept of a sequence's prompt, or nil.

@@ -193,7 +193,7 @@ func TestUnknownFieldsOfAllDepths(t *testing.T) {
 		{chat, `{` + message + `,"chat_template_kwargs":{"a":[null],"b":{"c":null}}}`, ""},
 		{"/v1/responses", `{"input":[{"role":"user","content":[{"type":"input_text","text":"a","zzz":1}]}],"max_output_tokens":1}`, "input[0].content[0].zzz"},
 		{"/v1/responses", `{"input":[{"role":"user","content":"a","name":5,"refusal":"z","tool_calls":5}],"max_output_tokens":1}`, "input[0].name, input[0].refusal, input[0].tool_calls"},
-		{"/v1/responses", `{"input":[{"role":"assistant","content":[{"type":"refusal","refusal":"no","text":"lost"},{"type":"output_text","text":"a","refusal":5}]}],"max_output_tokens":1}`, "input[0].content[0].text, input[0].content[1].refusal"},
+		{"/v1/responses", `{"input":[{"role":"assistant","content":[{"type":"refusal","refusal":"no","text":7},{"type":"output_text","text":"a","refusal":5}]}],"max_output_tokens":1}`, "input[0].content[0].text, input[0].content[1].refusal"},
 		{chat, `{"messages":[{"role":"user","content":[{"type":"text","text":"a","refusal":"z"}],"refusal":""},{"role":"assistant","content":"b","refusal":""}],"max_tokens":1}`, "messages[0].content[0].refusal"},
 		{"/v1/responses", `{"input":[{"role":"user","content":"a","name":"b","id":"1"},{"type":"function_call","call_id":"c","name":"f","arguments":"{}","zz":1},{"type":"function_call_output","call_id":"c","output":"a","created_by":1}],"max_output_tokens":1}`, "input[0].name, input[1].zz, input[2].created_by"},
 		{"/v1/responses", `{"input":"a","max_output_tokens":1,"reasoning":{"effort":null,"summary":null,"zz":1},"stream_options":{"include_obfuscation":false,"a":1}}`, "reasoning.zz, stream_options.a"},

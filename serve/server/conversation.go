@@ -57,7 +57,7 @@ func partShape(members map[string]json.RawMessage) *shape {
 type message struct {
 	Role       *string           `json:"role"`
 	Content    json.RawMessage   `json:"content"` // a string, a list of parts, or null
-	Refusal    *string           `json:"refusal"` // beside a content of null
+	Refusal    string            `json:"refusal"` // beside a content of null
 	Name       string            `json:"name"`
 	ToolCalls  []json.RawMessage `json:"tool_calls"`
 	ToolCallID string            `json:"tool_call_id"`
@@ -158,12 +158,12 @@ func (m *message) write(path string) (written, error) {
 		return written{}, err
 	}
 	switch {
-	case m.Refusal != nil && *m.Refusal != "" && *m.Role != "assistant":
+	case m.Refusal != "" && *m.Role != "assistant":
 		return written{}, refuse(path+".refusal", "found one of the %s, expected it of the assistant alone", *m.Role)
-	case m.Refusal != nil && *m.Refusal != "" && out.Content != "":
+	case m.Refusal != "" && out.Content != "":
 		return written{}, refuse(path+".refusal", "found it beside a content, expected one of the two")
-	case m.Refusal != nil && *m.Refusal != "":
-		out.Content = *m.Refusal
+	case m.Refusal != "":
+		out.Content = m.Refusal
 	case len(m.ToolCalls) == 0 && isNull(m.Content):
 		return written{}, refuse(path+".content", "found none, expected a text")
 	}
@@ -221,32 +221,29 @@ func contentText(path string, raw json.RawMessage, assistant bool) (text string,
 	}
 	var parts []struct {
 		Type    *string         `json:"type"`
-		Text    *string         `json:"text"`
-		Refusal json.RawMessage `json:"refusal"` // read of a refusal alone
+		Text    json.RawMessage `json:"text"`
+		Refusal json.RawMessage `json:"refusal"`
 	}
 	if err := jsonread.Decode(raw, &parts); err != nil {
 		return "", unreadable(path, err)
 	}
 	var b strings.Builder
 	for i, p := range parts {
-		if assistant && p.Type != nil && *p.Type == "refusal" {
-			var words string
-			if isNull(p.Refusal) {
-				return "", refuse(at(path, i)+".refusal", "found none, expected a text")
-			}
-			if err := jsonread.Decode(p.Refusal, &words); err != nil {
-				return "", unreadable(at(path, i)+".refusal", err)
-			}
-			b.WriteString(words)
-			continue
-		}
-		if p.Type == nil || !slices.Contains([]string{"text", "input_text", "output_text"}, *p.Type) {
+		key, words := "text", p.Text
+		switch {
+		case p.Type != nil && slices.Contains([]string{"text", "input_text", "output_text"}, *p.Type):
+		case p.Type != nil && *p.Type == "refusal" && assistant:
+			key, words = "refusal", p.Refusal
+		default:
 			return "", refuse(at(path, i)+".type", "found %s, expected text: this model reads nothing else", quoted(p.Type))
 		}
-		if p.Text == nil {
-			return "", refuse(at(path, i)+".text", "found none, expected a text")
+		if isNull(words) {
+			return "", refuse(at(path, i)+"."+key, "found none, expected a text")
 		}
-		b.WriteString(*p.Text)
+		if err := jsonread.Decode(words, &text); err != nil {
+			return "", unreadable(at(path, i)+"."+key, err)
+		}
+		b.WriteString(text)
 	}
 	return b.String(), nil
 }
