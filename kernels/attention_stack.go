@@ -116,6 +116,10 @@ func foldLanes(x []float32) float32 {
 	return x[0]
 }
 
+// fewQueries is the most queries for which keys and values in bfloat16 are widened in registers,
+// once for every four, and not gathered.
+const fewQueries = 16
+
 // block takes queries lo … hi-1 of the stack through cols positions of a block. Query lo+i sees the
 // positions up to first + i/group.
 func (w *queryStack) block(block int, table []int32, cols, lo, hi, first int) {
@@ -130,7 +134,7 @@ func (w *queryStack) block(block int, table []int32, cols, lo, hi, first int) {
 	}
 	rk, d, n := w.a.rk, l.HeadDim, hi-lo
 	state := softmaxState{w.state.max[lo:hi], w.state.sum[lo:hi], w.state.shrink[lo:hi], w.state.new[lo:hi]}
-	direct := n <= fewWidened && rk.widened != nil && d%panelWidth == 0 && l.PageSize%panelWidth == 0
+	direct := n <= fewQueries && rk.widened != nil && d%panelWidth == 0 && l.PageSize%panelWidth == 0
 	if direct && l.k.code == kvBFloat16 {
 		w.scorePairs(pages, lo, n, cols)
 	} else {

@@ -130,20 +130,21 @@ type gate struct {
 	amount, baseline float64 // of work, of each
 }
 
-// measure interleaves both, five times, and returns the ratio of their median rates. It stops when
-// the time is over.
+// measure interleaves both, five times and for four seconds at least, and returns the median of the
+// rounds' ratios: what slows the machine for a while slows both sides of a round. It stops when the
+// time is over.
 func (g gate) measure(clock gateClock) (float64, error) {
-	const rounds = 5
-	var run, against []time.Duration
-	for range rounds {
+	const rounds, least = 5, 4 * time.Second
+	var ratios []float64
+	for start := clock.passed(); len(ratios) < rounds || clock.passed()-start < least; {
 		if err := clock.over(); err != nil {
 			return 0, err
 		}
-		run, against = append(run, g.run()), append(against, g.against())
+		run, against := g.run(), g.against()
+		ratios = append(ratios, g.amount/run.Seconds()/(g.baseline/against.Seconds()))
 	}
-	slices.Sort(run)
-	slices.Sort(against)
-	return g.amount / run[rounds/2].Seconds() / (g.baseline / against[rounds/2].Seconds()), nil
+	slices.Sort(ratios)
+	return ratios[len(ratios)/2], nil
 }
 
 // engineGate compares the rates of generating with so many and with fewer sequences.
