@@ -252,6 +252,9 @@ func (c *CellView) stage(e Event) {
 			s.Moved = e.Time
 		}
 		s.Step, s.Total = e.Step, e.Total
+		if s.First < 1 && s.Step > 0 {
+			s.First, s.Began = s.Step, e.Time
+		}
 	}
 	if e.Text != "" || e.State == Running { // what a running stage says holds until it says more
 		s.Text, s.Reused = e.Text, s.Reused || e.Text == FromCache

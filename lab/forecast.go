@@ -303,14 +303,15 @@ func (e *estimate) current(cell, row int) float64 {
 	return max(0, rest)
 }
 
-// rest extrapolates a stage from its own pace. It says nothing before a twentieth is done: steps
-// that load or compile first would promise too much.
+// rest extrapolates a stage from its own pace since the first step that it reported, before which
+// it loads, compiles, or finds what an earlier run had done. It says nothing before a twentieth is
+// done: its first steps would promise too much.
 func (s *StageView) rest(now float64) (seconds float64, ok bool) {
-	spent := s.Moved - s.Started
-	if s.Step < 1 || s.Step >= s.Total || s.Step < s.Total/20 || !(spent >= 1) {
+	spent, done := s.Moved-s.Began, s.Step-s.First
+	if done < 1 || s.Step >= s.Total || s.Step < s.Total/20 || !(spent >= 1) {
 		return 0, false
 	}
-	return max(0, spent/float64(s.Step)*float64(s.Total-s.Step)-(now-s.Moved)), true
+	return max(0, spent/float64(done)*float64(s.Total-s.Step)-(now-s.Moved)), true
 }
 
 // from is what the rows of a cell from one on need.

@@ -287,3 +287,19 @@ func TestForecastOfFarShorterSteps(t *testing.T) {
 		}
 	}
 }
+
+// TestResumedStepIsForecast: a step that goes on at 2,245 of 8,000 needs what its own steps say,
+// not what it would with those that an earlier run had done.
+func TestResumedStepIsForecast(t *testing.T) {
+	begin := &Begin{Run: "r", Rows: []string{"student"}, Cells: []Cell{{ID: "c", Seed: 1}}}
+	p := &played{begin: begin, events: []Event{{Kind: KindBegin, Begin: begin}}}
+	for i, step := range []int{0, 2246, 2256, 2266} {
+		p.events = append(p.events, Event{Kind: KindCell, Time: float64(i) * 5, Cell: "c", State: Running, Stage: "student", Step: step, Total: 8000})
+	}
+	if left := p.at(5, Earlier{}); left.Seconds != 0 || !left.AtLeast {
+		t.Errorf("after its first step: found %+v, expected that nothing is known", left)
+	}
+	if left := p.at(15, Earlier{}); math.Abs(left.Seconds-5734*0.5) > 1 || left.Guessed {
+		t.Errorf("after three: found %+v, expected %g s", left, 5734*0.5)
+	}
+}

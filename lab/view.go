@@ -73,6 +73,8 @@ type StageView struct {
 	Total   int
 	Started float64
 	Moved   float64 // when Step changed last
+	First   int     // the first step that it reported: of one that goes on, not the first of all
+	Began   float64 // when it reported that
 	Ended   float64 // 0 while it runs
 	Text    string  // what the stage says now, or said last: FromCache, an error
 	Reused  bool    // its model was found made
