@@ -183,6 +183,6 @@ func (p *program) say(c *endpoint.Conversation, line string, typed bool, signals
 	if reply.Rate > 0 {
 		text += fmt.Sprintf(" · %.1f tokens/s", reply.Rate)
 	}
-	fmt.Fprintf(p.stderr, "%s · first after %s · prompt of %d, %d of it from the cache\n", text, report.Duration(reply.TTFT.Seconds()), reply.Prompt, reply.Cached)
+	fmt.Fprintf(p.stderr, "%s · first after %s · prompt %d, %d cached\n", text, report.Duration(reply.TTFT.Seconds()), reply.Prompt, reply.Cached)
 	return nil
 }

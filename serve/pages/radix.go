@@ -284,7 +284,8 @@ func (r *radix) evict(want int) (freed []int32) {
 		}
 		r.evictable -= take
 		if keep > 0 {
-			n.pages, n.tokens, n.hashes = n.pages[:keep], n.tokens[:keep*r.pageSize], n.hashes[:keep]
+			// clipped: what is appended must not show in a Tree of before
+			n.pages, n.tokens, n.hashes = n.pages[:keep], slices.Clip(n.tokens[:keep*r.pageSize]), n.hashes[:keep]
 			break
 		}
 		r.leaves.remove(n)

@@ -294,6 +294,29 @@ func TestTree(t *testing.T) {
 	}
 }
 
+// TestTreeOfBeforeStays: what is stored where a prefix was evicted does not show in a Tree that was
+// taken before.
+func TestTreeOfBeforeStays(t *testing.T) {
+	p := NewShared(8, 2, LRU)
+	first, second := ids(1, 8), join(ids(1, 4), ids(50, 51))
+	a, ok := p.Admit("", nil, 4)
+	b, fits := p.Admit("", nil, 3)
+	if !ok || !fits {
+		t.Fatal("no room")
+	}
+	p.Commit(&a, first)
+	p.Release(&a)
+	tree := p.Tree(10)
+	if _, ok := p.AdmitAlone(3); !ok {
+		t.Fatal("no room")
+	}
+	p.Commit(&b, second[:4])
+	p.Commit(&b, second)
+	if got := tree.Nodes[0].Tokens; !slices.Equal(got, first) {
+		t.Errorf("the tree of before has %d, expected %d", got, first)
+	}
+}
+
 // TestHashes: a page's hash is that of all before it and of the namespace.
 func TestHashes(t *testing.T) {
 	h := Hashes("", join(ids(1, 4), ids(1, 4)), 4)

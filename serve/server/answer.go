@@ -74,7 +74,7 @@ func (s *Server) asks(ctx context.Context, p *settings, prompts [][]int32, param
 		for i := range n {
 			a := &ask{prompt: at, request: serve.Request{
 				Prompt: prompt, MaxTokens: tokens, MinTokens: least, Sampling: sampling, Stop: stop, LogP: p.logprobs >= 0, TopLogP: max(0, p.logprobs),
-				Namespace: p.CacheSalt, NoReuse: p.Reuse != nil && !*p.Reuse,
+				Namespace: namespace(p.CacheSalt), NoReuse: p.Reuse != nil && !*p.Reuse,
 			}}
 			a.request.Sampling.Seed += uint64(i)
 			if constraint != nil {

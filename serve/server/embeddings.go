@@ -67,7 +67,7 @@ func (s *Server) embeddings(x *exchange) error {
 		if most := s.positions(); len(input) > most {
 			return tooLong("input", "there is room for %d tokens, found %d in number %d", most, len(input), i)
 		}
-		requests[i] = serve.Request{Prompt: input, Pool: pool, Namespace: q.CacheSalt, NoReuse: q.Reuse != nil && !*q.Reuse}
+		requests[i] = serve.Request{Prompt: input, Pool: pool, Namespace: namespace(q.CacheSalt), NoReuse: q.Reuse != nil && !*q.Reuse}
 	}
 	ctx, cancel := s.context(x.r.Context())
 	defer cancel()

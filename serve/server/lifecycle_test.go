@@ -408,8 +408,12 @@ func TestPrefixesAreSharedAsAsked(t *testing.T) {
 			t.Errorf("%q found %d tokens in the cache", step.more, n)
 		}
 	}
+	long := strings.Repeat("x", 1<<20)
+	if cached(`,"cache_salt":"` + long + `"`); len(x.send(t, "GET", "/debug/engine", "").body) > 1<<16 {
+		t.Error("the engine shows a long salt")
+	}
 	text := x.send(t, "GET", "/debug/tree", "").body
-	for _, want := range []string{"128 pages: ", `namespace "a"`, "0 locks, 1 hit", "The quick"[4:]} {
+	for _, want := range []string{"128 pages: ", `namespace "ypeBEsobvcr6wjGzmiPcTQ"`, "0 locks, 1 hit", "The quick"[4:]} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in the tree: %s", want, text)
 		}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"slimlab/internal/jsonread"
+	"slimlab/internal/plural"
 )
 
 // tokens tokenizes a text as the model reads it from its beginning, with what the tokenizer puts
@@ -143,7 +144,7 @@ func (s *Server) room(of string, prompt int, param string, asked *int, usual, le
 	case left < 0 || left == 0 && (asked == nil || *asked > 0):
 		return 0, tooLong(of, "this model has %d positions, found a prompt of %d tokens: no room is left for an answer", positions, prompt)
 	case asked != nil && *asked > left:
-		return 0, tooLong(of, "this model has %d positions, found %d tokens: %d of the prompt and %d of the answer (%s)", positions, prompt+*asked, prompt, *asked, param)
+		return 0, tooLong(of, "this model has %d positions, found a prompt of %s and %d for the answer (%s)", positions, plural.Of(prompt, "token"), *asked, param)
 	case asked != nil:
 		return *asked, nil
 	case usual > 0:

@@ -233,7 +233,7 @@ func TestResponsesAreRefused(t *testing.T) {
 		{`"input":"a","tools":7`, "tools: found a number"},
 		{`"input":"a","temperature":3`, "temperature: found 3"},
 		{`"input":"a","max_output_tokens":0`, "max_output_tokens: found 0"},
-		{`"input":"a","max_output_tokens":1000`, "of the answer (max_output_tokens)"},
+		{`"input":"a","max_output_tokens":1000`, "for the answer (max_output_tokens)"},
 		{`"instructions":"a"`, "input: found none"},
 		{`"input":7`, "input: found 7"},
 		{`"input":[]`, "input: found an empty list"},

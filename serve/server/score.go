@@ -171,7 +171,7 @@ func (s *Server) scoreRequests(q *scoreRequest, softmax bool) ([]serve.Request, 
 		return nil, tooLong(param, "there is room for %d tokens, found %d: %d of the query and %d of the longest item", most, n, len(query), longest)
 	}
 	ask := serve.Request{
-		Prompt: query, Labels: q.Labels, LabelLogP: !softmax, Namespace: q.CacheSalt,
+		Prompt: query, Labels: q.Labels, LabelLogP: !softmax, Namespace: namespace(q.CacheSalt),
 		NoReuse: q.Reuse != nil && !*q.Reuse, NoCache: q.Cache != nil && !*q.Cache,
 	}
 	if !q.ItemFirst && len(query) > 0 {

@@ -2,6 +2,8 @@ package server
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"maps"
 	"math"
@@ -148,6 +150,8 @@ func (p *settings) check(limits Limits) error {
 		return refuse("top_k", "found %d, expected at least 1, or 0 or -1 for all tokens", *p.TopK)
 	case p.N != nil && *p.N < 1:
 		return refuse("n", "found %d, expected at least 1", *p.N)
+	case p.N != nil && *p.N > limits.Choices: // before it is multiplied
+		return overLimit("n", "answers", *p.N, limits.Choices)
 	case p.StreamOptions != nil && !p.Stream:
 		return refuse("stream_options", "found it without stream, expected it only where stream is true")
 	case len(p.StopTokenIDs) > limits.Stops:
@@ -228,3 +232,13 @@ func (s *Server) sampling(p *settings) (sample.Settings, error) {
 
 // asks for the numbers of tokens at the end of a stream.
 func (p *settings) wantsUsage() bool { return p.StreamOptions != nil && p.StreamOptions.IncludeUsage }
+
+// namespace is the engine's name for a salt. It is a hash: a salt can be long, and the engine shows
+// to all who watch it what it names.
+func namespace(salt string) string {
+	if salt == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(salt))
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
+}
