@@ -354,6 +354,29 @@ func TestLostLayersAreMadeAgain(t *testing.T) {
 	}
 }
 
+// TestDamagedLayerIsRefused: no conversion goes on past a finished layer that is no longer what was
+// written.
+func TestDamagedLayerIsRefused(t *testing.T) {
+	for name, run := range conversions(t) {
+		t.Run(name, func(t *testing.T) {
+			from, text := source(t, checkpoint.BF16)
+			to := filepath.Join(t.TempDir(), "out")
+			interrupted(t, run, from, text, to)
+			layers := layersIn(t, to+".partial")
+			if len(layers) == 0 {
+				t.Fatal("no layer is finished")
+			}
+			edit(t, filepath.Join(to+".partial", filepath.Base(layers[0])), func(data []byte) []byte {
+				data[len(data)-3] ^= 4
+				return data
+			})
+			if _, err := run(t.Context(), from, text, to, Options{Open: open}); err == nil || !strings.Contains(err.Error(), "is damaged: its checksum is") {
+				t.Errorf("found error %v, expected that of a damaged layer", err)
+			}
+		})
+	}
+}
+
 // everyVerb adds the verbs that write no folder layer by layer to conversions.
 func everyVerb(t *testing.T) map[string]func(ctx context.Context, from, text, to string, o Options) (*Result, error) {
 	t.Helper()
