@@ -73,11 +73,10 @@ func (w *Writer) begin(recipe []byte) error {
 	found, err := os.ReadFile(filepath.Join(w.partial, recipeFile))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		// files of an unknown recipe
-		if err := os.RemoveAll(w.partial); err != nil {
+		if err := os.MkdirAll(w.partial, 0o755); err != nil {
 			return err
 		}
-		if err := os.MkdirAll(w.partial, 0o755); err != nil {
+		if err := w.refuseForeign(); err != nil {
 			return err
 		}
 		return atomicfile.Write(filepath.Join(w.partial, recipeFile), func(f io.Writer) error {
@@ -93,6 +92,19 @@ func (w *Writer) begin(recipe []byte) error {
 		return err
 	}
 	return atomicfile.RemoveAllAbandoned(w.partial)
+}
+
+// refuseForeign refuses a partial folder without a recipe that holds more than what a killed process
+// leaves of writing one.
+func (w *Writer) refuseForeign() error {
+	if err := atomicfile.RemoveAllAbandoned(w.partial); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(w.partial)
+	if err == nil && len(entries) > 0 {
+		err = fmt.Errorf("%s, in which the new folder is made, holds %s and no %s: move away what is yours, or remove the folder", w.partial, entries[0].Name(), recipeFile)
+	}
+	return err
 }
 
 // dropLater removes what there is of the layers behind the first that is not finished: each is made

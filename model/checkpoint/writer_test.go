@@ -141,8 +141,8 @@ func sameTensors(t *testing.T, a, b string) {
 	}
 }
 
-// Files in a partial folder without a recipe are not taken for this one's.
-func TestWriterDropsFilesWithoutRecipe(t *testing.T) {
+// Files in a partial folder without a recipe are neither taken for this one's nor removed.
+func TestWriterRefusesFilesWithoutRecipe(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "out")
 	m := random(t, shapes()["tied"])
 	w, err := NewWriter(dir, []byte("a recipe"), m.Config, F32)
@@ -155,8 +155,11 @@ func TestWriterDropsFilesWithoutRecipe(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir+".partial", recipeFile)); err != nil {
 		t.Fatal(err)
 	}
-	if w, err = NewWriter(dir, []byte("another recipe"), m.Config, F32); err != nil || w.Finished(0) {
-		t.Errorf("a layer of an unknown recipe was taken over: %v", err)
+	if _, err = NewWriter(dir, []byte("another recipe"), m.Config, F32); err == nil || !strings.Contains(err.Error(), "out.partial, in which the new folder is made, holds config.json and no "+recipeFile) {
+		t.Errorf("a layer of an unknown recipe: %v", err)
+	}
+	if len(filesIn(t, dir+".partial")) < 2 {
+		t.Error("the refused folder lost files")
 	}
 }
 
@@ -229,4 +232,13 @@ func TestWriterOfADamagedLayer(t *testing.T) {
 			t.Errorf("%s is in the finished folder", e.Name())
 		}
 	}
+}
+
+func filesIn(t *testing.T, dir string) []os.DirEntry {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return entries
 }
