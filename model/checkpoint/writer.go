@@ -94,8 +94,8 @@ func (w *Writer) begin(recipe []byte) error {
 	return atomicfile.RemoveAllAbandoned(w.partial)
 }
 
-// refuseForeign refuses a partial folder without a recipe that holds more than what a killed process
-// leaves of writing one.
+// refuseForeign refuses a partial folder without a recipe that holds more than what a killed
+// process leaves of writing one.
 func (w *Writer) refuseForeign() error {
 	if err := atomicfile.RemoveAllAbandoned(w.partial); err != nil {
 		return err
