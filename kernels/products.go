@@ -82,7 +82,7 @@ const (
 )
 
 // fewWidened is the most rows for which widening words in registers, once for every four rows, is
-// as fast as writing them for all rows, with every shape that was measured (Zen 3).
+// as fast as writing them for all rows, to within a few percent (Zen 3, six shapes).
 const fewWidened = 128
 
 // leftPacking is a layout of the left side and the routine that packs it: n rows of k elements to

@@ -373,7 +373,7 @@ func (p *Pruning) compressDepth(ctx context.Context, s *stream, sequences []cali
 		}
 		small.Blocks[to], s.model.Blocks[from] = s.model.Blocks[from], model.Block{}
 		r.Warnings = append(r.Warnings, pruning.TooLarge(small, to)...)
-		if s.to.Finished(to) { // which a damaged one is not
+		if s.to.Finished(to) { // loading it compares its checksum
 			err = s.to.LoadBlock(ctx, small, to)
 		} else {
 			err = s.to.Block(ctx, small, to)
