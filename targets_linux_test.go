@@ -109,12 +109,12 @@ func TestKilledProcessLeavesNoLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	layer := func(dir string) string { return in(dir + "/" + firstLayer(t, in("alone"))) }
-	waitFor(t, func() bool { return exists(layer("out.partial")) })
+	waitFor(t, func() bool { return exists(in("out.partial/slimlab-layer-00000")) })
 	_ = cmd.Process.Kill()
 	if err := cmd.Wait(); err == nil {
 		t.Fatal("the process ended before it was killed")
 	}
-	before, err := os.Stat(layer("out.partial"))
+	before, err := os.Stat(layer("out.partial/model"))
 	if err != nil {
 		t.Fatal(err)
 	}

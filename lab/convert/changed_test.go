@@ -58,7 +58,7 @@ func TestNothingIsMixed(t *testing.T) {
 					if !strings.Contains(err.Error(), "(the content of the "+role+" has changed: ") || strings.Count(err.Error(), "has changed") != 1 {
 						t.Fatalf("refused without the name of the input: %v", err)
 					}
-					if shards, _ := filepath.Glob(filepath.Join(to+".partial", "*.safetensors")); len(shards) == 0 {
+					if shards, _ := filepath.Glob(filepath.Join(checkpoint.PartialFolder(to), "model", "*.safetensors")); len(shards) == 0 {
 						t.Error("the finished layers were lost")
 					}
 					if input == "text" && !reads {
@@ -156,7 +156,7 @@ func begin(t *testing.T, run func(ctx context.Context, from, text, to string, o 
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	stop := func(done, _ int, _ string) {
-		if shards, _ := filepath.Glob(filepath.Join(to+".partial", "*.safetensors")); len(shards) > 0 || done > 0 {
+		if shards, _ := filepath.Glob(filepath.Join(checkpoint.PartialFolder(to), "model", "*.safetensors")); len(shards) > 0 || done > 0 {
 			cancel()
 		}
 	}
@@ -194,7 +194,7 @@ func TestFilesThatChangeWhileTheyAreRead(t *testing.T) {
 				to := filepath.Join(t.TempDir(), "out")
 				layers := 0
 				write := func(int, int, string) {
-					shards, _ := filepath.Glob(filepath.Join(to+".partial", "*.safetensors"))
+					shards, _ := filepath.Glob(filepath.Join(checkpoint.PartialFolder(to), "model", "*.safetensors"))
 					if layers != 0 || len(shards) == 0 {
 						return
 					}
@@ -220,7 +220,7 @@ func TestFilesThatChangeWhileTheyAreRead(t *testing.T) {
 				if err == nil || !strings.Contains(err.Error(), input+" changed while it was read") {
 					t.Fatalf("got %v", err)
 				}
-				shards, _ := filepath.Glob(filepath.Join(to+".partial", "*.safetensors"))
+				shards, _ := filepath.Glob(filepath.Join(checkpoint.PartialFolder(to), "model", "*.safetensors"))
 				// the next layer had been read
 				if _, whole := os.Stat(to); whole == nil || len(shards) > layers+1 {
 					t.Errorf("%d layers are finished, %d were when the file changed; the folder is there: %t", len(shards), layers, whole == nil)

@@ -98,7 +98,7 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 	if len(shape.Layers) < len(source.Config().Layers) {
 		o.layers = shape.Layers
 	}
-	s, err := newStream(source, to, of, o)
+	s, err := newStream(ctx, source, to, of, o)
 	if err != nil {
 		return nil, err
 	}
@@ -128,9 +128,6 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 	}
 	if err != nil {
 		return nil, errors.Join(Cause(ctx, source, from, err), s.to.Abandon())
-	}
-	if err := removeTimes(to); err != nil {
-		return nil, err
 	}
 	return r, r.complete(to, start)
 }

@@ -248,7 +248,7 @@ func TestInterruptedConversionsResume(t *testing.T) {
 				if name == "prune layers" {
 					shard = "model-00002-of-00003.safetensors"
 				}
-				first := filepath.Join(parts+".partial", shard)
+				first := filepath.Join(checkpoint.PartialFolder(parts), "model", shard)
 				interrupt := func(int, int, string) {
 					if _, err := os.Stat(first); err == nil {
 						cancel()
@@ -309,69 +309,143 @@ func sameReports(t *testing.T, got, want *Result) {
 	}
 }
 
-// TestLostLayersAreMadeAgain: where a finished layer is damaged and removed, as its error asks, the
-// layers behind it are made again too, and said so; nothing else differs.
+// TestLostLayersAreMadeAgain: where a finished layer, its record or config.json is damaged or gone,
+// the layer and those behind it are made again, and said so; nothing else differs.
 func TestLostLayersAreMadeAgain(t *testing.T) {
+	const shard, record = "model/model-00002-of-00004.safetensors", "slimlab-layer-00000"
+	flip := func(data []byte) []byte {
+		data[len(data)-3] ^= 4
+		return data
+	}
+	again := ": layer 0 and 1 finished layer behind it are made again"
 	for name, run := range conversions(t) {
-		if name == "prune layers" {
-			continue // whose layers do not depend on one another
-		}
-		t.Run(name, func(t *testing.T) {
-			from, text := source(t, checkpoint.BF16)
-			dir := t.TempDir()
-			whole, parts := filepath.Join(dir, "whole"), filepath.Join(dir, "parts")
-			result, err := run(context.Background(), from, text, whole, Options{Open: open})
-			if err != nil {
-				t.Fatal(err)
+		for _, c := range []struct {
+			what, file string
+			change     func([]byte) []byte // nil removes the file
+			note       string
+		}{
+			{"a layer is gone", shard, nil, "model-00002-of-00004.safetensors of the unfinished work is gone" + again},
+			{"a layer is damaged", shard, flip, "model-00002-of-00004.safetensors of the unfinished work is damaged" + again},
+			{"a layer is cut", shard, func(data []byte) []byte { return data[:len(data)/2] }, "model-00002-of-00004.safetensors of the unfinished work is damaged" + again},
+			{"a record is gone", record, nil, record + " of the unfinished work is gone" + again},
+			{"a record is damaged", record, flip, "model-00002-of-00004.safetensors of the unfinished work has a damaged record, " + record + again},
+			{"a record is empty", record, func([]byte) []byte { return nil }, "model-00002-of-00004.safetensors of the unfinished work has a damaged record, " + record + again},
+			{"the config is gone", "model/config.json", nil, ""},
+			{"the config is damaged", "model/config.json", func([]byte) []byte { return []byte("{") }, ""},
+		} {
+			if every := name == "prune" || name == "w4a16-gptq"; !every && c.what != "a layer is damaged" {
+				continue
 			}
-			first, second := filepath.Join(parts+".partial", "model-00002-of-00004.safetensors"), filepath.Join(parts+".partial", "model-00003-of-00004.safetensors")
-			ctx, cancel := context.WithCancel(context.Background())
-			defer cancel()
-			interrupt := func(int, int, string) {
-				if _, err := os.Stat(second); err == nil {
-					cancel()
+			t.Run(name+", "+c.what, func(t *testing.T) {
+				from, text := source(t, checkpoint.BF16)
+				dir := t.TempDir()
+				whole, parts := filepath.Join(dir, "whole"), filepath.Join(dir, "parts")
+				result, err := run(context.Background(), from, text, whole, Options{Open: open})
+				if err != nil {
+					t.Fatal(err)
 				}
-			}
-			if _, err := run(ctx, from, text, parts, Options{Open: open, Progress: interrupt}); !errors.Is(err, context.Canceled) {
-				t.Fatalf("the interrupted conversion ends with %v", err)
-			}
-			if err := os.Remove(first); err != nil {
-				t.Fatal(err)
-			}
-			again, err := run(context.Background(), from, text, parts, Options{Open: open})
-			if err != nil {
-				t.Fatal(err)
-			}
-			sameFiles(t, files(t, parts), files(t, whole))
-			const said = "1 finished layer of the unfinished work is made again: one before them was no longer there"
-			at := slices.Index(again.Notes, said)
-			if at < 0 {
-				t.Fatalf("the notes are %q, expected %q", again.Notes, said)
-			}
-			again.Notes = slices.Delete(again.Notes, at, at+1)
-			sameReports(t, again, result)
-		})
+				of := "of-00004"
+				if name == "prune layers" { // which leaves two of three
+					of = "of-00003"
+				}
+				named := func(text string) string { return strings.Replace(text, "of-00004", of, 1) }
+				partial := checkpoint.PartialFolder(parts)
+				ctx, cancel := context.WithCancel(context.Background())
+				defer cancel()
+				interrupt := func(int, int, string) {
+					if _, err := os.Stat(filepath.Join(partial, "slimlab-layer-00001")); err == nil {
+						cancel()
+					}
+				}
+				if _, err := run(ctx, from, text, parts, Options{Open: open, Progress: interrupt}); !errors.Is(err, context.Canceled) {
+					t.Fatalf("the interrupted conversion ends with %v", err)
+				}
+				file := filepath.Join(partial, named(c.file))
+				if c.change != nil {
+					edit(t, file, c.change)
+				} else if err := os.Remove(file); err != nil {
+					t.Fatal(err)
+				}
+				again, err := run(context.Background(), from, text, parts, Options{Open: open})
+				if err != nil {
+					t.Fatal(err)
+				}
+				sameFiles(t, files(t, parts), files(t, whole))
+				if c.note != "" {
+					at := slices.Index(again.Notes, named(c.note))
+					if at < 0 {
+						t.Fatalf("the notes are %q, expected %q", again.Notes, named(c.note))
+					}
+					again.Notes = slices.Delete(again.Notes, at, at+1)
+				}
+				sameReports(t, again, result)
+			})
+		}
 	}
 }
 
-// TestDamagedLayerIsRefused: no conversion goes on past a finished layer that is no longer what was
-// written.
-func TestDamagedLayerIsRefused(t *testing.T) {
+// TestFilesOfOthers: what a verb has not made in the folder in which it works is named and stays,
+// and the command ends as usual when it was moved away.
+func TestFilesOfOthers(t *testing.T) {
+	for name, run := range everyVerb(t) {
+		if name == "export gguf" {
+			continue // which writes a file
+		}
+		for _, mine := range []string{"mine.txt", "config.json", "model/model.safetensors", "model/mine/a"} {
+			t.Run(name+", "+mine, func(t *testing.T) {
+				from, text := source(t, checkpoint.BF16)
+				to := filepath.Join(t.TempDir(), "out")
+				file := filepath.Join(checkpoint.PartialFolder(to), mine)
+				if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte("mine"), 0o644)); err != nil {
+					t.Fatal(err)
+				}
+				_, err := run(t.Context(), from, text, to, Options{Open: open})
+				first, _, _ := strings.Cut(mine, "/")
+				if want := "out.partial, in which the new folder is made, holds " + first + ", which is not of this work: move it away"; err == nil || !strings.Contains(err.Error(), want) {
+					t.Fatalf("error %v, expected %q", err, want)
+				}
+				if left, err := os.ReadFile(file); err != nil || string(left) != "mine" {
+					t.Fatalf("the file is %q, %v", left, err)
+				}
+				if err := os.RemoveAll(filepath.Join(checkpoint.PartialFolder(to), first)); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := run(t.Context(), from, text, to, Options{Open: open}); err != nil {
+					t.Fatal(err)
+				}
+			})
+		}
+	}
+}
+
+// TestFilesOfOthersBesideLayers: the same within work that goes on, and while it goes on.
+func TestFilesOfOthersBesideLayers(t *testing.T) {
 	for name, run := range conversions(t) {
 		t.Run(name, func(t *testing.T) {
 			from, text := source(t, checkpoint.BF16)
 			to := filepath.Join(t.TempDir(), "out")
 			interrupted(t, run, from, text, to)
-			layers := layersIn(t, to+".partial")
-			if len(layers) == 0 {
-				t.Fatal("no layer is finished")
+			file := filepath.Join(checkpoint.PartialFolder(to), "model", "mine.json")
+			mine := func() {
+				if err := os.WriteFile(file, []byte("{}"), 0o644); err != nil {
+					t.Fatal(err)
+				}
 			}
-			edit(t, filepath.Join(to+".partial", filepath.Base(layers[0])), func(data []byte) []byte {
-				data[len(data)-3] ^= 4
-				return data
-			})
-			if _, err := run(t.Context(), from, text, to, Options{Open: open}); err == nil || !strings.Contains(err.Error(), "is damaged: its checksum is") {
-				t.Errorf("found error %v, expected that of a damaged layer", err)
+			refused := func(o Options) {
+				t.Helper()
+				o.Open = open
+				if _, err := run(t.Context(), from, text, to, o); err == nil || !strings.Contains(err.Error(), "out.partial/model, in which the new folder is made, holds mine.json, ") {
+					t.Fatalf("error %v", err)
+				}
+				if err := os.Remove(file); err != nil {
+					t.Fatal(err)
+				}
+			}
+			mine()
+			refused(Options{})
+			refused(Options{Progress: func(int, int, string) { mine() }})
+			if _, err := run(t.Context(), from, text, to, Options{Open: open}); err != nil {
+				t.Fatal(err)
 			}
 		})
 	}
@@ -428,7 +502,7 @@ func TestVerbsHearTheirContext(t *testing.T) {
 				}
 				at := rng.IntN(looks)
 				_, err := run(calibratetest.Counted(at), from, text, to, Options{Open: open})
-				if kept := len(layersIn(t, to+".partial")); Unfinished(to) != (kept > 0) {
+				if kept := len(layersIn(t, to)); Unfinished(to) != (kept > 0) {
 					t.Errorf("after look %d of %d %d layers are kept, and Unfinished says %t", at, looks, kept, Unfinished(to))
 				}
 				if !errors.Is(err, context.Canceled) {
@@ -445,9 +519,9 @@ func TestVerbsHearTheirContext(t *testing.T) {
 }
 
 // layersIn lists the finished layers in a folder that need not exist.
-func layersIn(t *testing.T, dir string) []string {
+func layersIn(t *testing.T, to string) []string {
 	t.Helper()
-	list, err := filepath.Glob(filepath.Join(dir, "model-*.safetensors"))
+	list, err := filepath.Glob(filepath.Join(checkpoint.PartialFolder(to), "model", "model-*.safetensors"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -855,11 +929,14 @@ func TestRandomModelsAreWhole(t *testing.T) {
 	if left, err := os.ReadDir(filepath.Dir(to)); err != nil || len(left) > 0 {
 		t.Errorf("an interrupted import leaves %v, %v", left, err)
 	}
-	if err := os.MkdirAll(to+".partial", 0o755); err != nil { // as a killed process leaves it
+	partial := checkpoint.PartialFolder(to) // as a killed process leaves it
+	if err := os.MkdirAll(filepath.Join(partial, "model"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(to+".partial", "model.safetensors"), []byte("half"), 0o644); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"slimlab-anew", "model/model.safetensors"} {
+		if err := os.WriteFile(filepath.Join(partial, name), []byte("half"), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if _, err := Import(t.Context(), "random:stories15m", to, Options{Open: open}); err != nil {
 		t.Fatal(err)

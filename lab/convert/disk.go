@@ -3,8 +3,6 @@ package convert
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 
 	"slimlab/internal/diskfree"
 	"slimlab/model"
@@ -76,16 +74,7 @@ func (o *Options) checkRoom(to string, needs int64) error {
 	if free < 0 {
 		return nil
 	}
-	there := int64(0)
-	files, err := os.ReadDir(checkpoint.PartialFolder(to))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	for _, f := range files {
-		if info, err := f.Info(); err == nil {
-			there += info.Size()
-		}
-	}
+	there := checkpoint.FinishedBytes(to)
 	if needs -= min(there, needs); needs > free {
 		return fmt.Errorf("%s: %w on its disk: found %.3g MB, expected at least %.3g MB for the result: make room, or name one on another disk", to, ErrNoRoom, float64(free)/1e6, float64(needs)/1e6)
 	}

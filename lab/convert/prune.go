@@ -373,13 +373,10 @@ func (p *Pruning) compressDepth(ctx context.Context, s *stream, sequences []cali
 		}
 		small.Blocks[to], s.model.Blocks[from] = s.model.Blocks[from], model.Block{}
 		r.Warnings = append(r.Warnings, pruning.TooLarge(small, to)...)
-		if s.to.Finished(to) { // loading it compares its checksum
-			err = s.to.LoadBlock(ctx, small, to)
-		} else {
-			err = s.to.Block(ctx, small, to)
-		}
-		if err != nil {
-			return err
+		if !s.to.Finished(to) {
+			if err := s.to.Block(ctx, small, to); err != nil {
+				return err
+			}
 		}
 		small.Blocks[to] = model.Block{}
 		s.progress(n+to+1, n+p.keep, fmt.Sprintf("layer %d is layer %d", from, to))

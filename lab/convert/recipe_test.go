@@ -29,7 +29,7 @@ func interrupted(t *testing.T, run func(ctx context.Context, from, text, to stri
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	stop := func(int, int, string) {
-		if shards, _ := filepath.Glob(filepath.Join(to+".partial", "*.safetensors")); len(shards) > 0 {
+		if shards, _ := filepath.Glob(filepath.Join(checkpoint.PartialFolder(to), "model", "*.safetensors")); len(shards) > 0 {
 			cancel()
 		}
 	}
@@ -138,7 +138,7 @@ func TestChangedInputsAreNotContinued(t *testing.T) {
 				if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 					t.Errorf("the error is %v, expected %q", err, c.want)
 				}
-				if left, _ := filepath.Glob(filepath.Join(to+".partial", "*.safetensors")); c.want != "" && len(left) == 0 {
+				if left, _ := filepath.Glob(filepath.Join(checkpoint.PartialFolder(to), "model", "*.safetensors")); c.want != "" && len(left) == 0 {
 					t.Error("the finished layer was lost")
 				}
 			})

@@ -38,11 +38,10 @@ type stream struct {
 	// which statistics a method is given
 	statistics calibrate.Settings
 	timer      pruning.Timer
-	untold     int // finished layers of which nothing is kept but the weights
 }
 
 // newStream begins, or continues, the folder to. of is all that its layers depend on.
-func newStream(from *checkpoint.Checkpoint, to string, of recipe.Recipe, o Options) (*stream, error) {
+func newStream(ctx context.Context, from *checkpoint.Checkpoint, to string, of recipe.Recipe, o Options) (*stream, error) {
 	m, err := from.Skeleton()
 	if err != nil {
 		return nil, err
@@ -54,7 +53,7 @@ func newStream(from *checkpoint.Checkpoint, to string, of recipe.Recipe, o Optio
 	if o.layers != nil {
 		config.Layers = o.layers
 	}
-	w, err := checkpoint.NewWriter(to, of.Canonical(), o.rotation.Config(config), o.DType)
+	w, err := checkpoint.NewWriter(ctx, to, of.Canonical(), o.rotation.Config(config), o.DType)
 	if err != nil {
 		return nil, explain(err, of)
 	}
@@ -130,26 +129,22 @@ func (s *stream) Leave(ctx context.Context, layer int) error {
 }
 
 // Note implements calibrate.Journal.
-func (s *stream) Note(layer int, account []byte) error { return s.to.Note(layer, account) }
+func (s *stream) Note(layer int, account []byte) { s.to.Note(layer, account) }
 
 // Noted implements calibrate.Journal.
-func (s *stream) Noted(layer int) ([]byte, error) {
-	data, err := s.to.Noted(layer)
-	if err == nil && data == nil {
-		s.untold++
-	}
-	return data, err
-}
+func (s *stream) Noted(layer int) []byte { return s.to.Noted(layer) }
 
-// resumed says what is otherwise than in a conversion without an interruption.
-func (s *stream) resumed() (notes []string) {
-	if n := s.to.Dropped(); n > 0 {
-		notes = append(notes, fmt.Sprintf("%s of the unfinished work %s made again: one before them was no longer there", plural.Of(n, "finished layer"), plural.Verb(n)))
+// resumed says what is made again of the unfinished work.
+func (s *stream) resumed() []string {
+	lost := s.to.Lost()
+	if lost == (checkpoint.Lost{}) {
+		return nil
 	}
-	if s.untold > 0 {
-		notes = append(notes, fmt.Sprintf("the report is without %s: what was said of them is not kept in the unfinished work, which an earlier version began", plural.Of(s.untold, "layer")))
+	text := fmt.Sprintf("%s of the unfinished work %s: layer %d is made again", lost.File, lost.Why, lost.Layer)
+	if n := lost.Again; n > 0 {
+		text = fmt.Sprintf("%s of the unfinished work %s: layer %d and %s behind it are made again", lost.File, lost.Why, lost.Layer, plural.Of(n, "finished layer"))
 	}
-	return notes
+	return []string{text}
 }
 
 // copyAll moves all layers as they are.

@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"slimlab/internal/atomicfile"
 	"slimlab/internal/jsonread"
@@ -17,7 +16,7 @@ import (
 
 // timesFile holds, beside the finished layers of an interrupted conversion, the times by which
 // their widths were chosen.
-const timesFile = "slimlab-times.json"
+const timesFile = "times.json"
 
 // time gives a budget of time its times: those that the interrupted work was begun with, or those
 // of this machine.
@@ -25,7 +24,7 @@ func (p *Pruning) time(ctx context.Context, s *stream, r *Result) error {
 	if p.Budget == nil || p.Budget.Time == nil {
 		return nil
 	}
-	name := filepath.Join(s.to.Folder(), timesFile)
+	name := s.to.Beside(timesFile)
 	times, err := readTimes(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -60,13 +59,4 @@ func readTimes(name string) (*pruning.Times, error) {
 		return nil, err
 	}
 	return &t, nil
-}
-
-// removeTimes removes them from a finished folder: not before, since a layer must not be made
-// without the times that those before it had.
-func removeTimes(folder string) error {
-	if err := os.Remove(filepath.Join(folder, timesFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
 }

@@ -57,7 +57,7 @@ func TestWidthsByTimes(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	first := filepath.Join(parts+".partial", "model-00002-of-00004.safetensors")
+	first := filepath.Join(checkpoint.PartialFolder(parts), "model", "model-00002-of-00004.safetensors")
 	if _, err := run(ctx, parts, budget, here, func(int, int, string) {
 		if _, err := os.Stat(first); err == nil {
 			cancel()

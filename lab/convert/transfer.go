@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -82,31 +80,13 @@ func writeRandom(ctx context.Context, to string, c model.Config, t *tokenizer.To
 	})
 }
 
-// whole gives a folder its name when write has made it: until then it lies beside, with .partial
-// behind its name. What an earlier process left there is removed, but for the finished layers of a
-// verb that goes on from them.
-func whole(verb, to string, write func(partial string) error) error {
-	to = filepath.Clean(to)
+// whole makes a folder by a verb that is not continued. Finished layers of one that is are left to
+// it.
+func whole(verb, to string, write func(folder string) error) error {
 	if err := checkUnfinished(verb, to); err != nil {
 		return err
 	}
-	partial := to + ".partial"
-	if err := os.RemoveAll(partial); err != nil {
-		return err
-	}
-	err := write(partial)
-	if err == nil {
-		if err = os.Remove(to); errors.Is(err, fs.ErrNotExist) { // an empty folder gives way
-			err = nil
-		}
-	}
-	if err == nil {
-		err = os.Rename(partial, to)
-	}
-	if err != nil {
-		return errors.Join(err, os.RemoveAll(partial))
-	}
-	return nil
+	return checkpoint.WriteWhole(to, write)
 }
 
 // transfer moves all layers to a new folder.
@@ -145,7 +125,7 @@ func (t transfer) run(ctx context.Context, from, to string, o Options) (*Result,
 			return nil, err
 		}
 	}
-	s, err := newStream(source, to, of, o)
+	s, err := newStream(ctx, source, to, of, o)
 	if err != nil {
 		return nil, err
 	}

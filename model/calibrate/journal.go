@@ -10,9 +10,9 @@ import (
 // the layers that were finished before. Layers may be one, or be Around such.
 type Journal interface {
 	// Note keeps the account of a layer that is about to be left.
-	Note(layer int, account []byte) error
-	// Noted returns the account of a finished layer, nil where there is none.
-	Noted(layer int) ([]byte, error)
+	Note(layer int, account []byte)
+	// Noted returns the account of a finished layer.
+	Noted(layer int) []byte
 }
 
 // Around are Layers that hand the work of others on, whose Journal is theirs.
@@ -64,17 +64,14 @@ func (p *pass[R]) note(layer, from int) error {
 	if err != nil {
 		return fmt.Errorf("the account of layer %d: %w", layer, err)
 	}
-	return p.journal.Note(layer, data)
+	p.journal.Note(layer, data)
+	return nil
 }
 
 // restore adds the account of a finished layer.
 func (p *pass[R]) restore(layer int) error {
-	data, err := p.journal.Noted(layer)
-	if err != nil || data == nil {
-		return err
-	}
 	var e entry[R]
-	if err := msgpack.Unmarshal(data, &e); err != nil {
+	if err := msgpack.Unmarshal(p.journal.Noted(layer), &e); err != nil {
 		return fmt.Errorf("the account of layer %d: %w", layer, err)
 	}
 	p.reports = append(p.reports, e.Reports...)

@@ -298,7 +298,7 @@ func writeGPTQ(t *testing.T, m *model.Model) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "out")
 	for layer := range m.Blocks {
-		w, err := NewWriter(dir, []byte("a recipe"), m.Config, F32)
+		w, err := NewWriter(context.Background(), dir, []byte("a recipe"), m.Config, F32)
 		if err != nil {
 			t.Fatal(err)
 		}

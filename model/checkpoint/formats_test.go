@@ -173,7 +173,7 @@ func checkBlocks(t *testing.T, dir string, want *model.Model) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := NewWriter(filepath.Join(t.TempDir(), "out"), nil, c.Config(), BF16)
+	w, err := NewWriter(context.Background(), filepath.Join(t.TempDir(), "out"), nil, c.Config(), BF16)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -125,9 +125,12 @@ func uniform(s Storage, ignore targets) *quantization {
 	return &quantization{groups: []quantizationGroup{{targets{names: []string{"Linear"}}, s}}, ignore: ignore}
 }
 
+// gptqConfigName is that of the file beside config.json that readers of GPTQ look for.
+const gptqConfigName = "quantize_config.json"
+
 // The files that say how a model is quantized where config.json does not: AutoGPTQ's, AutoAWQ's,
 // and that of NVIDIA's ModelOpt.
-var quantizationFiles = []struct{ name, method string }{{"quantize_config.json", "gptq"}, {"quant_config.json", "awq"}, {"hf_quant_config.json", "modelopt"}}
+var quantizationFiles = []struct{ name, method string }{{gptqConfigName, "gptq"}, {"quant_config.json", "awq"}, {"hf_quant_config.json", "modelopt"}}
 
 // quantization reads the section of config.json, by its present name or its former one.
 func (k *keys) quantization(n *notes) (*quantization, error) {

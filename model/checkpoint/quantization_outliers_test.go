@@ -102,7 +102,7 @@ func TestOutliersRoundTrip(t *testing.T) {
 			}
 			parts := filepath.Join(t.TempDir(), "parts")
 			for begun := range 2 { // the second finds the first layer of the first
-				w, err := NewWriter(parts, []byte("recipe"), m.Config, F32)
+				w, err := NewWriter(context.Background(), parts, []byte("recipe"), m.Config, F32)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -81,7 +81,7 @@ func save(ctx context.Context, dir string, m *model.Model, t *tokenizer.Tokenize
 // writeConfig writes config.json, and what else says how layers are quantized.
 func writeConfig(dir string, config configFile, layers []layer) error {
 	if slices.ContainsFunc(layers, func(l layer) bool { return l.storage.Packing == GPTQ && l.storage.Outliers == "" }) {
-		if err := atomicfile.WriteJSON(filepath.Join(dir, "quantize_config.json"), config.Quantization); err != nil {
+		if err := atomicfile.WriteJSON(filepath.Join(dir, gptqConfigName), config.Quantization); err != nil {
 			return err
 		}
 	}

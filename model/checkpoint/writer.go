@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -21,33 +19,33 @@ import (
 // Writer writes a Hugging Face folder part by part, for models that are never in memory as a whole:
 // one file for each layer and one for the other tensors. Each file is read again and compared
 // before it counts. The Writer works in a folder beside the one that it was asked for, whose name
-// ends in ".partial", and Close renames it. A Writer with the same recipe continues the work of one
-// that was interrupted. Two must not work on one folder at once: the caller sees to that (package
+// ends in ".partial", and Close gives the new folder its name by one rename. A Writer with the same
+// recipe continues the work of one that was interrupted: layers whose files are no longer what was
+// written, and those behind them, are made again (Lost). Files that no Writer makes are refused by
+// name, and stay. Two must not work on one folder at once: the caller sees to that (package
 // filelock).
 type Writer struct {
-	dir, partial string
-	config       model.Config // its widths become those of the layers that are written
-	dtype        DType
-	storages     []Storage // of the linear layers, in their order
-	dropped      int       // finished layers that are made again
+	partial  partial
+	config   model.Config // its widths become those of the layers that are written
+	dtype    DType
+	storages []Storage // of the linear layers, in their order
+	accounts [][]byte  // of each layer
+	done     int       // the first layers, which an earlier Writer has finished
+	lost     Lost
 
 	// Packing is that of 4-bit weights, see SaveOptions. It is set before the first layer is
 	// written.
 	Packing Packing
 }
 
-// recipeFile says in a partial folder what its files were made of and how.
-const recipeFile = "slimlab-recipe.json"
-
 // NewWriter begins the folder dir, which must be absent or empty, or continues it. recipe names
 // all that the layers' content depends on: their source, method and options. c is the shape before
 // the layers change it; dtype is that of the float tensors. A folder that was begun with another
 // recipe is an UnfinishedError.
-func NewWriter(dir string, recipe []byte, c model.Config, dtype DType) (*Writer, error) {
+func NewWriter(ctx context.Context, dir string, recipe []byte, c model.Config, dtype DType) (*Writer, error) {
 	c.Layers = slices.Clone(c.Layers)
-	w := &Writer{dir: filepath.Clean(dir), config: c, dtype: dtype, storages: make([]Storage, len(c.Layers)*linearsPerLayer)}
-	w.partial = PartialFolder(dir)
-	if err := w.begin(recipe); err != nil {
+	w := &Writer{partial: partialOf(dir), config: c, dtype: dtype, storages: make([]Storage, len(c.Layers)*linearsPerLayer), accounts: make([][]byte, len(c.Layers))}
+	if err := w.begin(ctx, recipe); err != nil {
 		return nil, fmt.Errorf("write checkpoint %s: %w", dir, err)
 	}
 	return w, nil
@@ -55,184 +53,126 @@ func NewWriter(dir string, recipe []byte, c model.Config, dtype DType) (*Writer,
 
 const linearsPerLayer = 7
 
-// PartialFolder is where a Writer works.
-func PartialFolder(dir string) string { return filepath.Clean(dir) + ".partial" }
-
-// Unfinished reports whether a Writer has left finished layers of the folder dir.
-func Unfinished(dir string) bool {
-	_, err := os.Stat(filepath.Join(PartialFolder(dir), recipeFile))
-	return err == nil
-}
-
-func (w *Writer) begin(recipe []byte) error {
-	if entries, err := os.ReadDir(w.dir); err == nil && len(entries) > 0 {
-		return errors.New("the folder is not empty, expected a new one")
+func (w *Writer) begin(ctx context.Context, recipe []byte) error {
+	p := w.partial
+	found, err := os.ReadFile(p.file(recipeFile))
+	begun := err == nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return p.notFolder(err)
+	}
+	if entries, err := os.ReadDir(p.dir); err == nil && len(entries) > 0 {
+		if !begun || !bytes.Equal(found, recipe) || !w.takeBack(ctx) {
+			return errors.New("the folder is not empty, expected a new one")
+		}
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	found, err := os.ReadFile(filepath.Join(w.partial, recipeFile))
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		if err := os.MkdirAll(w.partial, 0o755); err != nil {
+	case !begun:
+		if err := p.clear(); err != nil {
 			return err
 		}
-		if err := w.refuseForeign(); err != nil {
+		if err := os.MkdirAll(p.path, 0o755); err != nil {
 			return err
 		}
-		return atomicfile.Write(filepath.Join(w.partial, recipeFile), func(f io.Writer) error {
-			_, err := f.Write(recipe)
+		if err := p.write(recipeFile, recipe); err != nil {
 			return err
-		})
-	case err != nil:
-		return err
+		}
 	case !bytes.Equal(found, recipe):
-		return &UnfinishedError{w.partial, found}
+		return &UnfinishedError{p.path, found}
 	}
-	if err := w.dropLater(); err != nil {
+	if err := os.MkdirAll(w.Folder(), 0o755); err != nil {
 		return err
 	}
-	return atomicfile.RemoveAllAbandoned(w.partial)
+	return w.goOn(ctx)
 }
 
-// refuseForeign refuses a partial folder without a recipe that holds more than what a killed
-// process leaves of writing one.
-func (w *Writer) refuseForeign() error {
-	if err := atomicfile.RemoveAllAbandoned(w.partial); err != nil {
+// goOn takes up the layers that are finished.
+func (w *Writer) goOn(ctx context.Context) error {
+	if err := atomicfile.RemoveAllAbandoned(w.partial.path); err != nil {
 		return err
 	}
-	entries, err := os.ReadDir(w.partial)
-	if err == nil && len(entries) > 0 {
-		err = fmt.Errorf("%s, in which the new folder is made, holds %s and no %s: move away what is yours, or remove the folder", w.partial, entries[0].Name(), recipeFile)
+	if err := atomicfile.RemoveAllAbandoned(w.Folder()); err != nil {
+		return err
 	}
-	return err
+	if err := refuseForeign(w.Folder(), append(w.files(), gptqConfigName)); err != nil {
+		return err
+	}
+	if err := w.look(ctx, w.Folder()); err != nil {
+		return err
+	}
+	if err := w.dropUnfinished(); err != nil {
+		return err
+	}
+	return w.saveConfig(false)
 }
 
-// dropLater removes what there is of the layers behind the first that is not finished: each is made
-// of what the ones before it became.
-func (w *Writer) dropLater() error {
-	first := 0
-	for first < len(w.config.Layers) && w.Finished(first) {
-		first++
+// takeBack undoes the rename of a Writer that was killed behind it and before its recipe had gone,
+// so that the same command ends as that one would have: only where the folder is just what that
+// Writer made.
+func (w *Writer) takeBack(ctx context.Context) bool {
+	p := w.partial
+	if _, err := os.Lstat(p.model()); err == nil {
+		return false
 	}
-	for layer := first; layer < len(w.config.Layers); layer++ {
-		if layer > first && w.Finished(layer) {
-			w.dropped++
-		}
-		name := filepath.Join(w.partial, w.shard(layer+1))
-		for _, file := range []string{name + sumEnd, name + accountEnd, name} {
-			if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-		}
+	if w.look(ctx, p.dir) != nil || w.done < len(w.config.Layers) || refuseForeign(p.dir, w.files()) != nil {
+		return false
 	}
-	return nil
+	return os.Rename(p.dir, p.model()) == nil
 }
-
-// Dropped counts the finished layers that are made again, since one before them is no longer there.
-func (w *Writer) Dropped() int { return w.dropped }
-
-// sumEnd ends the name of the file with a layer's checksum, which is there until Close.
-const sumEnd = ".crc32"
-
-// accountEnd ends the name of the file with what was said of a layer, which is there until Close.
-const accountEnd = ".account"
 
 // Note keeps what is said of a layer that is about to be written.
-func (w *Writer) Note(layer int, account []byte) error {
-	err := atomicfile.Write(w.accountOf(layer), func(f io.Writer) error {
-		_, err := f.Write(account)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("write checkpoint %s: %w", w.dir, err)
-	}
-	return nil
-}
+func (w *Writer) Note(layer int, account []byte) { w.accounts[layer] = account }
 
-// Noted returns what was said of a finished layer, nil where it is not kept.
-func (w *Writer) Noted(layer int) ([]byte, error) {
-	data, err := os.ReadFile(w.accountOf(layer))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	return data, err
-}
+// Noted returns what was said of a layer.
+func (w *Writer) Noted(layer int) []byte { return w.accounts[layer] }
 
-func (w *Writer) accountOf(layer int) string {
-	return filepath.Join(w.partial, w.shard(layer+1)+accountEnd)
-}
-
-// makingEnd ends the name of a layer's file that is written, until its checksum is there.
+// makingEnd ends the name of a file that is written and not yet compared.
 const makingEnd = ".making"
-
-// checksum is that of a file's content.
-func checksum(name string) (string, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return "", err
-	}
-	defer f.Close()
-	sum := crc32.NewIEEE()
-	_, err = io.Copy(sum, f)
-	return fmt.Sprintf("%08x", sum.Sum32()), err
-}
-
-// checkSum reports a finished layer's file that is no longer what was written.
-func (w *Writer) checkSum(layer int) error {
-	name := filepath.Join(w.partial, w.shard(layer+1))
-	want, err := os.ReadFile(name + sumEnd)
-	if err != nil {
-		return err
-	}
-	found, err := checksum(name)
-	if err == nil && found != string(want) {
-		err = fmt.Errorf("%s is damaged: its checksum is %s, expected %s: remove this file, and the same command makes the layer again", name, found, want)
-	}
-	return err
-}
-
-// UnfinishedError is the error of a folder that was begun with another recipe.
-type UnfinishedError struct {
-	Folder string // with the finished layers
-	Recipe []byte // that it was begun with
-}
-
-// File is what holds the recipe.
-func (e *UnfinishedError) File() string { return filepath.Join(e.Folder, recipeFile) }
-
-func (e *UnfinishedError) Error() string {
-	return e.Folder + " holds the unfinished work of another command; finish that, or remove the folder"
-}
 
 // Folder is where files that belong to the checkpoint, such as a tokenizer's, may be put before
 // Close.
-func (w *Writer) Folder() string { return w.partial }
+func (w *Writer) Folder() string { return w.partial.model() }
+
+// Beside returns the name of a file that is kept with the unfinished work and goes with it: what
+// the layers depend on and cannot be had again. base is its name, without a folder.
+func (w *Writer) Beside(base string) string { return w.partial.file(ownPrefix + base) }
 
 // shard is the name of file n: 0 is what surrounds the layers, n+1 is layer n.
 func (w *Writer) shard(n int) string {
 	return safetensors.ShardName(n, len(w.config.Layers)+1)
 }
 
+// files lists the names that the files of the checkpoint may have.
+func (w *Writer) files() []string {
+	names := append([]string{"config.json", safetensors.IndexName}, otherFiles...)
+	if w.inGPTQ() {
+		names = append(names, gptqConfigName)
+	}
+	for n := range len(w.config.Layers) + 1 {
+		names = append(names, w.shard(n))
+	}
+	return names
+}
+
 // Abandon removes the folder of a Writer that finished no layer, so that another command may begin;
-// else it does nothing.
+// else, or where files are in it that no Writer makes, it does nothing.
 func (w *Writer) Abandon() error {
 	for layer := range w.config.Layers {
 		if w.Finished(layer) {
 			return nil
 		}
 	}
-	return os.RemoveAll(w.partial)
+	if err := refuseForeign(w.Folder(), append(w.files(), gptqConfigName)); err != nil {
+		return nil // the work has ended with another error
+	}
+	return w.partial.remove()
 }
 
 // Finished reports whether a layer was written, by this Writer or one before.
 func (w *Writer) Finished(layer int) bool {
-	name := filepath.Join(w.partial, w.shard(layer+1))
-	for _, file := range []string{name, name + sumEnd} {
-		if _, err := os.Stat(file); err != nil {
-			return false
-		}
-	}
-	return true
+	_, err := os.Stat(w.partial.file(w.finishedFile(layer)))
+	return err == nil
 }
 
 // Block writes a layer of m.
@@ -259,10 +199,18 @@ func (w *Writer) Block(ctx context.Context, m *model.Model, layer int) error {
 		tensors = append(tensors, packed...)
 	}
 	w.config.Layers[layer] = m.Layers[layer]
-	if err := w.saveConfig(false); err != nil { // first: a file that is there is finished
-		return fmt.Errorf("write checkpoint %s: %w", w.dir, err)
+	if err := w.saveConfig(false); err != nil { // LoadBlock reads it
+		return fmt.Errorf("write checkpoint %s: %w", w.partial.dir, err)
 	}
-	return w.write(ctx, layer+1, tensors)
+	sum, err := w.write(ctx, layer+1, tensors)
+	if err != nil {
+		return err
+	}
+	err = w.record(layer, finished{sum, w.config.Layers[layer], w.storages[layer*linearsPerLayer : (layer+1)*linearsPerLayer], w.accounts[layer]})
+	if err != nil {
+		return fmt.Errorf("write checkpoint %s: %w", w.partial.dir, err)
+	}
+	return nil
 }
 
 // saveConfig writes config.json, or before that is final as much as is known: layers to come look
@@ -275,7 +223,7 @@ func (w *Writer) saveConfig(final bool) error {
 	// Only the names of the linear layers are needed, which follow from the shape.
 	skeleton := model.Model{Config: w.config, Blocks: make([]model.Block, len(w.config.Layers))}
 	layers := make([]layer, 0, len(w.storages)+1)
-	gptq := slices.ContainsFunc(w.storages, func(s Storage) bool { return s.Packing == GPTQ })
+	gptq := w.inGPTQ()
 	for i, l := range skeleton.Linears() {
 		// GPTQ's config has no place for dense layers
 		if final || !w.storages[i].Dense() || !gptq {
@@ -286,7 +234,12 @@ func (w *Writer) saveConfig(final bool) error {
 	if config.Quantization, err = newQuantizationConfig(layers); err != nil {
 		return err
 	}
-	return writeConfig(w.partial, config, layers)
+	return writeConfig(w.Folder(), config, layers)
+}
+
+// inGPTQ reports a layer in GPTQ's packing.
+func (w *Writer) inGPTQ() bool {
+	return slices.ContainsFunc(w.storages, func(s Storage) bool { return s.Packing == GPTQ })
 }
 
 func checkShape(l model.LinearLayer) error {
@@ -300,48 +253,39 @@ func checkShape(l model.LinearLayer) error {
 }
 
 // Rest writes what surrounds the layers: embedding, final norm, and an untied head.
-func (w *Writer) Rest(ctx context.Context, tensors []Tensor) error { return w.write(ctx, 0, tensors) }
+func (w *Writer) Rest(ctx context.Context, tensors []Tensor) error {
+	_, err := w.write(ctx, 0, tensors)
+	return err
+}
 
-func (w *Writer) write(ctx context.Context, n int, tensors []Tensor) error {
-	name := filepath.Join(w.partial, w.shard(n))
-	making := name
-	if n > 0 { // a layer has its name when its checksum is there
-		making += makingEnd
-	}
+// write writes file n and compares it before it gets its name.
+func (w *Writer) write(ctx context.Context, n int, tensors []Tensor) (sum uint32, err error) {
+	name := filepath.Join(w.Folder(), w.shard(n))
+	making := name + makingEnd
 	if err := safetensors.Write(ctx, making, tensors); err != nil {
-		return fmt.Errorf("write checkpoint %s: %w", w.dir, err)
+		return 0, fmt.Errorf("write checkpoint %s: %w", w.partial.dir, err)
 	}
 	if err := safetensors.Verify(ctx, making, tensors); err != nil {
 		err = errors.Join(err, os.Remove(making))
 		if ctx.Err() != nil {
-			return err
+			return 0, err
 		}
-		return fmt.Errorf("write checkpoint %s: %s does not hold what was written: %w", w.dir, filepath.Base(name), err)
+		return 0, fmt.Errorf("write checkpoint %s: %s does not hold what was written: %w", w.partial.dir, filepath.Base(name), err)
 	}
-	if n == 0 {
-		return nil
-	}
-	sum, err := checksum(making)
-	if err == nil {
-		err = atomicfile.Write(name+sumEnd, func(f io.Writer) error {
-			_, err := io.WriteString(f, sum)
-			return err
-		})
-	}
-	if err == nil {
+	if sum, err = checksum(making); err == nil {
 		err = os.Rename(making, name)
 	}
 	if err != nil {
-		return fmt.Errorf("write checkpoint %s: %w", w.dir, err)
+		return 0, fmt.Errorf("write checkpoint %s: %w", w.partial.dir, err)
 	}
-	return nil
+	return sum, nil
 }
 
 // Close writes the index and config.json and gives the folder its name. All layers and the rest
 // must have been written.
 func (w *Writer) Close() error {
 	if err := w.close(); err != nil {
-		return fmt.Errorf("write checkpoint %s: %w", w.dir, err)
+		return fmt.Errorf("write checkpoint %s: %w", w.partial.dir, err)
 	}
 	return nil
 }
@@ -351,46 +295,28 @@ func (w *Writer) close() error {
 	for n := range names {
 		names[n] = w.shard(n)
 	}
-	if err := safetensors.WriteIndex(w.partial, names); err != nil {
+	if err := safetensors.WriteIndex(w.Folder(), names); err != nil {
 		return err
 	}
 	if err := w.saveConfig(true); err != nil {
 		return err
 	}
-	for _, name := range names[1:] {
-		for _, end := range []string{sumEnd, accountEnd} {
-			if err := os.Remove(filepath.Join(w.partial, name+end)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-		}
-	}
-	if err := atomicfile.RemoveAllAbandoned(w.partial); err != nil {
+	if err := refuseForeign(w.Folder(), w.files()); err != nil {
 		return err
 	}
-	// an empty folder is replaced
-	if err := os.Remove(w.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := os.Rename(w.partial, w.dir); err != nil {
-		return err
-	}
-	// last: files without their recipe could be taken for another's
-	return os.Remove(filepath.Join(w.dir, recipeFile))
+	return w.partial.finish(recipeFile)
 }
 
 // LoadBlock brings a finished layer into m as it was written, widths and formats included.
 func (w *Writer) LoadBlock(ctx context.Context, m *model.Model, layer int) error {
 	if err := w.loadBlock(ctx, m, layer); err != nil {
-		return fmt.Errorf("checkpoint %s: layer %d: %w", w.partial, layer, err)
+		return fmt.Errorf("checkpoint %s: layer %d: %w", w.Folder(), layer, err)
 	}
 	return nil
 }
 
 func (w *Writer) loadBlock(ctx context.Context, m *model.Model, layer int) error {
-	if err := w.checkSum(layer); err != nil {
-		return err
-	}
-	folder := os.DirFS(w.partial)
+	folder := os.DirFS(w.Folder())
 	d, err := readConfig(folder, ".", nil)
 	if err != nil {
 		return err
@@ -402,14 +328,5 @@ func (w *Writer) loadBlock(ctx context.Context, m *model.Model, layer int) error
 	defer files.Close()
 	c := new(Checkpoint)
 	c.setFiles(d, newFolder(files))
-	if err := c.LoadBlock(ctx, m, layer); err != nil {
-		return err
-	}
-	w.config.Layers[layer] = m.Layers[layer]
-	for i, l := range m.Linears() {
-		if l.Layer == layer {
-			w.storages[i] = d.quantization.of(l.Name)
-		}
-	}
-	return nil
+	return c.LoadBlock(ctx, m, layer)
 }

@@ -54,7 +54,7 @@ func TestWriterWritesWhatSaveWrites(t *testing.T) {
 			// as it was before its layers were changed
 			shape.Layers = model.Uniform(len(m.Layers), 4, 2, 24)
 			begin := func() *Writer {
-				w, err := NewWriter(dir, []byte("a recipe"), shape, F32)
+				w, err := NewWriter(context.Background(), dir, []byte("a recipe"), shape, F32)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -71,7 +71,7 @@ func TestWriterWritesWhatSaveWrites(t *testing.T) {
 			if !w.Finished(0) || w.Finished(1) {
 				t.Error("the second writer does not find the layer of the first")
 			}
-			if _, err := NewWriter(dir, []byte("another recipe"), shape, F32); err == nil || !strings.Contains(err.Error(), "another command") {
+			if _, err := NewWriter(context.Background(), dir, []byte("another recipe"), shape, F32); err == nil || !strings.Contains(err.Error(), "another command") {
 				t.Errorf("another recipe goes on with the layers of this one: %v", err)
 			}
 			frame, err := model.Skeleton(shape)
@@ -103,7 +103,7 @@ func TestWriterWritesWhatSaveWrites(t *testing.T) {
 				t.Fatal(err)
 			}
 			sameTensors(t, dir, saved)
-			if _, err := NewWriter(dir, []byte("a recipe"), shape, F32); err == nil || !strings.Contains(err.Error(), "not empty") {
+			if _, err := NewWriter(context.Background(), dir, []byte("a recipe"), shape, F32); err == nil || !strings.Contains(err.Error(), "not empty") {
 				t.Errorf("a finished folder is written again: %v", err)
 			}
 		})
@@ -141,95 +141,169 @@ func sameTensors(t *testing.T, a, b string) {
 	}
 }
 
-// Files in a partial folder without a recipe are neither taken for this one's nor removed.
-func TestWriterRefusesFilesWithoutRecipe(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "out")
-	m := random(t, shapes()["tied"])
-	w, err := NewWriter(dir, []byte("a recipe"), m.Config, F32)
+// written has the first layers of m written to dir.
+func written(t *testing.T, dir string, m *model.Model, layers int) *Writer {
+	t.Helper()
+	w, err := NewWriter(t.Context(), dir, []byte("a recipe"), m.Config, F32)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Block(context.Background(), m, 0); err != nil {
+	for layer := range layers {
+		w.Note(layer, []byte{byte(layer)})
+		if err := w.Block(t.Context(), m, layer); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return w
+}
+
+// A folder of layers without a recipe is neither taken for this one's nor removed.
+func TestWriterRefusesFilesWithoutRecipe(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "out")
+	m := random(t, shapes()["tied"])
+	written(t, dir, m, 1)
+	if err := os.Remove(filepath.Join(PartialFolder(dir), recipeFile)); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(filepath.Join(dir+".partial", recipeFile)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err = NewWriter(dir, []byte("another recipe"), m.Config, F32); err == nil || !strings.Contains(err.Error(), "out.partial, in which the new folder is made, holds config.json and no "+recipeFile) {
+	want := "out.partial, in which the new folder is made, holds model, which is not of this work"
+	if _, err := NewWriter(t.Context(), dir, []byte("another recipe"), m.Config, F32); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("a layer of an unknown recipe: %v", err)
 	}
-	if entries, err := os.ReadDir(dir + ".partial"); err != nil || len(entries) < 2 {
+	if entries, err := os.ReadDir(filepath.Join(PartialFolder(dir), modelFolder)); err != nil || len(entries) < 2 {
 		t.Errorf("the refused folder has %d files left, %v", len(entries), err)
 	}
 }
 
-// A finished layer that was damaged before the work goes on is refused with what to do, and what a
-// killed process left of files that it was writing does not come into the finished folder.
-func TestWriterOfADamagedLayer(t *testing.T) {
-	ctx := context.Background()
+// A file in the place of the folder is named.
+func TestWriterOfAFile(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "out")
+	if err := os.WriteFile(PartialFolder(dir), []byte("mine"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, err := NewWriter(t.Context(), dir, []byte("a recipe"), random(t, shapes()["tied"]).Config, F32)
+	for _, err := range []error{err, WriteWhole(dir, func(string) error { return nil })} {
+		if err == nil || !strings.Contains(err.Error(), "out.partial, in which the new folder is to be made, is a file: move it away") {
+			t.Errorf("found error %v", err)
+		}
+	}
+}
+
+// What was said of finished layers comes back, and what a killed process left of files that it was
+// writing does not come into the finished folder.
+func TestWriterGoesOn(t *testing.T) {
 	m := random(t, shapes()["tied"])
 	dir := filepath.Join(t.TempDir(), "out")
-	begin := func() *Writer {
-		w, err := NewWriter(dir, []byte("recipe"), m.Config, F32)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return w
-	}
-	w := begin()
-	if err := w.Block(ctx, m, 0); err != nil {
-		t.Fatal(err)
-	}
-	name := filepath.Join(w.Folder(), w.shard(1))
-	whole, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	damaged := bytes.Clone(whole)
-	damaged[len(damaged)-3] ^= 4
-	if err := os.WriteFile(name, damaged, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	frame, err := model.Skeleton(m.Config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w = begin()
-	if err := w.LoadBlock(ctx, frame, 0); !w.Finished(0) || err == nil || !strings.Contains(err.Error(), name+" is damaged") || !strings.Contains(err.Error(), "remove this file") {
-		t.Errorf("a damaged layer: %v", err)
-	}
-	if err := os.Remove(name); err != nil {
-		t.Fatal(err)
-	}
-	if w = begin(); w.Finished(0) {
-		t.Error("a layer without its file is finished")
-	}
-	left := filepath.Join(w.Folder(), ".config.json-0123abcd")
-	if err := os.WriteFile(left, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	w = begin()
-	for layer := range m.Layers {
-		if err := w.Block(ctx, m, layer); err != nil {
+	w := written(t, dir, m, 1)
+	for _, left := range []string{".config.json-0123abcd", w.shard(2) + makingEnd, w.shard(2), "tokenizer.json"} {
+		if err := os.WriteFile(filepath.Join(w.Folder(), left), nil, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	var rest []Tensor
-	for _, p := range m.Tensors() {
-		if !strings.HasPrefix(p.Name, "model.layers.") {
-			rest = append(rest, safetensors.NewTensor(p.Name, F32, p.Shape, func() any { return p.Data }))
-		}
-	}
-	if err := errors.Join(w.Rest(ctx, rest), w.Close()); err != nil {
+	w, err := NewWriter(t.Context(), dir, []byte("a recipe"), m.Config, F32)
+	if err != nil {
 		t.Fatal(err)
 	}
+	if w.Lost() != (Lost{}) || !bytes.Equal(w.Noted(0), []byte{0}) || w.Noted(1) != nil || w.Finished(1) {
+		t.Errorf("lost %+v, noted %v and %v", w.Lost(), w.Noted(0), w.Noted(1))
+	}
+	whole(t, w, m, 1)
+	var names []string
 	entries, err := os.ReadDir(dir)
-	if err != nil {
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	slices.Sort(names)
+	want := slices.DeleteFunc(w.files(), func(name string) bool { return slices.Contains(otherFiles, name) })
+	slices.Sort(want)
+	if err != nil || !slices.Equal(names, want) {
+		t.Errorf("the finished folder has %q, expected %q, %v", names, want, err)
+	}
+}
+
+// whole writes what is left of m, and closes the folder.
+func whole(t *testing.T, w *Writer, m *model.Model, from int) {
+	t.Helper()
+	for layer := from; layer < len(m.Layers); layer++ {
+		if err := w.Block(t.Context(), m, layer); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(w.Rest(t.Context(), rest(m)), w.Close()); err != nil {
 		t.Fatal(err)
 	}
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), ".") || strings.HasSuffix(e.Name(), sumEnd) {
-			t.Errorf("%s is in the finished folder", e.Name())
-		}
+}
+
+// A process that is killed while the folder gets its name leaves what the same command ends with
+// the same files, and what no other command takes for its own.
+func TestWriterKilledAsItCloses(t *testing.T) {
+	m := random(t, shapes()["tied"])
+	for name, c := range map[string]struct {
+		left     []string // of the partial folder, behind the rename
+		change   string   // a file of the finished folder
+		refused  bool
+		finished int
+	}{
+		"before the recipe goes": {left: []string{recipeFile, ownPrefix + "layer-00000", ownPrefix + "layer-00001"}, finished: 2},
+		"records are gone":       {left: []string{recipeFile, ownPrefix + "layer-00001"}, refused: true},
+		"the recipe is gone":     {left: []string{ownPrefix + "layer-00001"}, refused: true},
+		"the folder is changed":  {left: []string{recipeFile, ownPrefix + "layer-00000", ownPrefix + "layer-00001"}, change: "mine.txt", refused: true},
+		"a layer is changed":     {left: []string{recipeFile, ownPrefix + "layer-00000", ownPrefix + "layer-00001"}, change: "model-00002-of-00003.safetensors", refused: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "out")
+			w := written(t, dir, m, len(m.Layers))
+			kept := map[string][]byte{}
+			for _, name := range c.left {
+				data, err := os.ReadFile(w.partial.file(name))
+				if err != nil {
+					t.Fatal(err)
+				}
+				kept[name] = data
+			}
+			whole(t, w, m, len(m.Layers))
+			if left, err := os.ReadDir(filepath.Dir(dir)); err != nil || len(left) != 1 {
+				t.Fatalf("the finished work leaves %v, %v", left, err)
+			}
+			saved := filepath.Join(t.TempDir(), "saved")
+			if err := os.CopyFS(saved, os.DirFS(dir)); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Mkdir(w.partial.path, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			for name, data := range kept {
+				if err := os.WriteFile(w.partial.file(name), data, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if c.change != "" {
+				if err := os.WriteFile(filepath.Join(dir, c.change), []byte("mine"), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w, err := NewWriter(t.Context(), dir, []byte("a recipe"), m.Config, F32)
+			if c.refused {
+				if err == nil || !strings.Contains(err.Error(), "not empty") {
+					t.Errorf("found error %v", err)
+				}
+				// as users do then
+				if err := os.RemoveAll(dir); err != nil {
+					t.Fatal(err)
+				}
+				if w, err = NewWriter(t.Context(), dir, []byte("a recipe"), m.Config, F32); err != nil {
+					t.Fatal(err)
+				}
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if w.done != c.finished {
+				t.Errorf("%d layers are finished, expected %d", w.done, c.finished)
+			}
+			whole(t, w, m, w.done)
+			sameTensors(t, dir, saved)
+			if left, err := os.ReadDir(filepath.Dir(dir)); err != nil || len(left) != 1 {
+				t.Errorf("the finished work leaves %v, %v", left, err)
+			}
+		})
 	}
 }

@@ -38,17 +38,17 @@ func withoutIndex(fsys fs.FS, dir string, absent error) (*Folder, error) {
 	}
 	set := numberedSet(names)
 	if len(set) == 0 {
-		return nil, fmt.Errorf("found neither %s nor %s%s: %w", singleName, indexName, instead(names), absent)
+		return nil, fmt.Errorf("found neither %s nor %s%s: %w", singleName, IndexName, instead(names), absent)
 	}
 	if err := allThere(fsys, dir, set); err != nil {
-		return nil, fmt.Errorf("%s is missing too, and %w", indexName, err)
+		return nil, fmt.Errorf("%s is missing too, and %w", IndexName, err)
 	}
 	for i, name := range set {
 		set[i] = path.Join(dir, name)
 	}
 	f, err := OpenFiles(fsys, set...)
 	if err == nil {
-		f.Notes = append(f.Notes, fmt.Sprintf("%s is missing: the tensors are those of all %d numbered files", indexName, len(set)))
+		f.Notes = append(f.Notes, fmt.Sprintf("%s is missing: the tensors are those of all %d numbered files", IndexName, len(set)))
 	}
 	return f, err
 }

@@ -32,15 +32,15 @@ func OpenFolder(fsys fs.FS, dir string) (*Folder, error) {
 	_, err := fs.Stat(fsys, path.Join(dir, singleName))
 	if err == nil {
 		f, err := OpenFiles(fsys, path.Join(dir, singleName))
-		if _, both := fs.Stat(fsys, path.Join(dir, indexName)); err == nil && both == nil {
-			f.Notes = append(f.Notes, singleName+" is read, not the files of "+indexName+" beside it")
+		if _, both := fs.Stat(fsys, path.Join(dir, IndexName)); err == nil && both == nil {
+			f.Notes = append(f.Notes, singleName+" is read, not the files of "+IndexName+" beside it")
 		}
 		return f, err
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	data, err := jsonread.ReadFile(fsys, path.Join(dir, indexName))
+	data, err := jsonread.ReadFile(fsys, path.Join(dir, IndexName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return withoutIndex(fsys, dir, err)
 	}
@@ -49,7 +49,7 @@ func OpenFolder(fsys fs.FS, dir string) (*Folder, error) {
 	}
 	f := &Folder{in: map[string]*File{}}
 	if err := f.addIndexed(fsys, dir, data); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", indexName, err), f.Close())
+		return nil, errors.Join(fmt.Errorf("%s: %w", IndexName, err), f.Close())
 	}
 	return f, nil
 }
@@ -116,10 +116,10 @@ func (f *Folder) addIndexed(fsys fs.FS, dir string, data []byte) error {
 		return err
 	}
 	if unknown, _ := indexTable.Check(keys); len(unknown) > 0 {
-		f.Notes = append(f.Notes, fmt.Sprintf("%s: %s: not known to slimlab, and not read", indexName, strings.Join(unknown, ", ")))
+		f.Notes = append(f.Notes, fmt.Sprintf("%s: %s: not known to slimlab, and not read", IndexName, strings.Join(unknown, ", ")))
 	}
 	for _, repeat := range repeats {
-		f.Notes = append(f.Notes, indexName+": "+repeat)
+		f.Notes = append(f.Notes, IndexName+": "+repeat)
 	}
 	if len(index.WeightMap) == 0 {
 		return errors.New("weight_map names no files")

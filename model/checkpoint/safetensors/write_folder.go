@@ -14,11 +14,10 @@ import (
 // defaultShard is the limit on the bytes of tensors in a file, as Hugging Face's tools have it.
 const defaultShard = 5_000_000_000
 
-// The names of a folder's files.
-const (
-	singleName = "model.safetensors"
-	indexName  = "model.safetensors.index.json"
-)
+const singleName = "model.safetensors"
+
+// IndexName is the name of the index of a folder's files.
+const IndexName = "model.safetensors.index.json"
 
 // ShardName is the name of file n of several, counted from 0.
 func ShardName(n, of int) string { return fmt.Sprintf("model-%05d-of-%05d.safetensors", n+1, of) }
@@ -66,7 +65,7 @@ func WriteFolder(ctx context.Context, dir string, tensors []Tensor, o FolderOpti
 		if err := WriteIndex(dir, names); err != nil {
 			return err
 		}
-		names = append(names, indexName)
+		names = append(names, IndexName)
 	}
 	return removeOthers(dir, names)
 }
@@ -93,7 +92,7 @@ func WriteIndex(dir string, names []string) error {
 			return err
 		}
 	}
-	return atomicfile.WriteJSON(filepath.Join(dir, indexName), index)
+	return atomicfile.WriteJSON(filepath.Join(dir, IndexName), index)
 }
 
 // split cuts tensors into runs of at most limit bytes, or of one tensor; there is at least one run.
