@@ -88,6 +88,9 @@ func compress(ctx context.Context, from, to string, c compression, o Options) (*
 	if err != nil {
 		return nil, err
 	}
+	if err := gathering.checkRoom(&o, needs.Kept); err != nil {
+		return nil, err
+	}
 	var sure bool
 	if needs.Result, sure = c.result(source.Config(), shape, scheme, o.DType); sure {
 		if err := o.checkRoom(to, needs.Result+source.OtherBytes()); err != nil {

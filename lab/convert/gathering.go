@@ -108,6 +108,26 @@ func (g *Gathering) checkApart(source, target string) error {
 	}
 }
 
+// checkRoom refuses a folder that was given and has no room for the statistics, of which some may
+// be there. The default one keeps what it has room for.
+func (g *Gathering) checkRoom(o *Options, needs int64) error {
+	if !g.All || g.Folder == "" {
+		return nil
+	}
+	free := o.Free(g.Folder)
+	list, err := statistics.List(g.Folder)
+	if free < 0 || err != nil {
+		return err
+	}
+	for _, e := range list {
+		needs -= e.Bytes
+	}
+	if needs > free {
+		return fmt.Errorf("--statistics %s: %w on its disk: found %.3g MB, expected at least %.3g MB: make room, or give a folder on another disk, or none", g.Folder, ErrNoRoom, float64(free)/1e6, float64(needs)/1e6)
+	}
+	return nil
+}
+
 // holdsModel reports a folder with a model's config.json and weights.
 func holdsModel(folder string) bool {
 	if _, err := os.Stat(filepath.Join(folder, "config.json")); err != nil {
@@ -152,6 +172,9 @@ func (g *Gathering) notes() []string {
 		return nil
 	}
 	text := g.counts()
+	if n := g.kept.Damaged(); n > 0 {
+		text += fmt.Sprintf("; %s there %s damaged, and what %s held was gathered again", plural.Of(n, "file"), plural.Words(n, "was", "were"), plural.Words(n, "it", "they"))
+	}
 	switch problem := g.kept.Problem(); {
 	case problem != nil && text == "":
 		text = fmt.Sprintf("statistics are not kept, and the work went on without: %v", problem) + another

@@ -2,6 +2,7 @@ package convert
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -209,6 +210,104 @@ func TestKeptStatisticsChangeNoByte(t *testing.T) {
 	dense, _ := run("prune", "25%", Gathering{Target: 1})
 	if maps.EqualFunc(dense, one, func(a, b []byte) bool { return string(a) == string(b) }) {
 		t.Error("the target of the dense model changes nothing")
+	}
+}
+
+// TestDamagedStatistics: in the default folder they are gathered again, which is said; in a folder
+// that was given they are an error that names the files.
+func TestDamagedStatistics(t *testing.T) {
+	from, text := source(t, checkpoint.BF16)
+	dir := t.TempDir()
+	kept := filepath.Join(dir, "statistics")
+	run := func(to string, all bool) (*Result, error) {
+		p := Pruning{Calibration: Calibration{File: text, Samples: 8, Length: 32, Seed: 3}, Gathering: Gathering{Parallel: true, Folder: kept, All: all}}
+		if err := p.Set("osscar", Cuts{MLP: "25%"}); err != nil {
+			t.Fatal(err)
+		}
+		return Prune(t.Context(), from, filepath.Join(dir, to), p, Options{Open: open})
+	}
+	if _, err := run("first", false); err != nil {
+		t.Fatal(err)
+	}
+	damage := func(change func([]byte) []byte) (files []string) {
+		list, err := statistics.List(kept)
+		if err != nil || len(list) != 3 {
+			t.Fatalf("%d files, %v", len(list), err)
+		}
+		for _, e := range list[:2] {
+			edit(t, e.Path, change)
+			files = append(files, e.Path)
+		}
+		return files
+	}
+	for name, change := range map[string]func([]byte) []byte{
+		"a bit":   func(data []byte) []byte { data[len(data)/2] ^= 4; return data },
+		"the sum": func(data []byte) []byte { data[len(data)-1] ^= 4; return data },
+		"cut":     func(data []byte) []byte { return data[:len(data)/2] },
+		"longer":  func(data []byte) []byte { return append(data, 0) },
+		"empty":   func([]byte) []byte { return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			damage(change)
+			r, err := run(name, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := "statistics of 1 input were read from " + kept + ", those of 2 more were kept there; 2 files there were damaged, and what they held was gathered again"
+			if !slices.Contains(r.Notes, want) {
+				t.Errorf("the notes are %q, expected %q", r.Notes, want)
+			}
+			sameFiles(t, files(t, filepath.Join(dir, name)), files(t, filepath.Join(dir, "first")))
+			for _, file := range damage(change) {
+				if _, err := run("given", true); err == nil || !strings.Contains(err.Error(), file) {
+					t.Errorf("a folder that was given: error %v, expected one with %s", err, file)
+				}
+			}
+			if _, err := run(name+" again", false); err != nil { // mends them for the next
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// TestStatisticsNeedRoom: a folder that was given and has too little room is refused before the
+// work, but for what is there of them; the default one keeps what it can.
+func TestStatisticsNeedRoom(t *testing.T) {
+	from, text := source(t, checkpoint.BF16)
+	dir := t.TempDir()
+	run := func(to, kept string, all bool, free int64) (needs int64, err error) {
+		p := Pruning{Calibration: Calibration{File: text, Samples: 8, Length: 32, Seed: 3}, Gathering: Gathering{Parallel: true, Folder: kept, All: all}}
+		if err := p.Set("osscar", Cuts{MLP: "25%"}); err != nil {
+			t.Fatal(err)
+		}
+		o := Options{Open: open, Begin: func(e MemoryEstimate, _ []Compatibility) { needs = e.Kept }, Free: func(folder string) int64 {
+			if folder == kept {
+				return free
+			}
+			return -1
+		}}
+		_, err = Prune(t.Context(), from, filepath.Join(dir, to), p, o)
+		return needs, err
+	}
+	kept := filepath.Join(dir, "kept")
+	needs, err := run("first", filepath.Join(dir, "measured"), true, -1)
+	if err != nil || needs == 0 {
+		t.Fatal(needs, err)
+	}
+	if _, err := run("refused", kept, true, needs-1); !errors.Is(err, ErrNoRoom) || !strings.Contains(err.Error(), "--statistics "+kept+": too little is free on its disk: found ") {
+		t.Errorf("one byte too few: %v", err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "refused*")); len(left) > 0 {
+		t.Errorf("a refused command left %q", left)
+	}
+	if _, err := run("by default", filepath.Join(dir, "default"), false, needs-1); err != nil {
+		t.Errorf("in the default folder: %v", err)
+	}
+	if _, err := run("fits", kept, true, needs); err != nil {
+		t.Errorf("just enough: %v", err)
+	}
+	if _, err := run("again", kept, true, needs/10); err != nil {
+		t.Errorf("where they are kept: %v", err)
 	}
 }
 

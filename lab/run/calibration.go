@@ -62,7 +62,11 @@ func (c Calibration) settings(w *worker, source *artifactModel, sequences [][]in
 	if s.Parallel {
 		of := w.data.recipe("statistics", statisticsVersion)
 		of.Inputs["model"], of.Inputs["sequences"] = source.key, calibrate.Sum(sequences)
-		s.Store = statistics.New(w.run.home.StatisticsFolder(), of.Key(), true)
+		kept := statistics.New(w.run.home.StatisticsFolder(), of.Key(), true)
+		kept.OnDamage = func(file string) {
+			w.run.note(w.cell.ID, lab.Warning, file+" is damaged: the statistics that it held are gathered again")
+		}
+		s.Store = kept
 	}
 	return s
 }

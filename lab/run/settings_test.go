@@ -2,6 +2,7 @@ package run
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -105,5 +106,18 @@ seeds: 2
 	}
 	if said != 1 {
 		t.Errorf("said %d times, expected once: %v", said, out.Board.Snapshot().Notes)
+	}
+	damaged := list[0].Path
+	data, err := os.ReadFile(damaged)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)/2] ^= 4
+	if err := os.WriteFile(damaged, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out = mustWork(t, h, parse(t, strings.Replace(file, "50%", "25%", 1), scenario.Options{}), Options{})
+	if want := damaged + " is damaged: the statistics that it held are gathered again"; !slices.ContainsFunc(out.Board.Snapshot().Notes, func(n lab.Note) bool { return strings.Contains(n.Text, want) }) {
+		t.Errorf("no note %q in %v", want, out.Board.Snapshot().Notes)
 	}
 }

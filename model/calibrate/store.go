@@ -13,7 +13,7 @@ import (
 // Store keeps statistics between passes over the same model with the same sequences: the keys say
 // nothing of these.
 type Store interface {
-	// Has reports whether statistics are kept, without reading them.
+	// Has reports whether statistics are kept that Load is to read.
 	Has(key string) bool
 	// Load reads kept ones. That there are none is an error, and a *DamagedError that they are
 	// damaged.

@@ -16,6 +16,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"math"
@@ -47,12 +48,16 @@ type Folder struct {
 	read    atomic.Int64
 	written atomic.Int64
 	passed  atomic.Int64 // inputs that were gathered and are not kept
+	damaged atomic.Int64 // files that count as none
+
+	// OnDamage is told of each file that is damaged and counts as none; nil is not.
+	OnDamage func(file string)
 }
 
 // New returns the statistics in dir, which need not be there yet, of a content: a text that is
 // another one where the model, the sequences or what gathers statistics of them is. With denseOnly
 // those of a model that was changed before are not kept, and a folder that cannot be written keeps
-// nothing and is no error: see Problem.
+// nothing and is no error: see Problem. Nor is a damaged file one there: see Damaged.
 func New(dir, content string, denseOnly bool) *Folder {
 	return &Folder{dir: dir, of: content, dense: denseOnly}
 }
@@ -63,6 +68,9 @@ func (f *Folder) Written() int { return int(f.written.Load()) }
 
 // Passed counts the inputs whose statistics were gathered and are not kept.
 func (f *Folder) Passed() int { return int(f.passed.Load()) }
+
+// Damaged counts the files that were damaged and count as none.
+func (f *Folder) Damaged() int { return int(f.damaged.Load()) }
 
 // Problem is why a folder with denseOnly keeps no more; nil where it does.
 func (f *Folder) Problem() error {
@@ -79,10 +87,39 @@ func (f *Folder) file(key string) string {
 	return filepath.Join(f.dir, fmt.Sprintf("%x", sum[:16])+Suffix)
 }
 
-// Has implements calibrate.Store.
+// Has implements calibrate.Store. With denseOnly a damaged file counts as none: nobody has asked
+// for it, and what is gathered again takes its place.
 func (f *Folder) Has(key string) bool {
 	info, err := os.Stat(f.file(key))
-	return err == nil && info.Mode().IsRegular()
+	if err != nil || !info.Mode().IsRegular() {
+		return false
+	}
+	if f.dense && damaged(f.file(key)) {
+		if f.damaged.Add(1); f.OnDamage != nil {
+			f.OnDamage(f.file(key))
+		}
+		return false
+	}
+	return true
+}
+
+// damaged reports a file whose checksum is not that of its content. One that cannot be read is
+// reported by Load.
+func damaged(name string) bool {
+	file, err := os.Open(name)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return false
+	}
+	rest := info.Size() - int64(len(mark)) - crc32.Size
+	return stamped.Read(file, mark, func(r io.Reader) error {
+		_, err := io.CopyN(io.Discard, r, max(0, rest))
+		return err
+	}) != nil
 }
 
 // Load implements calibrate.Store.
