@@ -81,7 +81,7 @@ func (w *Writer) begin(ctx context.Context, recipe []byte) error {
 	case !bytes.Equal(found, recipe):
 		return &UnfinishedError{p.path, found}
 	}
-	if err := os.MkdirAll(w.Folder(), 0o755); err != nil {
+	if err := os.MkdirAll(w.Folder(), 0o755); err != nil || !begun {
 		return err
 	}
 	return w.goOn(ctx)
