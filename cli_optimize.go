@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -188,6 +189,27 @@ func measures(kind any) []string {
 	return []string{"kl", "kl_p99", "flips", "perplexity", "loss", "loss_delta"}
 }
 
+// samplingFile holds how texts of a model are sampled where nothing is asked for.
+const samplingFile = "generation_config.json"
+
+// copySampling copies the file to the folder of what a model has become, if the model has one: a
+// row of a run has the weights, the config and the tokenizer.
+func (p *program) copySampling(model, folder string) error {
+	source, err := p.home.OpenModel(model)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	data, err := source.OtherFile(samplingFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(folder, samplingFile), data, 0o644)
+}
+
 func (p *program) optimize(ctx context.Context, s *search, f optimizeFlags) error {
 	goals, sections, model, folder := s.goals, s.sections, s.model, s.folder
 	mark, said := "", map[string]bool{}
@@ -290,6 +312,11 @@ func (p *program) optimize(ctx context.Context, s *search, f optimizeFlags) erro
 	if folder != "" && saved >= 0 {
 		if err := p.home.SaveRow(second.ID, choice.Points[saved].Row, folder); err != nil {
 			return broke(err)
+		}
+		if !s.trained { // its token ids are of the model's tokenizer
+			if err := p.copySampling(model, folder); err != nil {
+				return broke(err)
+			}
 		}
 		result.Saved, result.Folder = choice.Points[saved].Row, folder
 		of, err := convert.Inspect(folder, p.home.OpenModel)

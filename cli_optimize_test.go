@@ -14,6 +14,7 @@ import (
 
 	"slimlab/internal/filelock"
 	"slimlab/internal/shareddata"
+	"slimlab/lab/home"
 	"slimlab/lab/optimize"
 	"slimlab/lab/run"
 	"slimlab/lab/scenario"
@@ -163,6 +164,29 @@ func TestOptimizeIntoFolder(t *testing.T) {
 	}
 	if _, err := os.Stat(os.Getenv("SLIMLAB_HOME")); err == nil {
 		t.Error("a search that was refused has begun a run")
+	}
+}
+
+// A folder keeps the settings for sampling of its model, byte for byte; a model without them leaves
+// none.
+func TestOptimizeKeepsSampling(t *testing.T) {
+	dir := t.TempDir()
+	p := &program{home: home.Open(filepath.Join(dir, "home"), "test")}
+	for _, folder := range []string{"with", "without"} {
+		if _, stderr, code := slimlab(t, "export", "pretrained:recsys-student", filepath.Join(dir, folder)); code != exitHeld {
+			t.Fatal(stderr)
+		}
+	}
+	const settings = "{\"do_sample\": true, \"temperature\": 0.7}\n"
+	writeFile(t, filepath.Join(dir, "with", samplingFile), settings)
+	for model, want := range map[string]string{"with": settings, "without": ""} {
+		to := t.TempDir()
+		if err := p.copySampling(filepath.Join(dir, model), to); err != nil {
+			t.Fatal(err)
+		}
+		if text, err := os.ReadFile(filepath.Join(to, samplingFile)); string(text) != want || (err == nil) != (want != "") {
+			t.Errorf("%s: found %q, %v", model, text, err)
+		}
 	}
 }
 
