@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"slimlab/internal/bytesize"
 	"slimlab/internal/nearest"
 	"slimlab/lab/endpoint"
 	"slimlab/lab/eval"
@@ -50,28 +51,16 @@ func (f *loadFlags) check(cmd *cobra.Command) error {
 		}
 	}
 	if cmd.Flags().Changed("cache-bytes") {
-		n, err := byteCount(f.cache)
+		n, err := bytesize.Count(f.cache)
+		if err == nil && n == 0 {
+			err = errors.New("expected room for a page of tokens at least")
+		}
 		if err != nil {
 			return fmt.Errorf("--cache-bytes %s: %w", f.cache, err)
 		}
 		f.CacheBytes = n
 	}
 	return nil
-}
-
-// byteCount reads a number of bytes, with a unit or without.
-func byteCount(text string) (int64, error) {
-	at := strings.IndexFunc(text, func(r rune) bool { return r != '.' && (r < '0' || r > '9') })
-	number, unit := text, ""
-	if at >= 0 {
-		number, unit = text[:at], strings.TrimSpace(text[at:])
-	}
-	scale, ok := map[string]float64{"": 1, "B": 1, "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}[unit]
-	n, err := strconv.ParseFloat(number, 64)
-	if !ok || err != nil || n*scale < 1 || n*scale > 1<<50 {
-		return 0, errors.New("expected a number of bytes such as 1000000, 512MiB or 4GB")
-	}
-	return int64(n * scale), nil
 }
 
 // serveFlags are the flags of `slimlab serve`.
@@ -102,7 +91,7 @@ func (p *program) serveCommand() *cobra.Command {
 	flags.StringVar(&f.host, "host", "127.0.0.1", "address to listen at; another than this machine's own needs a key, or --insecure")
 	flags.IntVar(&f.port, "port", 8000, "port to listen at; 0 chooses a free one")
 	flags.StringVar(&f.Name, "name", "", "name of the model for clients (default: that of its folder or file)")
-	flags.StringVar(&f.recall, "recall-bytes", "", "memory of the logits after whole prompts: one that comes again while the cache holds it is answered by them; 0 keeps none (default: 32MiB)")
+	flags.StringVar(&f.recall, "recall-bytes", "", "memory of the logits after whole prompts, and of the prompts: one that comes again while the cache holds it is answered by them; 0 keeps none (default: 32MiB)")
 	flags.IntVar(&f.Running, "max-running", 0, "requests that run at once (default: 256)")
 	flags.IntVar(&f.Ranks, "ranks", 1, "ranks that the model is divided between, which compute side by side; a divisor of its KV heads")
 	flags.StringVar(&f.Draft, "draft", "", "smaller MODEL of the same tokens that foretells them: the answers are the same, and sooner where it is often right")
@@ -178,11 +167,9 @@ func (f *serveFlags) check(cmd *cobra.Command) error {
 }
 
 func (f *serveFlags) readRecall() (err error) {
-	if f.recall == "0" {
-		f.RecallBytes = -1
-		return nil
+	if f.RecallBytes, err = bytesize.Count(f.recall); err == nil && f.RecallBytes == 0 {
+		f.RecallBytes = -1 // none, where 0 is the default
 	}
-	f.RecallBytes, err = byteCount(f.recall)
 	return err
 }
 

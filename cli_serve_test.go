@@ -28,7 +28,8 @@ func TestServeRefuses(t *testing.T) {
 		{[]string{"--dtype", "int3"}, "--dtype"},
 		{[]string{"--kv", "int3"}, "--kv"},
 		{[]string{"--cache-bytes", "lots"}, "--cache-bytes lots: expected a number of bytes"},
-		{[]string{"--cache-bytes", "4TB"}, "--cache-bytes 4TB"},
+		{[]string{"--cache-bytes", "2000TB"}, "--cache-bytes 2000TB: expected 1024TiB at most"},
+		{[]string{"--cache-bytes", "0MiB"}, "--cache-bytes 0MiB: expected room for a page"},
 		{[]string{"--recall-bytes", "-1"}, "--recall-bytes -1: expected a number of bytes"},
 		{[]string{"--max-running", "0"}, "--max-running 0: expected at least 1"},
 		{[]string{"--ranks", "0"}, "--ranks 0: expected at least 1"},
@@ -70,10 +71,12 @@ func TestServeRefuses(t *testing.T) {
 	}
 }
 
-func TestByteCounts(t *testing.T) {
-	for text, want := range map[string]int64{"1000": 1000, "2kB": 2000, "1.5MiB": 3 << 19, "4GB": 4e9, "1GiB": 1 << 30, "": 0, "GB": 0, "-1": 0, "0": 0, "1e99": 0, "3 pages": 0} {
-		if got, err := byteCount(text); got != want || (err == nil) != (want > 0) {
-			t.Errorf("%q is %d, %v; want %d", text, got, err, want)
+// TestRecallOfNothing: 0 keeps nothing in whatever unit, where the endpoint's 0 is its default.
+func TestRecallOfNothing(t *testing.T) {
+	for text, want := range map[string]int64{"0": -1, "0B": -1, "0KiB": -1, "0 MiB": -1, "0.0GB": -1, "32MiB": 32 << 20} {
+		f := serveFlags{recall: text}
+		if err := f.readRecall(); err != nil || f.RecallBytes != want {
+			t.Errorf("%q: %d, %v, expected %d", text, f.RecallBytes, err, want)
 		}
 	}
 }

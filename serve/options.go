@@ -17,7 +17,7 @@ type Options struct {
 	Eviction    pages.Eviction // of prefixes that no request uses; pages.LRU
 	// RecallBytes bounds the logits after whole prompts that are kept, with those prompts, so that
 	// one that comes again while the cache holds it is answered at once; 0 keeps none, Defaults
-	// sets 32 MiB.
+	// sets 32 MiB. RecalledPrompts says how many that are.
 	RecallBytes int64
 
 	// Reserve is the share of a request's MaxTokens for which it has pages before it runs, above 0

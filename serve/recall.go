@@ -33,15 +33,17 @@ const mostRecalled = 256
 func newRecall(o Options, s Shape) recall {
 	r := recall{prompts: map[uint64]*recalled{}}
 	if o.PrefixCache {
-		r.most, r.bytes = RecalledPrompts(o.RecallBytes, s.Vocabulary), o.RecallBytes
+		r.bytes = o.RecallBytes
+		r.most, _ = RecalledPrompts(o.RecallBytes, s.Vocabulary)
 	}
 	return r
 }
 
 // RecalledPrompts is how many prompts of a model with that vocabulary have the logits after them
-// kept in so many bytes, at most: their own tokens count too.
-func RecalledPrompts(bytes int64, vocabulary int) int {
-	return int(min(mostRecalled, bytes/(4*int64(vocabulary))))
+// kept in so many bytes, at most, and how many tokens one of them may have; 0 and 0 where nothing
+// can be kept. Each takes 4 bytes for a token of the vocabulary and for one of its own.
+func RecalledPrompts(bytes int64, vocabulary int) (prompts int, longest int64) {
+	return int(min(mostRecalled, bytes/(4*int64(vocabulary+1)))), max(0, bytes/4-int64(vocabulary))
 }
 
 // recallable reports whether the logits after a sequence's prompt are what chooses its next token.

@@ -161,6 +161,45 @@ func TestRecallComparesPrompts(t *testing.T) {
 	}
 }
 
+// TestWhatIsSaidToBeRecalled: as many prompts of one token are kept as are said to be at most,
+// and a prompt of as many tokens as one may have is, and of one more is not.
+func TestWhatIsSaidToBeRecalled(t *testing.T) {
+	const vocabulary = 60
+	for bytes, want := range map[int64]struct {
+		prompts int
+		longest int64
+	}{
+		0: {0, 0}, 4 * vocabulary: {0, 0}, 4*(vocabulary+1) - 1: {0, 0}, 4 * (vocabulary + 1): {1, 1}, 4 * (vocabulary + 8): {1, 8},
+		8*(vocabulary+1) - 1: {1, vocabulary + 1}, 12 * (vocabulary + 1): {3, 2*vocabulary + 3}, 1 << 30: {mostRecalled, 1<<28 - vocabulary},
+	} {
+		prompts, longest := RecalledPrompts(bytes, vocabulary)
+		if prompts != want.prompts || longest != want.longest {
+			t.Errorf("of %d bytes: %d prompts, one of %d tokens, expected %d and %d", bytes, prompts, longest, want.prompts, want.longest)
+		}
+		o := Defaults()
+		o.RecallBytes = bytes
+		keeps := func(r *recall, length int64, hash uint64) {
+			q := newSequence(t.Context(), Request{Prompt: make([]int32, length), MaxTokens: 1}, nil, nil)
+			q.Prompt[0], q.promptHash = int32(hash), hash
+			r.keep(q, make([]float32, vocabulary))
+		}
+		r := newRecall(o, newFake(100, 4).shape)
+		for hash := range uint64(prompts + 3) {
+			keeps(&r, 1, hash)
+		}
+		if len(r.prompts) != prompts || r.held > bytes {
+			t.Errorf("of %d bytes: %d prompts are kept in %d bytes, expected %d", bytes, len(r.prompts), r.held, prompts)
+		}
+		for more, kept := range map[int64]bool{0: longest > 0, 1: false} {
+			if r = newRecall(o, newFake(100, 4).shape); bytes < 1<<20 {
+				if keeps(&r, max(1, longest+more), 1); len(r.prompts) == 1 != kept {
+					t.Errorf("of %d bytes: a prompt of %d tokens is kept: %t", bytes, max(1, longest+more), !kept)
+				}
+			}
+		}
+	}
+}
+
 // TestRecallKeepsTheLatest: what was asked for longest ago leaves first, and asking counts.
 func TestRecallKeepsTheLatest(t *testing.T) {
 	o := Defaults()

@@ -97,9 +97,9 @@ func Open(ctx context.Context, models eval.Models, name string, o Options) (*End
 	if o.RecallBytes != 0 {
 		options.RecallBytes = max(0, o.RecallBytes)
 	}
-	recalled, one := serve.RecalledPrompts(options.RecallBytes, m.Vocab), 4*int64(m.Vocab)
+	recalled, longest := serve.RecalledPrompts(options.RecallBytes, m.Vocab)
 	if o.RecallBytes > 0 && recalled == 0 {
-		return nil, fmt.Errorf("model %s: the kept logits: found %d bytes, expected at least %d: those after one prompt", name, o.RecallBytes, one)
+		return nil, fmt.Errorf("model %s: the kept logits: found %d bytes, expected at least %d: a prompt of one token and the %d logits after it", name, o.RecallBytes, 4*(m.Vocab+1), m.Vocab)
 	}
 	var draft *host.Executor
 	if o.Draft != "" {
@@ -127,13 +127,22 @@ func Open(ctx context.Context, models eval.Models, name string, o Options) (*End
 	e.describe(source, m, executor, o.Head)
 	e.facts["recalled_prompts"] = recalled
 	if recalled > 0 {
-		e.Notes = append(e.Notes, fmt.Sprintf("the logits after up to %s are kept, %s: one that comes again is answered by them", plural.Of(recalled, "prompt"), report.Bytes(int64(recalled)*one)))
+		e.Notes = append(e.Notes, recallNote(options.RecallBytes, recalled, longest, m.Vocab, executor.Shape()))
 	}
 	if draft != nil {
 		e.facts["draft"], e.facts["bytes_draft_kv_cache"] = o.Draft, draft.Bytes()
 		e.Notes = append(e.Notes, fmt.Sprintf("draft %s foretells tokens; its KV cache takes %s more", o.Draft, report.Bytes(draft.Bytes())))
 	}
 	return e, nil
+}
+
+// recallNote says what is kept of prompts in so many bytes.
+func recallNote(bytes int64, prompts int, longest int64, vocabulary int, s serve.Shape) string {
+	note := fmt.Sprintf("kept in %s: the logits after the latest prompts, %s for each and 4B for each of its tokens, %s at most: one that comes again is answered by them", report.Bytes(bytes), report.Bytes(4*int64(vocabulary)), plural.Of(prompts, "prompt"))
+	if longest < int64(min(s.Positions, s.Pages*s.PageSize)) {
+		note += fmt.Sprintf("; not those after a prompt of more than %s", plural.Of(int(longest), "token"))
+	}
+	return note
 }
 
 // openDraft loads the draft of a model, with a cache for as many tokens.

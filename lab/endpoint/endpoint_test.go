@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"slimlab/lab/home"
+	"slimlab/lab/report"
 	"slimlab/model/pretrained"
 )
 
@@ -63,6 +65,9 @@ func open(t testing.TB, name string, o Options) *Endpoint {
 	return e
 }
 
+// studentTokens is the vocabulary of the student that is tested with.
+const studentTokens = 541
+
 func TestOpenSaysWhatItLoaded(t *testing.T) {
 	for _, test := range []struct {
 		o    Options
@@ -71,13 +76,15 @@ func TestOpenSaysWhatItLoaded(t *testing.T) {
 	}{
 		{Options{}, "recsys-student", []string{"pretrained:recsys-student: ", " in bfloat16: ", "KV cache in bfloat16: ", "no chat template"}},
 		{Options{Head: "w8a8"}, "recsys-student", []string{"bfloat16, w8a8", "the head was rounded to w8a8 as it was loaded (--head)"}},
+		{Options{RecallBytes: 4 * (studentTokens + 1)}, "recsys-student", []string{fmt.Sprintf("kept in %s: the logits after the latest prompts, ", report.Bytes(4*(studentTokens+1))), ", 1 prompt at most", "not those after a prompt of more than 1 token"}},
+		{Options{RecallBytes: 1 << 30}, "recsys-student", []string{"kept in 1.07GB: ", ", 256 prompts at most: one that comes again is answered by them\n"}},
 		{Options{DType: "float32", KV: "int8", CacheBytes: 1 << 20, Name: "mine"}, "mine", []string{" in float32: ", "KV cache in int8: ", "for 2176 tokens", "widened"}},
 	} {
 		e := open(t, "pretrained:recsys-student", test.o)
 		if e.Name() != test.name {
 			t.Errorf("the name is %q, want %q", e.Name(), test.name)
 		}
-		notes := strings.Join(e.Notes, "\n")
+		notes := strings.Join(e.Notes, "\n") + "\n"
 		for _, want := range test.says {
 			if !strings.Contains(notes, want) {
 				t.Errorf("%+v: no %q in %s", test.o, want, notes)
@@ -97,6 +104,7 @@ func TestOpenRefuses(t *testing.T) {
 	}{
 		"no such folder":    {"nowhere", Options{}},
 		"expected at least": {"pretrained:recsys-student", Options{CacheBytes: 10}},
+		"a prompt of one":   {"pretrained:recsys-student", Options{RecallBytes: 4 * studentTokens}},
 		"running -1":        {"pretrained:recsys-student", Options{Running: -1}},
 		"batch tokens -1":   {"pretrained:recsys-student", Options{BatchTokens: -1}},
 		`eviction "fifo"`:   {"pretrained:recsys-student", Options{Eviction: "fifo"}},
