@@ -12,6 +12,7 @@ import (
 type recall struct {
 	most    int   // prompts whose logits are kept
 	bytes   int64 // that they and their tokens take, at most
+	width   int   // of the vocabulary
 	held    int64 // that they take
 	prompts map[uint64]*recalled
 	uses    int
@@ -33,7 +34,7 @@ const mostRecalled = 256
 func newRecall(o Options, s Shape) recall {
 	r := recall{prompts: map[uint64]*recalled{}}
 	if o.PrefixCache {
-		r.bytes = o.RecallBytes
+		r.bytes, r.width = o.RecallBytes, s.Vocabulary
 		r.most, _ = RecalledPrompts(o.RecallBytes, s.Vocabulary)
 	}
 	return r
@@ -51,16 +52,16 @@ func (q *sequence) recallable() bool {
 	return q.MaxTokens > 0 && len(q.Labels) == 0 && !q.NoReuse && q.generated() == 0
 }
 
-// begin notes by which hash a sequence's prompt is found.
+// begin notes by which hash a sequence's prompt is found, if there is room for what is kept of it.
 func (r *recall) begin(q *sequence) {
-	if r.most > 0 && q.recallable() {
+	if r.most > 0 && q.recallable() && 4*int64(len(q.Prompt)+r.width) <= r.bytes {
 		q.promptHash = pages.Hashes(q.Namespace, q.Prompt, len(q.Prompt))[0]
 	}
 }
 
 // find returns what is kept of a sequence's prompt, or nil.
 func (r *recall) find(q *sequence) *recalled {
-	if r.most == 0 || !q.recallable() {
+	if q.promptHash == 0 || !q.recallable() {
 		return nil
 	}
 	k := r.prompts[q.promptHash]
@@ -78,15 +79,12 @@ func (r *recall) use(k *recalled) {
 
 // keep keeps the logits after a sequence's prompt.
 func (r *recall) keep(q *sequence, logits []float32) {
-	if r.most == 0 || !q.recallable() {
+	if q.promptHash == 0 || !q.recallable() {
 		return
 	}
 	k := r.find(q)
 	if k == nil {
 		k = &recalled{namespace: q.Namespace, tokens: slices.Clone(q.Prompt), logits: slices.Clone(logits)}
-		if k.size() > r.bytes {
-			return
-		}
 		r.forget(q.promptHash) // another prompt of that hash
 		for len(r.prompts) == r.most || r.held+k.size() > r.bytes {
 			r.forget(r.oldest())

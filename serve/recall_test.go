@@ -1,7 +1,9 @@
 package serve
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"reflect"
 	"slices"
 	"testing"
@@ -132,6 +134,84 @@ func TestSiblingsAreRecalled(t *testing.T) {
 	}
 }
 
+// TestSiblingsOfAnyLength: the first of requests with one prompt of a page or more computes it, in
+// one step or several, and the others nothing of it, whether it ends with a page or within one; a
+// prompt of less is computed by each, beside each other. One of them that leaves, or that is
+// retracted, costs the others no answer.
+func TestSiblingsOfAnyLength(t *testing.T) {
+	const siblings, most = 4, 5
+	for length := int32(1); length <= 13; length++ {
+		for _, chunk := range []int{0, 3, 4} {
+			for _, loss := range []string{"", "leaves", "is retracted"} {
+				o := Defaults()
+				o.Chunk = chunk
+				core, submit := start(t, newFake(100, 4), o)
+				name := fmt.Sprintf("%d tokens in chunks of %d, the first %s", length, chunk, loss)
+				var all []Request
+				var done []<-chan outcome
+				ctx, leave := context.WithCancel(t.Context())
+				for i := range siblings {
+					all = append(all, Request{Prompt: ids(1, length), MaxTokens: most, Sampling: sample.Settings{Temperature: 1, Seed: uint64(i)}})
+					if i > 0 {
+						ctx = t.Context()
+					}
+					done = append(done, submit(ctx, all[i]))
+				}
+				for steps := 1; !core.idle(); steps++ {
+					if err := cmp.Or(core.step(), core.check()); err != nil {
+						t.Fatalf("%s: %v", name, err)
+					}
+					if q := core.scheduler.running; steps == 1 && len(q) > 0 {
+						switch loss {
+						case "leaves":
+							leave()
+						case "is retracted":
+							core.scheduler.retract(q[0])
+							core.scheduler.drop(func(q *sequence) bool { return !q.runs })
+						}
+					}
+				}
+				leave()
+				for i := range done {
+					got := <-done[i]
+					if i == 0 && loss == "leaves" {
+						continue
+					}
+					if want := expected(all[i]); got.err != nil || !slices.Equal(got.result.Tokens, want.Tokens) {
+						t.Errorf("%s: %d is %v, %v, expected %v", name, i, got.result.Tokens, got.err, want.Tokens)
+					}
+				}
+				if s := core.stats; loss == "" && length >= 4 && (s.Recalled != siblings-1 || s.ComputedTokens != int(length)+siblings*(most-1)) {
+					t.Errorf("%s: %d were recalled and %d tokens computed, expected %d and %d", name, s.Recalled, s.ComputedTokens, siblings-1, int(length)+siblings*(most-1))
+				} else if loss == "" && chunk == 0 && length < 4 && (s.Recalled != 0 || s.Steps != most) {
+					t.Errorf("%s: %d were recalled in %d steps, expected 0 in %d", name, s.Recalled, s.Steps, most)
+				}
+				if n := len(core.scheduler.tails) + len(core.scheduler.count); n > 0 {
+					t.Errorf("%s: %d pages and logits are still offered", name, n)
+				}
+			}
+		}
+	}
+}
+
+// TestSiblingsWithoutRoom: where nothing can be kept of a prompt nobody waits for what follows it.
+func TestSiblingsWithoutRoom(t *testing.T) {
+	o := Defaults()
+	o.RecallBytes = 4 * (60 + 9)
+	core, submit := start(t, newFake(100, 4), o)
+	for range 3 {
+		submit(t.Context(), Request{Prompt: ids(1, 10), MaxTokens: 1})
+	}
+	for !core.idle() {
+		if err := cmp.Or(core.step(), core.check()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := core.stats; s.Steps != 2 || s.ComputedTokens != 10+2*2 || s.Recalled != 0 {
+		t.Errorf("%d steps of %d tokens, %d recalled, expected 2, 14 and 0", s.Steps, s.ComputedTokens, s.Recalled)
+	}
+}
+
 // TestRecallComparesPrompts: a hash that two prompts have finds the right one or none, and a
 // request that leaves nothing leaves no logits.
 func TestRecallComparesPrompts(t *testing.T) {
@@ -178,14 +258,15 @@ func TestWhatIsSaidToBeRecalled(t *testing.T) {
 		}
 		o := Defaults()
 		o.RecallBytes = bytes
-		keeps := func(r *recall, length int64, hash uint64) {
+		keeps := func(r *recall, length int64, first int) {
 			q := newSequence(t.Context(), Request{Prompt: make([]int32, length), MaxTokens: 1}, nil, nil)
-			q.Prompt[0], q.promptHash = int32(hash), hash
+			q.Prompt[0] = int32(first)
+			r.begin(q)
 			r.keep(q, make([]float32, vocabulary))
 		}
 		r := newRecall(o, newFake(100, 4).shape)
-		for hash := range uint64(prompts + 3) {
-			keeps(&r, 1, hash)
+		for first := range prompts + 3 {
+			keeps(&r, 1, first)
 		}
 		if len(r.prompts) != prompts || r.held > bytes {
 			t.Errorf("of %d bytes: %d prompts are kept in %d bytes, expected %d", bytes, len(r.prompts), r.held, prompts)

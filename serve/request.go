@@ -177,7 +177,7 @@ type sequence struct {
 	logP    sample.LogP     // of the next token
 	draft   draft
 
-	promptHash   uint64    // by which recall finds the prompt
+	promptHash   uint64    // by which recall finds the prompt; 0 where nothing would be kept of it
 	recalled     *recalled // what it keeps of it, until the first token is chosen
 	leavesLogits bool      // the logits after its prompt are kept
 
@@ -185,6 +185,9 @@ type sequence struct {
 	hashes  []uint64 // of the prompt up to the end of each whole page
 	kept    int      // leading pages that are not promised, or no longer; all while it waits
 	awaited int      // while it waits: the leading pages that it waits for
+	// Of the logits after the whole prompt:
+	owesLogits   bool // it is to compute them, while it runs
+	awaitsLogits bool // it waits for another that is
 }
 
 type outcome struct {

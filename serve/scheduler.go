@@ -18,7 +18,8 @@ type scheduler struct {
 	waiting queue
 	running []*sequence
 	batch   []part
-	copies  []kernels.PageCopy // of pages that requests admitted to the batch begin inside
+	copies  []kernels.PageCopy   // of pages that requests admitted to the batch begin inside
+	tails   map[uint64]*sequence // that run, by the hash of the prompt the logits after which they left
 	promises
 
 	passes, retractions int // since the start
@@ -33,7 +34,7 @@ type part struct {
 }
 
 func newScheduler(o Options, s Shape) *scheduler {
-	return &scheduler{options: o, pages: newPages(o, s), promises: promises{count: map[uint64]int{}}}
+	return &scheduler{options: o, pages: newPages(o, s), promises: promises{count: map[uint64]int{}}, tails: map[uint64]*sequence{}}
 }
 
 // newPages accounts for the pages of an executor.
@@ -140,12 +141,42 @@ func (s *scheduler) admit(q *sequence) bool {
 	}
 	q.lease, q.runs = lease, true
 	q.computed, s.copies = q.cached(s.pages, &q.lease, q.reusable(), s.copies)
+	s.copyTail(q)
 	if q.computed < len(q.tokens) {
 		q.recalled = nil // what is kept does not help: its pages are not all there
 	}
 	s.promise(q)
 	s.running = append(s.running, q)
 	return true
+}
+
+// leaves notes that the logits after q's prompt, and its keys and values, are there for others.
+func (s *scheduler) leaves(q *sequence) {
+	s.keepLogits(q)
+	if q.leavesLogits && len(q.Prompt)%s.pages.Size() > 0 {
+		s.tails[q.promptHash] = q
+	}
+}
+
+// copyTail gives q, whose next token is chosen by logits that are kept, the last page of its prompt
+// from the request that has left them, where that page is not whole and so not yet in the tree. The
+// other goes on behind it. As it runs, the page stays until the batch is computed.
+func (s *scheduler) copyTail(q *sequence) {
+	whole, from := q.lease.Shared, s.tails[q.promptHash]
+	if q.recalled == nil || from == nil || whole != len(q.tokens)/s.pages.Size() || !q.continues(from) {
+		return
+	}
+	to := q.lease.Table[whole]
+	if q.computed > whole*s.pages.Size() { // of another page that begins so
+		s.copies = s.copies[:len(s.copies)-1]
+	}
+	s.copies = append(s.copies, kernels.PageCopy{From: from.lease.Table[whole], To: to})
+	q.computed = len(q.tokens)
+}
+
+// continues reports whether another sequence begins with all of q.
+func (q *sequence) continues(other *sequence) bool {
+	return q.Namespace == other.Namespace && slices.Equal(q.tokens, other.Prompt)
 }
 
 // admitted leases q pages for so many tokens, of which the leading ones may come from the cache.
@@ -205,6 +236,10 @@ func (s *scheduler) advance(q *sequence, tokens int) {
 // computed from there on.
 func (s *scheduler) release(q *sequence) {
 	s.keep(q, len(q.hashes))
+	s.keepLogits(q)
+	if s.tails[q.promptHash] == q {
+		delete(s.tails, q.promptHash)
+	}
 	if q.leavesLogits {
 		s.pages.CommitAll(&q.lease, q.shareable(q.computed))
 	}
@@ -236,6 +271,11 @@ func (s *scheduler) check() error {
 		}
 		if have, want := len(q.lease.Table), s.pages.For(q.computed); have < want {
 			return fmt.Errorf("serve: request %d has %d pages, its computed tokens take %d", q.number, have, want)
+		}
+	}
+	for hash, q := range s.tails {
+		if !q.runs || hash != q.promptHash || q.computed < len(q.Prompt) {
+			return fmt.Errorf("serve: the last page of request %d's prompt is offered, of which %d tokens are computed", q.number, q.computed)
 		}
 	}
 	if err := s.pages.Check(leases); err != nil {

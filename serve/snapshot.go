@@ -84,7 +84,7 @@ func (c *core) snapshot(most int) Snapshot {
 	out := Snapshot{Now: c.executor.Now(), Stats: c.now(), Tree: s.pages.Tree(most)}
 	leaders := map[uint64]int{}                    // by promised page
 	for _, q := range slices.Backward(s.running) { // of several the first that was admitted
-		for _, h := range q.hashes[q.kept:] {
+		for _, h := range q.promised() {
 			leaders[h] = q.number
 		}
 	}
@@ -94,7 +94,7 @@ func (c *core) snapshot(most int) Snapshot {
 			r := q.describe()
 			r.TTFT, r.TPOT = q.times(out.Now)
 			if !q.runs && s.stillFollows(q) {
-				r.State, r.Following = StateFollowing, leaders[q.hashes[q.awaited-1]]
+				r.State, r.Following = StateFollowing, leaders[q.follows()]
 			}
 			out.Requests = append(out.Requests, r)
 		}

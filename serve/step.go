@@ -150,6 +150,7 @@ func (c *core) answer(batch []part, logits [][]float32) {
 			}
 		case s.Logits:
 			c.recall.keep(q, logits[i][:c.executor.Shape().Vocabulary])
+			c.scheduler.leaves(q)
 			c.choices = append(c.choices, choice{q, logits[i], q.draft.tokens, 0})
 		case q.computed == len(q.tokens):
 			q.result.FirstToken = c.executor.Now()

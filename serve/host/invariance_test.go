@@ -11,6 +11,7 @@ import (
 	"slimlab/model"
 	"slimlab/model/weight"
 	"slimlab/serve"
+	"slimlab/serve/sample"
 )
 
 // rounded is the tiny model with linear layers of integers, rounded to nearest.
@@ -196,6 +197,34 @@ func TestPartsOfPagesAreReused(t *testing.T) {
 				}
 			}
 			e.Close()
+		}
+	}
+}
+
+// TestSiblingsHaveTheBitsOfOne: requests with one prompt that come together begin with the logits
+// and the last page of the first of them, which goes on in that page, and have the bits of those
+// that are alone.
+func TestSiblingsHaveTheBitsOfOne(t *testing.T) {
+	m := itemModel(t)
+	rng := rand.New(rand.NewPCG(9, 9))
+	for _, kv := range []kernels.KVFormat{kernels.KVBFloat16, kernels.KVFloat32, kernels.KVInt8, kernels.KVInt4, kernels.KVK8V4, kernels.KVK16V8, kernels.KVK4V16} {
+		for _, length := range []int{16, 17, 23, 48, 63} {
+			prompt := make([]int32, length)
+			for i := range prompt {
+				prompt[i] = int32(rng.IntN(m.Vocab))
+			}
+			h := Options{KV: kv, PageSize: 16}
+			var rs []serve.Request
+			var want []whole
+			for seed := range uint64(3) {
+				rs = append(rs, serve.Request{Prompt: prompt, MaxTokens: 20, LogP: true, Sampling: sample.Settings{Temperature: 1, Seed: seed}})
+				alone, _ := serveAll(t, m, h, serve.Options{}, rs[seed:])
+				want = append(want, alone...)
+			}
+			got, stats := serveAll(t, m, h, serve.Defaults(), rs)
+			if !reflect.DeepEqual(got, want) || stats.Recalled != 2 {
+				t.Errorf("%v, %d tokens: %v, alone %v; %d were recalled, expected 2", kv, length, got, want, stats.Recalled)
+			}
 		}
 	}
 }
