@@ -93,25 +93,53 @@ func (s *Server) render(raw []json.RawMessage, tools json.RawMessage, variables 
 		return nil, refuse("messages", "found an empty list, expected at least one")
 	}
 	messages := make([]written, len(raw))
-	var called []string // ids of calls
+	calls := madeCalls{}
 	for i, m := range raw {
 		var err error
 		if messages[i], err = writeMessage(at("messages", i), m); err != nil {
 			return nil, err
 		}
-		for _, c := range messages[i].ToolCalls {
-			called = append(called, c.ID)
-		}
-		param, id := at("messages", i)+".tool_call_id", messages[i].ToolCallID
-		switch {
-		case messages[i].Role != "tool":
-		case id == "":
-			return nil, refuse(param, "found none, expected the id of the call whose result this is")
-		case !slices.Contains(called, id):
-			return nil, refuse(param, "found %q, expected the id of a call before it", id)
+		if err := calls.next(at("messages", i), &messages[i]); err != nil {
+			return nil, err
 		}
 	}
 	return s.renderMessages("messages", messages, tools, variables)
+}
+
+// madeCalls are the calls of a chat by their ids: the path of each, and of its result.
+type madeCalls map[string]*struct{ call, result string }
+
+// next checks the ids of the calls that a message makes, or of the one whose result it is. A call of
+// a later message may have the id of an earlier one, as some models number those of each answer
+// anew: a result is that of the last.
+func (c madeCalls) next(path string, m *written) error {
+	for i, call := range m.ToolCalls {
+		within := at(path+".tool_calls", i)
+		if before := c[call.ID]; call.ID != "" && before != nil && strings.HasPrefix(before.call, path+".") {
+			return duplicated(within+".id", call.ID, before.call)
+		}
+		c[call.ID] = &struct{ call, result string }{call: within}
+	}
+	if m.Role != "tool" {
+		return nil
+	}
+	param, id := path+".tool_call_id", m.ToolCallID
+	switch of := c[id]; {
+	case id == "":
+		return refuse(param, "found none, expected the id of the call whose result this is")
+	case of == nil:
+		return refuse(param, "found %q, expected the id of a call before it", id)
+	case of.result != "":
+		return duplicated(param, id, of.result)
+	default:
+		of.result = path
+	}
+	return nil
+}
+
+// duplicated is the problem of an id that another call or result has.
+func duplicated(param, id, by string) *problem {
+	return refuse(param, "found %q, which %s has, expected another", id, by).coded("invalid_value")
 }
 
 // renderMessages is render for messages that were read from a field of the request.
@@ -142,10 +170,11 @@ func writeMessage(path string, raw json.RawMessage) (written, error) {
 	if err := jsonread.Decode(raw, &m); err != nil {
 		return written{}, unreadable(path, err)
 	}
-	return m.write(path)
+	return m.write(path, chatParts)
 }
 
-func (m *message) write(path string) (written, error) {
+// write reads a message whose parts are of the types of an interface.
+func (m *message) write(path string, parts func(role string) partKinds) (written, error) {
 	if m.Role == nil || !slices.Contains(roles, *m.Role) {
 		return written{}, refuse(path+".role", "found %s, expected one of %s", quoted(m.Role), strings.Join(roles, ", "))
 	}
@@ -154,7 +183,7 @@ func (m *message) write(path string) (written, error) {
 		out.Role = "system" // its newer name, which templates do not know
 	}
 	var err error
-	if out.Content, err = contentText(path+".content", m.Content, *m.Role == "assistant"); err != nil {
+	if out.Content, err = contentText(path+".content", m.Content, parts(*m.Role)); err != nil {
 		return written{}, err
 	}
 	switch {
@@ -207,9 +236,31 @@ func newWrittenCall(param, id, name, text string) (writtenCall, error) {
 	return writtenCall{id, "function", writtenFunction{name, arguments}}, nil
 }
 
-// contentText is the text of a content: a string, or a list of parts that are all text. One of the
-// assistant's may be a refusal, whose words are its text.
-func contentText(path string, raw json.RawMessage, assistant bool) (text string, err error) {
+// partKinds are the types that parts of a content may have, and of whom they are, for errors.
+type partKinds struct {
+	types []string
+	whose string
+}
+
+// chatParts are the parts of a message of a chat, itemParts those of one of /v1/responses, which
+// tells what the model has said from what it was told.
+func chatParts(role string) partKinds {
+	if role == "assistant" {
+		return partKinds{[]string{"text", "refusal"}, "the assistant"}
+	}
+	return partKinds{[]string{"text"}, "the " + role}
+}
+
+func itemParts(role string) partKinds {
+	if role == "assistant" {
+		return partKinds{[]string{"output_text", "refusal"}, "the assistant"}
+	}
+	return partKinds{[]string{"input_text"}, "the " + role}
+}
+
+// contentText is the text of a content: a string, or a list of parts that are all text, or a
+// refusal, whose words are its text.
+func contentText(path string, raw json.RawMessage, kinds partKinds) (text string, err error) {
 	if isNull(raw) {
 		return "", nil
 	}
@@ -230,12 +281,11 @@ func contentText(path string, raw json.RawMessage, assistant bool) (text string,
 	var b strings.Builder
 	for i, p := range parts {
 		key, words := "text", p.Text
-		switch {
-		case p.Type != nil && slices.Contains([]string{"text", "input_text", "output_text"}, *p.Type):
-		case p.Type != nil && *p.Type == "refusal" && assistant:
+		if p.Type == nil || !slices.Contains(kinds.types, *p.Type) {
+			return "", refuse(at(path, i)+".type", "found %s, expected %s in a content of %s: this model reads nothing but text", quoted(p.Type), strings.Join(kinds.types, " or "), kinds.whose).coded("invalid_value")
+		}
+		if *p.Type == "refusal" {
 			key, words = "refusal", p.Refusal
-		default:
-			return "", refuse(at(path, i)+".type", "found %s, expected text: this model reads nothing else", quoted(p.Type))
 		}
 		if isNull(words) {
 			return "", refuse(at(path, i)+"."+key, "found none, expected a text")

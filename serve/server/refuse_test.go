@@ -107,7 +107,7 @@ func TestRefusals(t *testing.T) {
 		{"no content", chats, `{"messages":[{"role":"user"}]}`, 400, "", "messages[0].content: found none"},
 		{"a refusal of the user's", chats, `{"messages":[{"role":"user","content":null,"refusal":"no"}]}`, 400, "", "messages[0].refusal: found one of the user"},
 		{"a refusal and a content", chats, `{"messages":[{"role":"assistant","content":"a","refusal":"no"}]}`, 400, "", "messages[0].refusal: found it beside a content"},
-		{"a picture", chats, `{"messages":[{"role":"user","content":[{"type":"image_url"}]}]}`, 400, "", `messages[0].content[0].type: found "image_url"`},
+		{"a picture", chats, `{"messages":[{"role":"user","content":[{"type":"image_url"}]}]}`, 400, "invalid_value", `messages[0].content[0].type: found "image_url"`},
 		{"arguments", chats, `{"messages":[{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":"{"}}]}]}`, 400, "", "messages[0].tool_calls[0].function.arguments"},
 		{"a tool", chats, `{"messages":[{"role":"user","content":"a"}],"tools":[{"type":"web"}]}`, 400, "", `tools[0].type: found "web"`},
 		{"a tool that must be called", chats, `{"messages":[{"role":"user","content":"a"}],"tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":"required"}`, 400, "unsupported_parameter", "tool_choice"},

@@ -3,7 +3,6 @@ package server
 import (
 	"encoding/json"
 	"net/http"
-	"slices"
 
 	"slimlab/internal/jsonread"
 )
@@ -247,7 +246,7 @@ func itemShape(members map[string]json.RawMessage) *shape {
 
 // messages reads the instructions and the input as a conversation.
 func (q *responseRequest) messages() ([]written, error) {
-	var c conversation
+	c := conversation{called: map[string]string{}, result: map[string]string{}}
 	if q.Instructions != nil {
 		c.messages = append(c.messages, written{Role: "system", Content: *q.Instructions})
 	}
@@ -282,8 +281,8 @@ func (q *responseRequest) messages() ([]written, error) {
 
 // conversation is what items say.
 type conversation struct {
-	messages []written
-	called   []string // ids of calls
+	messages       []written
+	called, result map[string]string // by the call_id, the paths of calls and of their results
 }
 
 func (c *conversation) add(path string, item json.RawMessage) error {
@@ -310,7 +309,7 @@ func (c *conversation) addMessage(path string, item json.RawMessage) error {
 	if err := jsonread.Decode(item, &read); err != nil {
 		return unreadable(path, err)
 	}
-	m, err := (&message{Role: read.Role, Content: read.Content}).write(path)
+	m, err := (&message{Role: read.Role, Content: read.Content}).write(path, itemParts)
 	if err != nil {
 		return err
 	}
@@ -336,6 +335,8 @@ func (c *conversation) addCall(path string, item json.RawMessage) error {
 		return refuse(path+".call_id", "found none, expected the id of the call")
 	case call.Name == "":
 		return refuse(path+".name", "found none, expected the name of a function")
+	case c.called[call.ID] != "":
+		return duplicated(path+".call_id", call.ID, c.called[call.ID])
 	}
 	one, err := newWrittenCall(path+".arguments", call.ID, call.Name, call.Arguments)
 	if err != nil {
@@ -346,7 +347,7 @@ func (c *conversation) addCall(path string, item json.RawMessage) error {
 	}
 	last := &c.messages[len(c.messages)-1]
 	last.ToolCalls = append(last.ToolCalls, one)
-	c.called = append(c.called, call.ID)
+	c.called[call.ID] = path
 	return nil
 }
 
@@ -359,16 +360,19 @@ func (c *conversation) addResult(path string, item json.RawMessage) error {
 	if err := jsonread.Decode(item, &result); err != nil {
 		return unreadable(path, err)
 	}
-	if result.ID == "" {
+	switch {
+	case result.ID == "":
 		return refuse(path+".call_id", "found none, expected the call_id of a function_call before it")
-	}
-	if !slices.Contains(c.called, result.ID) {
+	case c.called[result.ID] == "":
 		return refuse(path+".call_id", "found %q, expected the call_id of a function_call before it", result.ID)
+	case c.result[result.ID] != "":
+		return duplicated(path+".call_id", result.ID, c.result[result.ID])
 	}
+	c.result[result.ID] = path
 	if isNull(result.Output) {
 		return refuse(path+".output", "found none, expected a text")
 	}
-	text, err := contentText(path+".output", result.Output, false)
+	text, err := contentText(path+".output", result.Output, itemParts("tool"))
 	if err != nil {
 		return err
 	}

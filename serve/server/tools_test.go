@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -331,5 +332,17 @@ func TestUnreadableForms(t *testing.T) {
 	got := x.post(t, "/v1/chat/completions", `{"messages":[{"role":"user","content":"hello"}],`+twoTools+`,"tool_choice":"required"}`)
 	if p := refusal(t, got); got.status != 400 || !strings.Contains(p.Message, "in a form that this server does not read") {
 		t.Errorf("%d %s", got.status, p.Message)
+	}
+}
+
+// TestIDsOfAnEarlierAnswer: models that number the calls of each answer anew are taken as they are,
+// and so are calls without an id.
+func TestIDsOfAnEarlierAnswer(t *testing.T) {
+	x := start(t, script, Options{})
+	turn := `{"role":"assistant","tool_calls":[{"id":"0","function":{"name":"f","arguments":"{}"}},{"id":"1","function":{"name":"f","arguments":"{}"}}]},` +
+		`{"role":"tool","tool_call_id":"0","content":"a"},{"role":"tool","tool_call_id":"1","content":"b"},`
+	none := `{"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":"{}"}},{"function":{"name":"f","arguments":"{}"}}]},`
+	if got := x.post(t, "/v1/chat/completions", `{"messages":[`+turn+turn+none+`{"role":"user","content":"hello"}],"max_tokens":1}`); got.status != http.StatusOK {
+		t.Errorf("%d %s", got.status, got.body)
 	}
 }
