@@ -97,6 +97,9 @@ func TestBodiesAreRefused(t *testing.T) {
 		{completion, `{"prompt":"a","metadata":"x"}`, "metadata", "", "found a string, expected an object"},
 		{completion, `{"prompt":"a","metadata":[1]}`, "metadata", "", "found a list, expected an object"},
 		{completion, `{"prompt":"a","metadata":{"a":1}}`, "metadata.a", "", "found a number, expected a string"},
+		{completion, `{"prompt":"a","metadata":` + metadata(17, 1, 1) + `}`, "metadata", "limit_exceeded", "found 17 pairs, expected at most 16"},
+		{chat, `{` + message + `,"metadata":` + metadata(1, 65, 1) + `}`, "metadata", "limit_exceeded", "found 65 characters in the key"},
+		{"/v1/responses", `{"input":"a","metadata":` + metadata(2, 1, 513) + `}`, "metadata.a", "limit_exceeded", "found 513 characters, expected at most 512"},
 		{completion, `{"prompt":"a","safety_identifier":3}`, "safety_identifier", "", "found a number"},
 		{completion, `{"prompt":"a","prompt_cache_key":{}}`, "prompt_cache_key", "", "found an object"},
 		{completion, `{"prompt":"a","service_tier":"flex"}`, "service_tier", "unsupported_parameter", `found "flex"`},
@@ -242,5 +245,25 @@ func TestNothingAllowedNamesItsField(t *testing.T) {
 		if p := refusal(t, got); got.status != http.StatusBadRequest || p.Code == nil || *p.Code != "nothing_allowed" || p.Param == nil || *p.Param != field {
 			t.Errorf("%s: %d %s", field, got.status, got.body)
 		}
+	}
+}
+
+// metadata are so many pairs, whose keys and values have so many characters of two bytes each, the
+// last of the key aside.
+func metadata(pairs, key, value int) string {
+	var all []string
+	for i := range pairs {
+		all = append(all, fmt.Sprintf("%q:%q", strings.Repeat("é", key-1)+string(rune('a'+i)), strings.Repeat("é", value)))
+	}
+	return "{" + strings.Join(all, ",") + "}"
+}
+
+// TestMetadataComesBack: as much as OpenAI takes is taken, and comes back where it does there.
+func TestMetadataComesBack(t *testing.T) {
+	x := start(t, script, Options{})
+	most := metadata(16, 64, 512)
+	got := x.post(t, "/v1/responses", `{"input":"hello","max_output_tokens":1,"metadata":`+most+`}`)
+	if got.status != http.StatusOK || !strings.Contains(got.body, `"metadata":`+most) {
+		t.Errorf("%d %s", got.status, got.body)
 	}
 }

@@ -99,7 +99,7 @@ var identityKeys = jsonread.Keys(jsonread.Harmless, "user", "metadata", "safety_
 
 // identityMembers are their values by OpenAI's schema.
 var identityMembers = map[string]*shape{
-	"user": aText, "safety_identifier": aText, "prompt_cache_key": aText, "metadata": {words: "an object", kinds: "{", values: aText},
+	"user": aText, "safety_identifier": aText, "prompt_cache_key": aText, "metadata": {words: "an object", kinds: "{", values: aText, bounds: &memberBounds{16, 64, 512}},
 	"prompt_cache_retention": {words: "a string", among: []string{`"in_memory"`, `"in-memory"`, `"24h"`}}, "prompt_cache_options": {words: "an object", kinds: "{"},
 }
 

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"slimlab/internal/jsonread"
 )
@@ -21,9 +23,36 @@ type shape struct {
 	each    *shape // of a list's elements
 	alike   bool   // and they are all of the first one's kind
 	values  *shape // of the members of an object that has any keys
+	bounds  *memberBounds
 	keys    jsonread.Table
 	members map[string]*shape                               // of an object with keys
 	choose  func(members map[string]json.RawMessage) *shape // the shape of an object by what is in it
+}
+
+// memberBounds bound the members of an object that has any keys, whose values are strings.
+type memberBounds struct{ members, key, value int } // how many, and the characters of each
+
+// check refuses what is beyond them.
+func (b *memberBounds) check(path string, members map[string]json.RawMessage) error {
+	if b == nil {
+		return nil
+	}
+	if n := len(members); n > b.members {
+		return overLimit(path, "pairs", n, b.members)
+	}
+	for _, key := range slices.Sorted(maps.Keys(members)) {
+		var value string
+		if err := jsonread.Decode(members[key], &value); err != nil {
+			return unreadable(jsonread.Member(path, key), err)
+		}
+		if n := utf8.RuneCountInString(key); n > b.key {
+			return refuse(path, "found %d characters in the key %s, expected at most %d", n, jsonread.Clip([]byte(strconv.Quote(key))), b.key).coded("limit_exceeded")
+		}
+		if n := utf8.RuneCountInString(value); n > b.value {
+			return overLimit(jsonread.Member(path, key), "characters", n, b.value)
+		}
+	}
+	return nil
 }
 
 var (
@@ -132,7 +161,7 @@ func (i *ignored) object(path string, raw json.RawMessage, s *shape) error {
 				return err
 			}
 		}
-		return nil
+		return s.bounds.check(path, members)
 	}
 	unknown, err := []string(nil), error(nil)
 	if s.keys != nil {
