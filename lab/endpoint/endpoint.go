@@ -82,7 +82,7 @@ func Open(ctx context.Context, models eval.Models, name string, o Options) (*End
 	if err != nil {
 		return nil, fmt.Errorf("model %s: %w", name, err)
 	}
-	if err := o.checkMemory(m, cachePages, o.Ranks); err != nil {
+	if err := o.checkMemory(m, cachePages, o.Ranks, o.CacheBytes); err != nil {
 		return nil, fmt.Errorf("model %s: %w", name, err)
 	}
 	executor, err := host.New(m.Model, host.Options{KV: m.Cache, PageSize: pageSize, Pages: cachePages, Ranks: o.Ranks})
@@ -161,15 +161,16 @@ func openDraft(ctx context.Context, models eval.Models, of *eval.Model, pages in
 	if err := of.Tokenizer.SameTokens(m.Tokenizer); err != nil {
 		return nil, fmt.Errorf("the tokens of the model (the first) and of the draft (the second) differ: %w", err)
 	}
-	if err := o.checkMemory(m, pages, 1); err != nil {
+	if err := o.checkMemory(m, pages, 1, 0); err != nil {
 		return nil, err
 	}
 	return host.New(m.Model, host.Options{KV: m.Cache, PageSize: pageSize, Pages: pages})
 }
 
 // checkMemory refuses a KV cache, with the copies of the weights that ranks have, for which too
-// little memory is free: it is filled only as requests come, when it would be too late.
-func (o *Options) checkMemory(m *eval.Model, pages, ranks int) error {
+// little memory is free: it is filled only as requests come, when it would be too late. asked are
+// the bytes that a user gave, 0 for none, which may be more than a cache can have pages for.
+func (o *Options) checkMemory(m *eval.Model, pages, ranks int, asked int64) error {
 	find := o.Memory
 	if find == nil {
 		find = machine.FreeMemory
@@ -182,11 +183,15 @@ func (o *Options) checkMemory(m *eval.Model, pages, ranks int) error {
 	if free == 0 || cache+copies <= free {
 		return nil
 	}
+	found := fmt.Sprintf("%s for %d tokens", report.Bytes(cache), pages*pageSize)
+	if pages == mostPages {
+		found = report.Bytes(max(asked, cache))
+	}
 	beside := ""
 	if copies > 0 {
 		beside = fmt.Sprintf(" beside %s of the weights of %d ranks", report.Bytes(copies), ranks)
 	}
-	return fmt.Errorf("the KV cache: found %s for %d tokens%s, expected at most %s, which is free: a smaller --cache-bytes needs less", report.Bytes(cache), pages*pageSize, beside, report.Bytes(free))
+	return fmt.Errorf("the KV cache: found %s%s, expected at most %s, which is free: a smaller --cache-bytes needs less", found, beside, report.Bytes(free))
 }
 
 // reserve is the share of an answer's tokens for which a request has pages before it runs: most
@@ -217,18 +222,21 @@ func (e *Endpoint) Close() { e.engine.Close() }
 // Name is the model's for clients.
 func (e *Endpoint) Name() string { return e.model.Name }
 
-// pageSize is the tokens of a page of the cache.
-const pageSize = 16
+// pageSize is the tokens of a page of the cache, mostPages the pages that it has at most: more than
+// any mix of requests asks for.
+const (
+	pageSize  = 16
+	mostPages = 1 << 24
+)
 
-// pagesFor is how many pages a cache of so many bytes has, and not more than any mix of requests
-// could ask for.
+// pagesFor is how many pages a cache of so many bytes has.
 func pagesFor(m *eval.Model, bytes int64) (int, error) {
 	if bytes == 0 {
 		return max(1, usualTokens/pageSize), nil
 	}
 	page := pageSize * model.PositionBytes(m.Config, m.Cache)
 	if pages := bytes / page; pages >= 1 {
-		return int(min(pages, 1<<24)), nil
+		return int(min(pages, mostPages)), nil
 	}
 	return 0, fmt.Errorf("the KV cache: found %s, expected at least %s: a page of %d tokens in %s", report.Bytes(bytes), report.Bytes(page), pageSize, m.Cache)
 }

@@ -127,7 +127,8 @@ func TestTooLittleMemory(t *testing.T) {
 		free []int64 // as it is asked for
 		says string
 	}{
-		{Options{CacheBytes: 900e9}, []int64{1 << 30}, "expected at most 1.07GB, which is free: a smaller --cache-bytes"},
+		{Options{CacheBytes: 900e9}, []int64{1 << 30}, "the KV cache: found 900GB, expected at most 1.07GB, which is free: a smaller --cache-bytes"},
+		{Options{CacheBytes: 2e9}, []int64{1 << 30}, "the KV cache: found 2.00GB for "},
 		{Options{}, []int64{1000}, "which is free: a smaller --cache-bytes"},
 		{Options{CacheBytes: 1e6, Ranks: 2}, []int64{1e6}, "of the weights of 2 ranks, expected at most"},
 		{Options{CacheBytes: 1e6, Draft: "pretrained:recsys-student"}, []int64{1e6, 1e5}, "draft pretrained:recsys-student of model pretrained:recsys-student: the KV cache: found"},
