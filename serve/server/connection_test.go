@@ -119,11 +119,65 @@ func TestABodyThatDoesNotComeIsAnError(t *testing.T) {
 // TestDeclaredLength: a body that says that it is too large is refused before any of it comes, and
 // is not asked for.
 func TestDeclaredLength(t *testing.T) {
-	x := start(t, script, Options{Limits: Limits{Body: 4000}})
+	x := start(t, script, Options{Limits: Limits{Body: 4000, Linger: 50 * time.Millisecond}})
 	for _, expect := range []string{"", "Expect: 100-continue\r\n"} {
 		conn := x.dial(t, "POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"+expect+"Content-Length: 1000000000000\r\n\r\n")
 		if answer := said(t, conn); !strings.HasPrefix(answer, "HTTP/1.1 413 ") || !strings.Contains(answer, "found 1000000000000 bytes, expected at most 4000") || strings.Contains(answer, "100 Continue") {
 			t.Errorf("with %q: %s", expect, answer)
 		}
 	}
+}
+
+// TestWritersReadTheirAnswer: a client that sends the whole of a body before it reads comes to the
+// answer that refuses it, whatever is refused and however the body is sent, and one that goes on
+// for ever is left.
+func TestWritersReadTheirAnswer(t *testing.T) {
+	x := start(t, script, Options{Keys: []string{"key"}, Limits: Limits{Body: 1 << 20, Surplus: 80 << 20, Linger: 20 * time.Second}})
+	const size = 64 << 20
+	piece := []byte(strings.Repeat("a", 1<<20))
+	for _, c := range []struct{ path, key, kind, want string }{
+		{"/v1/completions", "key", "application/json", "413 "},
+		{"/v1/completions", "no", "application/json", "401 "},
+		{"/v1/completions", "key", "text/plain", "415 "},
+		{"/v1/nowhere", "key", "application/json", "404 "},
+		{"/debug/engine", "key", "application/json", "405 "},
+	} {
+		for _, chunked := range []bool{false, true} {
+			t.Run(fmt.Sprint(c.want, chunked), func(t *testing.T) {
+				length := fmt.Sprintf("Content-Length: %d", size)
+				if chunked {
+					length = "Transfer-Encoding: chunked"
+				}
+				conn := x.dial(t, fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nAuthorization: Bearer %s\r\n%s\r\n\r\n", c.path, c.kind, c.key, length))
+				for range size / len(piece) {
+					whole := piece
+					if chunked {
+						whole = fmt.Appendf(nil, "%x\r\n%s\r\n", len(piece), piece)
+					}
+					if _, err := conn.Write(whole); err != nil {
+						t.Fatalf("the server does not read: %v", err)
+					}
+				}
+				if chunked {
+					_, _ = io.WriteString(conn, "0\r\n\r\n")
+				}
+				answer := said(t, conn)
+				head, body, _ := strings.Cut(answer, "\r\n\r\n")
+				if !strings.HasPrefix(answer, "HTTP/1.1 "+c.want) || !strings.Contains(head, "Connection: close") || strings.Contains(answer, "HTTP/1.1 400") {
+					t.Errorf("found %q, expected %s and an end", answer, c.want)
+				}
+				conform(t, "ErrorResponse", body)
+			})
+		}
+	}
+	endless := x.dial(t, "POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer key\r\nContent-Length: 1000000000000\r\n\r\n")
+	for sent := 0; ; sent += len(piece) {
+		if _, err := endless.Write(piece); err != nil {
+			break
+		}
+		if sent > 1<<30 {
+			t.Fatal("the server reads a body without end")
+		}
+	}
+	x.idle(t)
 }

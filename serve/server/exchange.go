@@ -25,6 +25,9 @@ type exchange struct {
 	status int         // that was written; 0 before
 	cut    bool        // the connection ends without the rest of the answer, or without one
 	facts  []slog.Attr // for the log line
+
+	asked, taken bool // the body: it was begun to be read, and read to its end or as far as it comes
+	surplus      bool // the answer has come before the rest of the body
 }
 
 // endpoint answers an exchange. Its error is written where nothing has been written yet.
@@ -48,6 +51,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, next endpoint) {
 		if x.cut {
 			panic(http.ErrAbortHandler)
 		}
+		x.dropSurplus()
 	}()
 	if err := next(x); err != nil {
 		x.fail(err)
@@ -125,8 +129,38 @@ func (x *exchange) head(status int) error {
 		return err
 	}
 	x.status = status
+	x.letWrite()
 	x.w.WriteHeader(status)
 	return nil
+}
+
+// letWrite has an answer sent though the body was not read. net/http would read a quarter of a MiB of
+// it first, and then reset the connection of a client that writes on, which many clients tell as a
+// broken pipe, without having read the answer. One that asks before it sends a body gets none of
+// its bytes read.
+func (x *exchange) letWrite() {
+	if x.taken || x.r.ContentLength == 0 || !x.asked && x.r.Header.Get("Expect") != "" {
+		return
+	}
+	if size := x.r.ContentLength; size > 0 && size <= 128<<10 {
+		return // which net/http reads
+	}
+	if http.NewResponseController(x.w).EnableFullDuplex() == nil {
+		x.surplus = true
+		x.w.Header().Set("Connection", "close")
+	}
+}
+
+// dropSurplus reads what comes of a body behind the answer, within limits.
+func (x *exchange) dropSurplus() {
+	if !x.surplus {
+		return
+	}
+	limits, control := x.server.options.Limits, http.NewResponseController(x.w)
+	if err := errors.Join(control.Flush(), control.SetReadDeadline(time.Now().Add(limits.Linger))); err != nil {
+		return // the client has gone
+	}
+	_, _ = io.CopyN(io.Discard, x.r.Body, int64(limits.Surplus)) // it is the client's if it breaks off
 }
 
 // hurry gives the client its time to take what is written next.

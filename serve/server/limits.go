@@ -15,6 +15,11 @@ type Limits struct {
 	RowBytes  int           // logits of a prompt's places, at 4 bytes each; 64 MiB
 	Arrival   time.Duration // until a body has come; 1 minute
 	Departure time.Duration // until a client has taken a piece of an answer; 1 minute
+
+	// Of a body that was not asked for, behind an answer, is read and dropped, so that a client that
+	// writes on comes to the answer:
+	Surplus int           // bytes; 128 MiB
+	Linger  time.Duration // and for how long; 2 seconds
 }
 
 func (l Limits) complete() Limits {
@@ -32,11 +37,11 @@ func (l Limits) complete() Limits {
 	set(&l.Items, 4096)
 	set(&l.Labels, 1024)
 	set(&l.RowBytes, 64<<20)
-	if l.Arrival == 0 {
-		l.Arrival = time.Minute
-	}
-	if l.Departure == 0 {
-		l.Departure = time.Minute
+	set(&l.Surplus, 128<<20)
+	for limit, to := range map[*time.Duration]time.Duration{&l.Arrival: time.Minute, &l.Departure: time.Minute, &l.Linger: 2 * time.Second} {
+		if *limit == 0 {
+			*limit = to
+		}
 	}
 	return l
 }

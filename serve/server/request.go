@@ -75,10 +75,12 @@ func (x *exchange) body() ([]byte, error) {
 	if err := control.SetReadDeadline(time.Now().Add(limits.Arrival)); err != nil {
 		return nil, err
 	}
+	x.asked = true
 	data, err := io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, int64(limits.Body)))
 	var more *http.MaxBytesError
+	x.taken = !errors.As(err, &more)
 	switch {
-	case errors.As(err, &more):
+	case !x.taken:
 		return nil, tooLarge(fmt.Sprintf("more than %d bytes", limits.Body))
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, fault(http.StatusRequestTimeout, invalidRequest, "request_timeout", "the body: found %d bytes in %v, expected the whole body", len(data), limits.Arrival)
