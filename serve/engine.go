@@ -242,13 +242,30 @@ func (e *Engine) Stats() (stats Stats, err error) {
 }
 
 // Snapshot returns what the engine is doing, for a screen: the prefix tree and the requests, at
-// most so many nodes and so many requests.
-func (e *Engine) Snapshot(most int) (s Snapshot, err error) {
-	err = ask(e, func(c *core) error {
-		s = c.snapshot(most)
-		return nil
-	})
-	return s, err
+// most so many nodes and so many requests. When ctx ends first it is not made, and the error is the
+// context's.
+func (e *Engine) Snapshot(ctx context.Context, most int) (Snapshot, error) {
+	got := make(chan Snapshot, 1)
+	describe := func(c *core) {
+		if ctx.Err() == nil {
+			got <- c.snapshot(most)
+		}
+	}
+	select {
+	case e.inbox <- describe:
+	case <-ctx.Done():
+		return Snapshot{}, ctx.Err()
+	case <-e.ended:
+		return Snapshot{}, e.err
+	}
+	select {
+	case s := <-got:
+		return s, nil
+	case <-ctx.Done():
+		return Snapshot{}, ctx.Err()
+	case <-e.ended:
+		return Snapshot{}, e.err
+	}
 }
 
 // Flush empties the prefix cache of all that no running request holds.

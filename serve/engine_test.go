@@ -190,7 +190,7 @@ func TestManyCallers(t *testing.T) {
 				case err != nil && (!leaves || !errors.Is(err, context.Canceled) || got.Finish != FinishAbort):
 					t.Errorf("request %d of caller %d: %v", i, caller, err)
 				}
-				if _, err := e.Snapshot(int(caller)); err != nil {
+				if _, err := e.Snapshot(t.Context(), int(caller)); err != nil {
 					t.Error(err)
 				}
 				if rng.IntN(9) == 0 {

@@ -95,12 +95,12 @@ func TestSnapshotOfAnEngine(t *testing.T) {
 	if _, err := e.Do(t.Context(), Request{Prompt: ids(1, 9), MaxTokens: 1}); err != nil {
 		t.Fatal(err)
 	}
-	s, err := e.Snapshot(10)
+	s, err := e.Snapshot(t.Context(), 10)
 	if err != nil || len(s.Tree.Nodes) != 1 || s.Stats.Requests != 1 || s.Now.Sub(time.Unix(1_000_000, 0)) != stepTime+9*tokenTime {
 		t.Errorf("%v, %+v", err, s)
 	}
 	e.Close()
-	if _, err := e.Snapshot(10); err != ErrClosed {
+	if _, err := e.Snapshot(t.Context(), 10); err != ErrClosed {
 		t.Errorf("a closed engine: %v", err)
 	}
 }

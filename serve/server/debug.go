@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -126,12 +127,16 @@ func (s *Server) doing(x *exchange) error {
 		}
 		most = n
 	}
-	snapshot, err := s.model.Engine.Snapshot(most)
+	snapshot, err := s.model.Engine.Snapshot(x.r.Context(), most)
 	if err != nil {
 		return s.cause(err)
 	}
 	s.watched(snapshot.Stats.Paused)
-	return x.write(http.StatusOK, s.debug(snapshot))
+	state, err := s.debug(x.r.Context(), snapshot)
+	if err != nil {
+		return err
+	}
+	return x.write(http.StatusOK, state)
 }
 
 // driven does something to the engine and answers with what that is doing then.
@@ -148,8 +153,8 @@ func (s *Server) driven(do func(*serve.Engine) error) endpoint {
 	}
 }
 
-// debug describes a snapshot.
-func (s *Server) debug(from serve.Snapshot) Debug {
+// debug describes a snapshot, whose texts take a while, unless nobody waits for it any more.
+func (s *Server) debug(ctx context.Context, from serve.Snapshot) (Debug, error) {
 	n, shape := from.Stats, s.model.Shape
 	d := Debug{
 		Model: s.model.Name, Now: float64(from.Now.UnixNano()) / 1e9, Paused: n.Paused, Policy: string(n.Policy), Running: n.Running, Waiting: n.Waiting,
@@ -172,9 +177,12 @@ func (s *Server) debug(from serve.Snapshot) Debug {
 		})
 	}
 	for _, n := range from.Tree.Nodes {
+		if err := ctx.Err(); err != nil {
+			return Debug{}, err
+		}
 		d.Tree = append(d.Tree, s.debugNode(n, from.Tree.Clock))
 	}
-	return d
+	return d, nil
 }
 
 func debugRequest(r serve.RequestState, now time.Time) DebugRequest {

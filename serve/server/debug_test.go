@@ -162,14 +162,68 @@ func TestDrainOfAPausedEngine(t *testing.T) {
 // TestDebugOfASnapshot: whom a request follows, the first too, and how long a node is unused.
 func TestDebugOfASnapshot(t *testing.T) {
 	x := start(t, script, Options{})
-	d := x.server.debug(serve.Snapshot{
+	d, err := x.server.debug(t.Context(), serve.Snapshot{
 		Requests: []serve.RequestState{{Number: 1, State: serve.StateFollowing}, {Number: 2, State: serve.StateWaiting}},
 		Tree:     pages.Tree{Clock: 9, Nodes: []pages.Node{{Used: 7}}},
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if r := d.Requests; r[0].Following == nil || *r[0].Following != 0 || r[1].Following != nil {
 		t.Errorf("%+v", r)
 	}
 	if d.Tree[0].Unused != 2 {
 		t.Errorf("%+v", d.Tree)
+	}
+}
+
+// TestNobodyWaitsForASnapshot: a client that leaves while a step goes on ends its request, and what
+// is described for nobody is not: neither the tree nor its texts.
+func TestNobodyWaitsForASnapshot(t *testing.T) {
+	begun, step := make(chan struct{}, 1), make(chan struct{})
+	x := start(t, nil, Options{}, func(f *fake, _ *Model) {
+		f.before = func() {
+			select {
+			case begun <- struct{}{}:
+			default:
+			}
+			<-step
+		}
+	})
+	answered := make(chan reply, 1)
+	go func() { answered <- x.post(t, "/v1/completions", `{"prompt":"endless<a>","max_tokens":3}`) }()
+	<-begun
+	for _, path := range []string{"/debug/engine", "/debug/tree"} {
+		ctx, leave := context.WithCancel(t.Context())
+		ended := make(chan *httptest.ResponseRecorder)
+		go func() {
+			w := httptest.NewRecorder()
+			defer func() {
+				_ = recover() // of http.ErrAbortHandler
+				ended <- w
+			}()
+			x.server.Handler().ServeHTTP(w, httptest.NewRequestWithContext(ctx, "GET", path, nil))
+		}()
+		leave()
+		if w := <-ended; w.Body.Len() > 0 {
+			t.Errorf("%s: found %s, expected nothing", path, w.Body)
+		}
+		if log := x.log.String(); !strings.Contains(log, "path="+path+" status=499") {
+			t.Errorf("%s: the log is %s", path, log)
+		}
+	}
+	close(step)
+	<-answered
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	snapshot, err := x.engine.Snapshot(t.Context(), 10)
+	if err != nil || len(snapshot.Tree.Nodes) == 0 {
+		t.Fatalf("%+v, %v", snapshot.Tree, err)
+	}
+	if _, err := x.server.debug(gone, snapshot); err == nil {
+		t.Error("a state is described for nobody")
+	}
+	if _, err := x.server.treeText(gone, &snapshot); err == nil {
+		t.Error("a tree is described for nobody")
 	}
 }

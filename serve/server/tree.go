@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -14,18 +15,26 @@ const treeNodes = 1000
 
 // tree shows the prefix cache and the requests as a text.
 func (s *Server) tree(x *exchange) error {
-	snapshot, err := s.model.Engine.Snapshot(treeNodes)
+	snapshot, err := s.model.Engine.Snapshot(x.r.Context(), treeNodes)
 	if err != nil {
 		return s.cause(err)
 	}
-	return x.text(http.StatusOK, s.treeText(&snapshot))
+	text, err := s.treeText(x.r.Context(), &snapshot)
+	if err != nil {
+		return err
+	}
+	return x.text(http.StatusOK, text)
 }
 
-func (s *Server) treeText(v *serve.Snapshot) string {
+// treeText describes a snapshot, unless nobody waits for it any more.
+func (s *Server) treeText(ctx context.Context, v *serve.Snapshot) (string, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %d free, %d in the tree, %d of requests\n", plural.Of(s.model.Shape.Pages, "page"), v.Stats.FreePages, v.Stats.TreePages, v.Stats.PrivatePages)
 	namespace := ""
 	for _, n := range v.Tree.Nodes {
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
 		if n.Depth == 0 && n.Namespace != namespace {
 			namespace = n.Namespace
 			fmt.Fprintf(&b, "namespace %q\n", namespace)
@@ -43,7 +52,7 @@ func (s *Server) treeText(v *serve.Snapshot) string {
 	if v.LeftOut > 0 {
 		fmt.Fprintf(&b, "and %s\n", plural.Of(v.LeftOut, "more request"))
 	}
-	return b.String()
+	return b.String(), nil
 }
 
 // clip is the beginning and the end of a text.
