@@ -50,6 +50,9 @@ const (
 	silentInterval = 2 * time.Second
 )
 
+// answerTime is how long an answer is awaited, which comes between two steps of the engine.
+const answerTime = 30 * time.Second
+
 func engineLater(e Engine, after time.Duration) tea.Cmd {
 	return tea.Tick(after, func(time.Time) tea.Msg { return lookAtEngineMsg{e} })
 }

@@ -19,6 +19,7 @@ type serveScreen struct {
 	state    endpoint.State
 	known    bool  // the engine has said what it is doing
 	silent   error // why it did not, the last time
+	refused  error // why there is none, where one was asked for
 	asked    bool  // an answer is awaited, or the time to ask
 	meter    meter
 	sent     []*sent // the oldest first
@@ -71,6 +72,7 @@ func (s *serveScreen) attached(msg attachedMsg) tea.Cmd {
 			what = ""
 		}
 		s.fail(what, msg.err)
+		s.refused = msg.err
 		return nil
 	}
 	before := s.engine
@@ -109,7 +111,9 @@ func (s *serveScreen) look() tea.Cmd {
 	s.asked = true
 	e := s.engine
 	return func() tea.Msg {
-		state, err := e.State(s.ctx)
+		ctx, cancel := context.WithTimeout(s.ctx, answerTime)
+		defer cancel()
+		state, err := e.State(ctx)
 		return engineMsg{e, state, true, err}
 	}
 }

@@ -89,9 +89,50 @@ func TestPauseAndStep(t *testing.T) {
 	}
 	s.bench.engine.err = errors.New("no power")
 	s.keys("p").expect("✗ no power")
-	s.looks().expect("✗ no answer", "recsys-fm")
+	s.looks().expect("✗ no answer", "recsys-fm", "no answer: no power")
 	s.bench.engine.err = nil
-	s.looks().expectNot("✗ no answer")
+	s.looks().expectNot("no answer")
+}
+
+// TestWhyThereIsNoAnswer: in any window, of an engine that has answered before and of one that has
+// not.
+func TestWhyThereIsNoAnswer(t *testing.T) {
+	for _, size := range [][2]int{{80, 24}, {200, 60}, {60, 15}} {
+		s := attached(t, size[0], size[1], Options{})
+		for _, c := range []struct {
+			err  error
+			says string
+		}{
+			{errors.New("connect: connection refused, by http://host:1"), "no answer: connect: connection refused, by http://host:1"},
+			{fmt.Errorf("%w, by http://host:1", context.DeadlineExceeded), "no answer within 30s: the engine is in a long step"},
+		} {
+			s.bench.engine.err = c.err
+			checkSize(t, s.looks().expect(c.says))
+			s.serveScreen().known = false
+			checkSize(t, s.looks().expect("✗ "+c.says[:18]))
+			s.bench.engine.err = nil
+			s.looks().expectNot("no answer")
+		}
+	}
+}
+
+// TestWhyNoEngineIsWatched: the whole of a long reason stands where the screen is empty.
+func TestWhyNoEngineIsWatched(t *testing.T) {
+	const reason = "http://127.0.0.1:8000/debug/engine: found no API key, expected a header Authorization: Bearer with one"
+	s := newScript(t, 80, 24, Options{}).keys("4")
+	s.send(attachedMsg{"http://127.0.0.1:8000", nil, errors.New(reason)})
+	checkSize(t, s.expect("found no API key, expected a header", "Bearer with one", "SLIMLAB_API_KEY"))
+	checkSize(t, s.openEngine("models/small").expectNot("Bearer with one"))
+}
+
+// TestIdleEngine: the last step's batch is none of an engine that does nothing, and which engine it
+// is, and how it chooses, stands in a window of 80×24 too.
+func TestIdleEngine(t *testing.T) {
+	s := newScript(t, 80, 24, Options{}).openEngine("http://host:1")
+	s.expect("● running  at http://host:1 · aged-lpm", "2 running · 3 waiting, 1 for a prefix · step 1234 · batch of 2: 513 tokens")
+	e := s.bench.engine
+	e.state.Running, e.state.Waiting, e.state.Following, e.state.Requests, e.state.Batch = 0, 0, 0, nil, 1
+	s.looks().expect("○ idle", "at http://host:1 · aged-lpm").expectNot("batch of")
 }
 
 // TestEngineIsAskedWhileItIsSeen: once at a time, less often where it does not answer, and not on

@@ -1,7 +1,10 @@
 package tui
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,23 +21,35 @@ import (
 const (
 	besideWidth = 130
 	bothHeight  = 12
+	splitHeight = 16 // from which on what an engine is may have a line of its own
 )
 
 func (s *serveScreen) View(width, height int) []string {
 	switch {
 	case s.engine == nil:
-		return centred([]string{
+		lines := []string{
 			"No engine is watched.",
 			"",
 			"a serves a model here, or attaches to a server",
-			"of slimlab serve by its URL.",
-		}, width, height)
+			"of slimlab serve by its URL; its key is taken",
+			"from SLIMLAB_API_KEY.",
+		}
+		if s.refused != nil { // in full, of which the footer has a line
+			lines = slices.Concat(painted(s.theme.failed, text.Wrap("✗ "+text.Clean(s.refused.Error()), width-4)), []string{""}, lines)
+		}
+		return centred(lines, width, height)
 	case !s.known && s.silent != nil:
-		return centred(text.Wrap(s.theme.failed.On("✗ "+text.Clean(s.silent.Error())), width-4), width, height)
+		return centred(painted(s.theme.failed, text.Wrap("✗ "+text.Clean(s.silence()), width-4)), width, height)
 	case !s.known:
 		return centred([]string{"Waiting for the engine …"}, width, height)
 	}
-	lines := []string{s.statusLine(width), s.ratesLine(width), s.timesLine(width), s.pagesLine(width)}
+	lines := s.statusLines(width, height >= splitHeight && width < besideWidth)
+	if s.silent != nil {
+		lines = append(lines, text.Cut(" "+s.theme.failed.On(text.Clean(s.silence())), width))
+	} else {
+		lines = append(lines, s.ratesLine(width))
+	}
+	lines = append(lines, s.timesLine(width), s.pagesLine(width))
 	below := []string{}
 	if last := s.lastAnswer(width); last != "" {
 		below = append(below, last)
@@ -46,8 +61,25 @@ func (s *serveScreen) View(width, height int) []string {
 	return append(lines, below...)
 }
 
-// statusLine says which engine this is and what it does.
-func (s *serveScreen) statusLine(width int) string {
+// painted paints each of some lines.
+func painted(p text.Paint, lines []string) []string {
+	for i := range lines {
+		lines[i] = p.On(lines[i])
+	}
+	return lines
+}
+
+// silence says why there is no answer.
+func (s *serveScreen) silence() string {
+	if errors.Is(s.silent, context.DeadlineExceeded) {
+		return fmt.Sprintf("no answer within %v: the engine is in a long step, or hangs; it is asked again", answerTime)
+	}
+	return "no answer: " + s.silent.Error()
+}
+
+// statusLines say which engine this is and what it does: in two lines, or in one, whose last parts
+// are left out where they do not fit.
+func (s *serveScreen) statusLines(width int, split bool) []string {
 	d := &s.state
 	_, state, paint := s.stateOf()
 	place := "here"
@@ -58,11 +90,16 @@ func (s *serveScreen) statusLine(width int) string {
 	if d.Following > 0 {
 		waiting += fmt.Sprintf(", %d for a prefix", d.Following)
 	}
-	parts := []string{
-		fmt.Sprintf("%d running", d.Running), waiting, "step " + strconv.Itoa(d.Counts.Steps),
-		fmt.Sprintf("batch of %d: %s", d.Batch, plural.Of(d.BatchTokens, "token")), place, text.Clean(d.Policy),
+	does := []string{fmt.Sprintf("%d running", d.Running), waiting, "step " + strconv.Itoa(d.Counts.Steps)}
+	if d.Running+d.Waiting > 0 { // else it would be the batch of the last step
+		does = append(does, fmt.Sprintf("batch of %d: %s", d.Batch, plural.Of(d.BatchTokens, "token")))
 	}
-	return fitting(" "+s.theme.bold.On(text.Clean(d.Model))+"  "+paint.On(state)+"  ", parts, width)
+	is := []string{place, text.Clean(d.Policy)}
+	head := " " + s.theme.bold.On(text.Clean(d.Model)) + "  " + paint.On(state) + "  "
+	if !split {
+		return []string{fitting(head, slices.Concat(does, is), width)}
+	}
+	return []string{fitting(head, is, width), fitting(" ", does, width)}
 }
 
 // stateOf is the engine's state as glyph and word.

@@ -103,6 +103,9 @@ func (c *Client) state(ctx context.Context, method, path string) (s State, err e
 	if err := json.NewDecoder(io.LimitReader(body, mostBody)).Decode(&s); err != nil {
 		return s, fmt.Errorf("%s%s: the answer is not that of slimlab serve: %w", c.base, path, err)
 	}
+	if s.Model == "" {
+		return s, fmt.Errorf("%s%s: the answer is not that of slimlab serve: it names no model", c.base, path)
+	}
 	return s, nil
 }
 

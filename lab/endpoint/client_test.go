@@ -22,6 +22,17 @@ func said(t *testing.T, c *Client, prompt string) string {
 	return text.String()
 }
 
+// TestAnotherServer: what answers as something else is not watched, whatever it answers.
+func TestAnotherServer(t *testing.T) {
+	for body, says := range map[string]string{"{}": "it names no model", `{"status":"ok"}`: "it names no model", "<html>": "not that of slimlab serve", `[1]`: "not that of slimlab serve"} {
+		h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }))
+		if c, err := Dial(t.Context(), h.URL, ""); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v, %v, expected an error with %q", body, c, err, says)
+		}
+		h.Close()
+	}
+}
+
 // TestClients: the server of this process and that of an address are the same to a client.
 func TestClients(t *testing.T) {
 	e := open(t, "pretrained:recsys-student", Options{DType: "float32"})
@@ -148,7 +159,7 @@ func TestAnswersThatBreakOff(t *testing.T) {
 	} {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodGet {
-				io.WriteString(w, "{}")
+				io.WriteString(w, `{"model":"m"}`)
 				return
 			}
 			io.WriteString(w, body)
@@ -174,7 +185,7 @@ func TestCloseResumesWhatTheClientPaused(t *testing.T) {
 		if r.URL.Path == "/debug/resume" {
 			resumed++
 		}
-		io.WriteString(w, "{}")
+		io.WriteString(w, `{"model":"m"}`)
 	}))
 	t.Cleanup(s.Close)
 	for _, test := range []struct {
