@@ -29,7 +29,7 @@ func (p *program) chatCommand() *cobra.Command {
 		Use:   "chat MODEL",
 		Short: "talk with a model in the terminal",
 		Long: "chat loads a MODEL, a Hugging Face folder, a GGUF file, pretrained:NAME or run:ID/ROW, and answers each line of standard input.\n" +
-			"/clear begins a new conversation, /exit ends; Ctrl-C stops an answer, and ends where none is being written.",
+			"/clear begins a new conversation, /exit ends; Ctrl-C stops an answer, and ends where it comes twice and none is being written; Ctrl-D ends at once.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, names []string) error { return p.chat(cmd, names[0], f) },
 	}
@@ -93,19 +93,26 @@ func (p *program) converse(cmd *cobra.Command, c *endpoint.Conversation) error {
 	prompt := ""
 	if f, ok := in.(*os.File); ok && isTerminal(f) {
 		prompt = "> "
-		fmt.Fprintln(p.stderr, "/clear begins a new conversation, /exit ends; Ctrl-C stops an answer")
+		fmt.Fprintln(p.stderr, "/clear begins a new conversation, /exit or Ctrl-D ends; Ctrl-C stops an answer")
 	}
 	signals, restore := p.signals()
 	defer restore()
 	lines := make(chan string)
 	go readLines(in, lines)
+	interrupted := failure{exitInterrupted, errors.New("interrupted")}
+	pressed := false // Ctrl-C, which has dropped what was typed
 	for {
 		fmt.Fprint(p.stderr, prompt)
 		select {
-		case <-signals:
+		case s := <-signals:
 			fmt.Fprintln(p.stderr)
-			return failure{exitInterrupted, errors.New("interrupted")}
+			if s != os.Interrupt || prompt == "" || pressed {
+				return interrupted
+			}
+			pressed = true
+			fmt.Fprintln(p.stderr, "Ctrl-C again or Ctrl-D ends")
 		case line, ok := <-lines:
+			pressed = false
 			switch line = strings.TrimSpace(line); {
 			case !ok && prompt != "":
 				fmt.Fprintln(p.stderr)
@@ -117,8 +124,12 @@ func (p *program) converse(cmd *cobra.Command, c *endpoint.Conversation) error {
 			case strings.HasPrefix(line, "/"):
 				fmt.Fprintf(p.stderr, "%s is no command, expected /clear or /exit\n", line)
 			case line != "":
-				if err := p.say(c, line, prompt != "", signals); err != nil {
+				ended, err := p.say(c, line, prompt != "", signals)
+				if err != nil {
 					return err
+				}
+				if ended {
+					return interrupted
 				}
 			}
 		}
@@ -141,39 +152,59 @@ func readLines(r io.Reader, lines chan<- string) {
 	}
 }
 
-// say writes the answer to a line, which a signal stops. A line that was typed may fail, and the
-// next is asked for; one of a pipe ends the conversation.
-func (p *program) say(c *endpoint.Conversation, line string, typed bool, signals <-chan os.Signal) error {
+// answerWriter writes the pieces of an answer, then its end, to standard output: on a terminal in
+// lines of whole words.
+func (p *program) answerWriter() (write func(piece string) error, end func()) {
+	if o, ok := p.stdout.(*standardOutput); ok && o.terminal() {
+		if width := tableWidth(); width > 0 {
+			l := &wordWrapper{w: p.stdout, width: max(2, width)}
+			return l.write, func() { _ = l.write("\n") } // standard output remembers what failed
+		}
+	}
+	write = func(piece string) error {
+		_, err := io.WriteString(p.stdout, piece)
+		return err
+	}
+	return write, func() { fmt.Fprintln(p.stdout) }
+}
+
+// say writes the answer to a line, which a signal stops; ended reports one other than Ctrl-C, after
+// which nothing is asked any more. A line that was typed may fail, and the next is asked for; one
+// of a pipe ends the conversation.
+func (p *program) say(c *endpoint.Conversation, line string, typed bool, signals <-chan os.Signal) (ended bool, err error) {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	watched := make(chan struct{})
-	defer func() { stop(); <-watched }()
 	go func() {
 		defer close(watched)
 		select {
-		case <-signals:
+		case s := <-signals:
+			ended = s != os.Interrupt
 			stop()
 		case <-ctx.Done():
 		}
 	}()
 	var written error
+	write, end := p.answerWriter()
 	reply, err := c.Say(ctx, line, func(text string) {
-		if _, err := io.WriteString(p.stdout, text); err != nil && written == nil {
+		if err := write(text); err != nil && written == nil {
 			written = err
 			stop()
 		}
 	})
-	fmt.Fprintln(p.stdout)
+	stop()
+	<-watched
+	end()
 	switch {
 	case written != nil:
-		return broke(written)
+		return ended, broke(written)
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(p.stderr, "stopped")
 	case err != nil && !typed:
-		return broke(err)
+		return ended, broke(err)
 	case err != nil:
 		fmt.Fprintf(p.stderr, "slimlab: %v\n", err)
-		return nil
+		return ended, nil
 	case reply.Full:
 		fmt.Fprintln(p.stderr, "the answer was cut off: there is no room for more; /clear begins a new conversation")
 	case reply.Cut:
@@ -184,5 +215,5 @@ func (p *program) say(c *endpoint.Conversation, line string, typed bool, signals
 		text += fmt.Sprintf(" · %.1f tokens/s", reply.Rate)
 	}
 	fmt.Fprintf(p.stderr, "%s · first after %s · prompt %d, %d cached\n", text, report.Duration(reply.TTFT.Seconds()), reply.Prompt, reply.Cached)
-	return nil
+	return ended, nil
 }

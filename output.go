@@ -29,6 +29,12 @@ func newStandardOutput(w io.Writer) *standardOutput {
 	return &standardOutput{w: w}
 }
 
+// terminal reports whether a terminal shows it.
+func (o *standardOutput) terminal() bool {
+	_, ok := o.w.(*visible.Writer)
+	return ok
+}
+
 // flush writes what a terminal still lacks: a character that never became whole.
 func (o *standardOutput) flush() {
 	if w, ok := o.w.(*visible.Writer); ok {
