@@ -109,8 +109,8 @@ func (s *Server) render(raw []json.RawMessage, tools json.RawMessage, variables 
 // madeCalls are the calls of a chat by their ids: the path of each, and of its result.
 type madeCalls map[string]*struct{ call, result string }
 
-// next checks the ids of the calls that a message makes, or of the one whose result it is. A call of
-// a later message may have the id of an earlier one, as some models number those of each answer
+// next checks the ids of the calls that a message makes, or of the one whose result it is. A call
+// of a later message may have the id of an earlier one, as some models number those of each answer
 // anew: a result is that of the last.
 func (c madeCalls) next(path string, m *written) error {
 	for i, call := range m.ToolCalls {

@@ -134,9 +134,9 @@ func (x *exchange) head(status int) error {
 	return nil
 }
 
-// letWrite has an answer sent though the body was not read. net/http would read a quarter of a MiB of
-// it first, and then reset the connection of a client that writes on, which many clients tell as a
-// broken pipe, without having read the answer. One that asks before it sends a body gets none of
+// letWrite has an answer sent though the body was not read. net/http would read a quarter of a MiB
+// of it first, and then reset the connection of a client that writes on, which many clients tell as
+// a broken pipe, without having read the answer. One that asks before it sends a body gets none of
 // its bytes read.
 func (x *exchange) letWrite() {
 	if x.taken || x.r.ContentLength == 0 || !x.asked && x.r.Header.Get("Expect") != "" {

@@ -16,8 +16,8 @@ type Limits struct {
 	Arrival   time.Duration // until a body has come; 1 minute
 	Departure time.Duration // until a client has taken a piece of an answer; 1 minute
 
-	// Of a body that was not asked for, behind an answer, is read and dropped, so that a client that
-	// writes on comes to the answer:
+	// Of a body that was not asked for is read and dropped behind an answer, so that a client that
+	// writes on comes to it:
 	Surplus int           // bytes; 128 MiB
 	Linger  time.Duration // and for how long; 2 seconds
 }
