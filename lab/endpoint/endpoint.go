@@ -138,9 +138,9 @@ func Open(ctx context.Context, models eval.Models, name string, o Options) (*End
 
 // recallNote says what is kept of prompts in so many bytes.
 func recallNote(bytes int64, prompts int, longest int64, vocabulary int, s serve.Shape) string {
-	note := fmt.Sprintf("kept in %s: the logits after the latest prompts, %s for each and 4B for each of its tokens, %s at most: one that comes again is answered by them", report.Bytes(bytes), report.Bytes(4*int64(vocabulary)), plural.Of(prompts, "prompt"))
+	note := fmt.Sprintf("the logits after the latest prompts are kept, in %s: %d at most, %s each and 4B for each of their tokens", report.Bytes(bytes), prompts, report.Bytes(4*int64(vocabulary)))
 	if longest < int64(min(s.Positions, s.Pages*s.PageSize)) {
-		note += fmt.Sprintf("; not those after a prompt of more than %s", plural.Of(int(longest), "token"))
+		note += fmt.Sprintf("; none after a prompt of more than %s", plural.Of(int(longest), "token"))
 	}
 	return note
 }

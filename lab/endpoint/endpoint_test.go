@@ -76,8 +76,8 @@ func TestOpenSaysWhatItLoaded(t *testing.T) {
 	}{
 		{Options{}, "recsys-student", []string{"pretrained:recsys-student: ", " in bfloat16: ", "KV cache in bfloat16: ", "no chat template"}},
 		{Options{Head: "w8a8"}, "recsys-student", []string{"bfloat16, w8a8", "the head was rounded to w8a8 as it was loaded (--head)"}},
-		{Options{RecallBytes: 4 * (studentTokens + 1)}, "recsys-student", []string{fmt.Sprintf("kept in %s: the logits after the latest prompts, ", report.Bytes(4*(studentTokens+1))), ", 1 prompt at most", "not those after a prompt of more than 1 token"}},
-		{Options{RecallBytes: 1 << 30}, "recsys-student", []string{"kept in 1.07GB: ", ", 256 prompts at most: one that comes again is answered by them\n"}},
+		{Options{RecallBytes: 4 * (studentTokens + 1)}, "recsys-student", []string{fmt.Sprintf("the logits after the latest prompts are kept, in %s: 1 at most, ", report.Bytes(4*(studentTokens+1))), "; none after a prompt of more than 1 token"}},
+		{Options{RecallBytes: 1 << 30}, "recsys-student", []string{"kept, in 1.07GB: 256 at most, ", " and 4B for each of their tokens\n"}},
 		{Options{DType: "float32", KV: "int8", CacheBytes: 1 << 20, Name: "mine"}, "mine", []string{" in float32: ", "KV cache in int8: ", "for 2176 tokens", "widened"}},
 	} {
 		e := open(t, "pretrained:recsys-student", test.o)
