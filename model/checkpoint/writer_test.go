@@ -194,7 +194,7 @@ func TestWriterGoesOn(t *testing.T) {
 	m := random(t, shapes()["tied"])
 	dir := filepath.Join(t.TempDir(), "out")
 	w := written(t, dir, m, 1)
-	for _, left := range []string{".config.json-0123abcd", w.shard(2) + makingEnd, w.shard(2), "tokenizer.json"} {
+	for _, left := range []string{".config.json-0123abcd", w.shard(1) + makingEnd, w.shard(2) + makingEnd, w.shard(2), "tokenizer.json"} {
 		if err := os.WriteFile(filepath.Join(w.Folder(), left), nil, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -217,6 +217,25 @@ func TestWriterGoesOn(t *testing.T) {
 	slices.Sort(want)
 	if err != nil || !slices.Equal(names, want) {
 		t.Errorf("the finished folder has %q, expected %q, %v", names, want, err)
+	}
+}
+
+// What has the name of a file of the model, and is none, is refused like any other.
+func TestWriterRefusesFolders(t *testing.T) {
+	m := random(t, shapes()["tied"])
+	dir := filepath.Join(t.TempDir(), "out")
+	w := written(t, dir, m, 1)
+	for _, name := range []string{"tokenizer.json", w.shard(2)} {
+		folder := filepath.Join(w.Folder(), name)
+		if err := os.Mkdir(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := NewWriter(t.Context(), dir, []byte("a recipe"), m.Config, F32); err == nil || !strings.Contains(err.Error(), "holds "+name+", which is not of this work") {
+			t.Errorf("a folder %s: %v", name, err)
+		}
+		if err := os.Remove(folder); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
