@@ -162,6 +162,12 @@ func TestOptimizeIntoFolder(t *testing.T) {
 	if _, stderr, code := slimlab(t, args...); code != exitUsage || !strings.Contains(stderr, "holds notes already, expected a new folder") {
 		t.Errorf("exit %d\n%s", code, stderr)
 	}
+	must(t, os.RemoveAll(out))
+	must(t, os.MkdirAll(out+".partial", 0o755))
+	writeFile(t, filepath.Join(out+".partial", "slimlab-recipe.json"), "{}")
+	if _, stderr, code := slimlab(t, args...); code != exitUsage || !strings.Contains(stderr, "out.partial holds the unfinished work of another command: repeat that command to finish it") {
+		t.Errorf("exit %d\n%s", code, stderr)
+	}
 	if _, err := os.Stat(os.Getenv("SLIMLAB_HOME")); err == nil {
 		t.Error("a search that was refused has begun a run")
 	}

@@ -391,7 +391,7 @@ func TestFilesOfOthers(t *testing.T) {
 		if name == "export gguf" {
 			continue // which writes a file
 		}
-		for _, mine := range []string{"mine.txt", "config.json", "model/model.safetensors", "model/mine/a"} {
+		for _, mine := range []string{"mine.txt", "config.json", "slimlab-notes.txt", "slimlab-dir/a", "model/model.safetensors", "model/mine/a"} {
 			if every := name == "import" || name == "distil"; !every && mine != "mine.txt" {
 				continue
 			}
@@ -417,6 +417,76 @@ func TestFilesOfOthers(t *testing.T) {
 					t.Fatal(err)
 				}
 			})
+		}
+	}
+}
+
+// TestFilesOfOthersInWorkThatBeginsAnew: what is put into the folder of a verb that was killed and
+// begins anew, or while it works, is refused and stays.
+func TestFilesOfOthersInWorkThatBeginsAnew(t *testing.T) {
+	run := everyVerb(t)["distil"]
+	for _, mine := range []string{"mine.txt", "model/mine.txt", "model/tokenizer/a", "slimlab-notes.txt"} {
+		from, text := source(t, checkpoint.BF16)
+		to := filepath.Join(t.TempDir(), "out")
+		partial := checkpoint.PartialFolder(to)
+		file := filepath.Join(partial, mine)
+		put := func() {
+			if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte("mine"), 0o644)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		refused := func(o Options) {
+			t.Helper()
+			o.Open = open
+			if _, err := run(t.Context(), from, text, to, o); err == nil || !strings.Contains(err.Error(), "which is not of this work: move it away") {
+				t.Errorf("%s: error %v", mine, err)
+			}
+			if left, err := os.ReadFile(file); err != nil || string(left) != "mine" {
+				t.Errorf("%s: the file is %q, %v", mine, left, err)
+			}
+			if _, err := os.Stat(to); err == nil {
+				t.Errorf("%s: the folder has its name", mine)
+			}
+		}
+		if err := errors.Join(os.MkdirAll(filepath.Join(partial, "model"), 0o755), os.WriteFile(filepath.Join(partial, "slimlab-anew"), nil, 0o644),
+			os.WriteFile(filepath.Join(partial, "model", "model.safetensors"), []byte("half"), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		put()
+		refused(Options{})
+		if err := os.RemoveAll(partial); err != nil {
+			t.Fatal(err)
+		}
+		refused(Options{Progress: func(int, int, string) { put() }})
+		if err := os.RemoveAll(partial); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := run(t.Context(), from, text, to, Options{Open: open}); err != nil {
+			t.Errorf("%s: %v", mine, err)
+		}
+	}
+}
+
+// TestFolderThatGivesWay: an empty folder leaves the new one its mode; one that cannot give way is
+// refused before the work.
+func TestFolderThatGivesWay(t *testing.T) {
+	for name, run := range map[string]func(context.Context, string, string, string, Options) (*Result, error){"import": everyVerb(t)["import"], "distil": everyVerb(t)["distil"]} {
+		from, text := source(t, checkpoint.BF16)
+		to := filepath.Join(t.TempDir(), "out")
+		if err := errors.Join(os.Mkdir(to, 0o755), os.Chmod(to, 0o2710|os.ModeSetgid)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := run(t.Context(), from, text, to, Options{Open: open}); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(to); err != nil || info.Mode() != os.ModeDir|os.ModeSetgid|0o710 {
+			t.Errorf("%s: the mode is %v, %v", name, info.Mode(), err)
+		}
+		here := t.TempDir()
+		t.Chdir(here)
+		worked := false
+		if _, err := run(t.Context(), from, text, here, Options{Open: open, Progress: func(int, int, string) { worked = true }}); err == nil || worked || !strings.Contains(err.Error(), "is the working directory, expected a folder that the new one can take the place of") {
+			t.Errorf("%s into the working directory: %v", name, err)
 		}
 	}
 }
@@ -448,6 +518,16 @@ func TestFilesOfOthersBesideLayers(t *testing.T) {
 			mine()
 			refused(Options{})
 			refused(Options{Progress: func(int, int, string) { mine() }})
+			beside := filepath.Join(checkpoint.PartialFolder(to), "slimlab-notes")
+			if err := os.Mkdir(beside, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := run(t.Context(), from, text, to, Options{Open: open}); err == nil || !strings.Contains(err.Error(), "out.partial, in which the new folder is made, holds slimlab-notes, ") {
+				t.Errorf("beside the model: %v", err)
+			}
+			if err := os.Remove(beside); err != nil {
+				t.Fatal(err)
+			}
 			if _, err := run(t.Context(), from, text, to, Options{Open: open}); err != nil {
 				t.Fatal(err)
 			}

@@ -113,8 +113,8 @@ func distil(ctx context.Context, student, teacher, to string, d Distillation, o 
 	if err := d.check(); err != nil {
 		return nil, err
 	}
-	if entries, err := os.ReadDir(to); err == nil && len(entries) > 0 {
-		return nil, fmt.Errorf("%s: the folder is not empty, expected a new one", to)
+	if err := checkpoint.CheckNew(to); err != nil {
+		return nil, err
 	}
 	source, r, err := o.begin(student)
 	if err != nil {

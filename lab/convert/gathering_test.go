@@ -240,14 +240,25 @@ func TestDamagedStatistics(t *testing.T) {
 		}
 		return files
 	}
+	var another []byte // of another input
 	for name, change := range map[string]func([]byte) []byte{
 		"a bit":   func(data []byte) []byte { data[len(data)/2] ^= 4; return data },
 		"the sum": func(data []byte) []byte { data[len(data)-1] ^= 4; return data },
 		"cut":     func(data []byte) []byte { return data[:len(data)/2] },
 		"longer":  func(data []byte) []byte { return append(data, 0) },
 		"empty":   func([]byte) []byte { return nil },
+		"another": func([]byte) []byte { return another },
 	} {
 		t.Run(name, func(t *testing.T) {
+			if name == "another" {
+				list, err := statistics.List(kept)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if another, err = os.ReadFile(list[2].Path); err != nil {
+					t.Fatal(err)
+				}
+			}
 			damage(change)
 			r, err := run(name, false)
 			if err != nil {

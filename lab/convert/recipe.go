@@ -172,9 +172,9 @@ func inputName(role string) string {
 // layers of the folder to.
 func checkUnfinished(verb, to string) error {
 	begun := checkpoint.UnfinishedError{Folder: checkpoint.PartialFolder(to)}
-	text, err := os.ReadFile(begun.File())
-	if err != nil {
-		return nil // there are none
+	text, err := checkpoint.UnfinishedRecipe(to)
+	if err != nil || text == nil {
+		return err
 	}
 	var of struct {
 		Stage string `json:"stage"`

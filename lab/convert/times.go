@@ -14,17 +14,13 @@ import (
 	"slimlab/pruning"
 )
 
-// timesFile holds, beside the finished layers of an interrupted conversion, the times by which
-// their widths were chosen.
-const timesFile = "times.json"
-
 // time gives a budget of time its times: those that the interrupted work was begun with, or those
 // of this machine.
 func (p *Pruning) time(ctx context.Context, s *stream, r *Result) error {
 	if p.Budget == nil || p.Budget.Time == nil {
 		return nil
 	}
-	name := s.to.Beside(timesFile)
+	name := s.to.TimesFile()
 	times, err := readTimes(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

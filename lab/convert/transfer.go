@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -47,8 +46,8 @@ func random(ctx context.Context, shape, to string, o Options) (*Result, error) {
 	if o.DType != "" && !strings.EqualFold(string(o.DType), string(checkpoint.BF16)) {
 		return nil, fmt.Errorf("--dtype %s: random weights are written in BF16 only", o.DType)
 	}
-	if entries, err := os.ReadDir(to); err == nil && len(entries) > 0 {
-		return nil, fmt.Errorf("%s: the folder is not empty, expected a new one", to)
+	if err := checkpoint.CheckNew(to); err != nil {
+		return nil, err
 	}
 	c, err := model.Shape(shape)
 	if err != nil {

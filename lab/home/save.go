@@ -12,6 +12,7 @@ import (
 	"slimlab/internal/filelock"
 	"slimlab/internal/wrongfile"
 	"slimlab/lab/recipe"
+	"slimlab/model/checkpoint"
 )
 
 // SaveRow copies the model of a run's row, the first seed's, to a new or empty folder (CheckSave),
@@ -36,6 +37,12 @@ func (h *Home) SaveRow(run, row, folder string) error {
 func (h *Home) CheckSave(folder string) error {
 	if within(h.Folder, folder) {
 		return fmt.Errorf("%s lies within the home %s, expected a folder outside", folder, h.Folder)
+	}
+	if checkpoint.Unfinished(folder) {
+		return fmt.Errorf("%s holds the unfinished work of another command: repeat that command to finish it, or remove the folder", checkpoint.PartialFolder(folder))
+	}
+	if err := wrongfile.Replaceable(folder); err != nil {
+		return err
 	}
 	info, err := os.Stat(folder)
 	switch {

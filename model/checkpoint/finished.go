@@ -11,9 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
-	"slimlab/internal/atomicfile"
 	"slimlab/internal/msgpackread"
 	"slimlab/model"
 
@@ -32,7 +30,7 @@ type finished struct {
 
 // finishedFile is the name of a layer's record.
 func (w *Writer) finishedFile(layer int) string {
-	return fmt.Sprintf("%slayer-%05d", ownPrefix, layer)
+	return fmt.Sprintf("%s%05d", recordPrefix, layer)
 }
 
 // record keeps what is known of a layer, with a checksum before it.
@@ -147,20 +145,6 @@ func (w *Writer) dropUnfinished() error {
 	for _, name := range names {
 		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
-		}
-	}
-	return atomicfile.RemoveAllAbandoned(w.Folder())
-}
-
-// refuseForeign refuses files in the checkpoint folder that are none of the Writer's own.
-func refuseForeign(folder string, own []string) error {
-	entries, err := os.ReadDir(folder)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if name := strings.TrimSuffix(e.Name(), makingEnd); !slices.Contains(own, name) || !e.Type().IsRegular() {
-			return foreignError(folder, e.Name())
 		}
 	}
 	return nil

@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"slimlab/internal/atomicfile"
+	"slimlab/internal/wrongfile"
 	"slimlab/model"
 	"slimlab/model/checkpoint/safetensors"
 )
@@ -55,47 +55,39 @@ const linearsPerLayer = 7
 
 func (w *Writer) begin(ctx context.Context, recipe []byte) error {
 	p := w.partial
-	found, err := os.ReadFile(p.file(recipeFile))
-	begun := err == nil
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return p.notFolder(err)
+	found, err := UnfinishedRecipe(p.dir)
+	if err != nil {
+		return err
 	}
+	begun := found != nil
 	if entries, err := os.ReadDir(p.dir); err == nil && len(entries) > 0 {
 		if !begun || !bytes.Equal(found, recipe) || !w.takeBack(ctx) {
-			return errors.New("the folder is not empty, expected a new one")
+			return p.notEmpty()
 		}
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	switch {
-	case !begun:
-		if err := p.clear(); err != nil {
-			return err
-		}
-		if err := os.MkdirAll(p.path, 0o755); err != nil {
-			return err
-		}
-		if err := p.write(recipeFile, recipe); err != nil {
-			return err
-		}
-	case !bytes.Equal(found, recipe):
+	if err := wrongfile.Replaceable(p.dir); err != nil {
+		return err
+	}
+	if begun && !bytes.Equal(found, recipe) {
 		return &UnfinishedError{p.path, found}
 	}
-	if err := os.MkdirAll(w.Folder(), 0o755); err != nil || !begun {
-		return err
+	if !begun {
+		if err := p.check(made); err != nil {
+			return err
+		}
+		return p.begin(recipeFile, recipe)
 	}
 	return w.goOn(ctx)
 }
 
 // goOn takes up the layers that are finished.
 func (w *Writer) goOn(ctx context.Context) error {
-	if err := atomicfile.RemoveAllAbandoned(w.partial.path); err != nil {
+	if err := w.partial.check(w.mayMake); err != nil {
 		return err
 	}
-	if err := atomicfile.RemoveAllAbandoned(w.Folder()); err != nil {
-		return err
-	}
-	if err := refuseForeign(w.Folder(), append(w.files(), gptqConfigName)); err != nil {
+	if err := os.MkdirAll(w.Folder(), 0o755); err != nil {
 		return err
 	}
 	if err := w.look(ctx, w.Folder()); err != nil {
@@ -115,7 +107,7 @@ func (w *Writer) takeBack(ctx context.Context) bool {
 	if _, err := os.Lstat(p.model()); err == nil {
 		return false
 	}
-	if w.look(ctx, p.dir) != nil || w.done < len(w.config.Layers) || refuseForeign(p.dir, w.files()) != nil {
+	if w.look(ctx, p.dir) != nil || w.done < len(w.config.Layers) || refuseForeign(p.dir, w.has) != nil {
 		return false
 	}
 	return os.Rename(p.dir, p.model()) == nil
@@ -134,37 +126,43 @@ const makingEnd = ".making"
 // Close.
 func (w *Writer) Folder() string { return w.partial.model() }
 
-// Beside returns the name of a file that is kept with the unfinished work and goes with it: what
-// the layers depend on and cannot be had again. base is its name, without a folder.
-func (w *Writer) Beside(base string) string { return w.partial.file(ownPrefix + base) }
+// TimesFile is the name of a file that is kept with the unfinished work and goes with it: for times
+// that the layers depend on and that cannot be measured again.
+func (w *Writer) TimesFile() string { return w.partial.file(timesFile) }
 
 // shard is the name of file n: 0 is what surrounds the layers, n+1 is layer n.
 func (w *Writer) shard(n int) string {
 	return safetensors.ShardName(n, len(w.config.Layers)+1)
 }
 
-// files lists the names that the files of the checkpoint may have.
-func (w *Writer) files() []string {
-	names := append([]string{"config.json", safetensors.IndexName}, otherFiles...)
-	if w.inGPTQ() {
-		names = append(names, gptqConfigName)
+// has reports a name that a file of the finished checkpoint may have.
+func (w *Writer) has(name string) bool {
+	if name == gptqConfigName {
+		return w.inGPTQ()
+	}
+	if name == "config.json" || name == safetensors.IndexName || slices.Contains(otherFiles, name) {
+		return true
 	}
 	for n := range len(w.config.Layers) + 1 {
-		names = append(names, w.shard(n))
+		if name == w.shard(n) {
+			return true
+		}
 	}
-	return names
+	return false
 }
 
-// Abandon removes the folder of a Writer that finished no layer, so that another command may begin;
-// else, or where files are in it that no Writer makes, it does nothing.
+// mayMake reports a name that a file may have while the checkpoint is made.
+func (w *Writer) mayMake(name string) bool {
+	return name == gptqConfigName || w.has(strings.TrimSuffix(name, makingEnd))
+}
+
+// Abandon removes what a Writer that finished no layer has made, so that another command may begin;
+// else it does nothing.
 func (w *Writer) Abandon() error {
 	for layer := range w.config.Layers {
 		if w.Finished(layer) {
 			return nil
 		}
-	}
-	if err := refuseForeign(w.Folder(), append(w.files(), gptqConfigName)); err != nil {
-		return nil // the work has ended with another error
 	}
 	return w.partial.remove()
 }
@@ -301,10 +299,7 @@ func (w *Writer) close() error {
 	if err := w.saveConfig(true); err != nil {
 		return err
 	}
-	if err := refuseForeign(w.Folder(), w.files()); err != nil {
-		return err
-	}
-	return w.partial.finish(recipeFile)
+	return w.partial.finish(recipeFile, w.has)
 }
 
 // LoadBlock brings a finished layer into m as it was written, widths and formats included.

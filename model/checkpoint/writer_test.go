@@ -174,6 +174,42 @@ func TestWriterRefusesFilesWithoutRecipe(t *testing.T) {
 	}
 }
 
+// What is no regular file, and has the name of one of slimlab's, is refused and not read: a pipe
+// would be waited for.
+func TestWriterRefusesWhatIsNoFile(t *testing.T) {
+	m := random(t, shapes()["tied"])
+	for _, name := range []string{recipeFile, recordPrefix + "00000", anewFile, timesFile} {
+		for what, put := range map[string]func(path string) error{
+			"a folder":       func(path string) error { return os.Mkdir(path, 0o755) },
+			"a link to none": func(path string) error { return os.Symlink("nowhere", path) },
+		} {
+			dir := filepath.Join(t.TempDir(), "out")
+			w := written(t, dir, m, 1)
+			path := w.partial.file(name)
+			if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+				t.Fatal(err)
+			}
+			if err := put(path); err != nil {
+				t.Fatal(err)
+			}
+			before, err := os.ReadDir(w.Folder())
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = NewWriter(t.Context(), dir, []byte("a recipe"), m.Config, F32)
+			for _, err := range []error{err, WriteWhole(dir, func(string) error { return nil })} {
+				var unfinished *UnfinishedError
+				if err == nil || !errors.As(err, &unfinished) && !strings.Contains(err.Error(), "which is not of this work") {
+					t.Errorf("%s is %s: %v", name, what, err)
+				}
+			}
+			if after, err := os.ReadDir(w.Folder()); err != nil || len(after) != len(before) {
+				t.Errorf("%s is %s: %d files of the model are left of %d, %v", name, what, len(after), len(before), err)
+			}
+		}
+	}
+}
+
 // A file in the place of the folder is named.
 func TestWriterOfAFile(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "out")
@@ -213,8 +249,7 @@ func TestWriterGoesOn(t *testing.T) {
 		names = append(names, e.Name())
 	}
 	slices.Sort(names)
-	want := slices.DeleteFunc(w.files(), func(name string) bool { return slices.Contains(otherFiles, name) })
-	slices.Sort(want)
+	want := []string{"config.json", w.shard(0), w.shard(1), w.shard(2), safetensors.IndexName}
 	if err != nil || !slices.Equal(names, want) {
 		t.Errorf("the finished folder has %q, expected %q, %v", names, want, err)
 	}
@@ -260,17 +295,19 @@ func TestWriterKilledAsItCloses(t *testing.T) {
 		left     []string // of the partial folder, behind the rename
 		change   string   // a file of the finished folder
 		refused  bool
+		whole    bool // and nothing is to be continued
 		finished int
 	}{
-		"before the recipe goes": {left: []string{recipeFile, ownPrefix + "layer-00000", ownPrefix + "layer-00001"}, finished: 2},
-		"records are gone":       {left: []string{recipeFile, ownPrefix + "layer-00001"}, refused: true},
-		"the recipe is gone":     {left: []string{ownPrefix + "layer-00001"}, refused: true},
-		"the folder is changed":  {left: []string{recipeFile, ownPrefix + "layer-00000", ownPrefix + "layer-00001"}, change: "mine.txt", refused: true},
-		"a layer is changed":     {left: []string{recipeFile, ownPrefix + "layer-00000", ownPrefix + "layer-00001"}, change: "model-00002-of-00003.safetensors", refused: true},
+		"before the recipe goes": {left: []string{recipeFile, recordPrefix + "00000", recordPrefix + "00001"}, finished: 2},
+		"records are gone":       {left: []string{recipeFile, recordPrefix + "00001"}, refused: true},
+		"the recipe is gone":     {left: []string{recordPrefix + "00001"}, refused: true, whole: true},
+		"the folder is changed":  {left: []string{recipeFile, recordPrefix + "00000", recordPrefix + "00001"}, change: "mine.txt", refused: true},
+		"a layer is changed":     {left: []string{recipeFile, recordPrefix + "00000", recordPrefix + "00001"}, change: "model-00002-of-00003.safetensors", refused: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "out")
 			w := written(t, dir, m, len(m.Layers))
+			w0 := w.partial
 			kept := map[string][]byte{}
 			for _, name := range c.left {
 				data, err := os.ReadFile(w.partial.file(name))
@@ -302,8 +339,15 @@ func TestWriterKilledAsItCloses(t *testing.T) {
 			}
 			w, err := NewWriter(t.Context(), dir, []byte("a recipe"), m.Config, F32)
 			if c.refused {
-				if err == nil || !strings.Contains(err.Error(), "not empty") {
+				want := "the folder is not empty, expected a new one"
+				if c.whole {
+					want = "the folder is not empty: it is whole, made by a command that was killed as it ended"
+				}
+				if err == nil || !strings.Contains(err.Error(), want) {
 					t.Errorf("found error %v", err)
+				}
+				if _, err := os.Stat(w0.path); c.whole == (err == nil) {
+					t.Errorf("what was left beside: %v", err)
 				}
 				// as users do then
 				if err := os.RemoveAll(dir); err != nil {

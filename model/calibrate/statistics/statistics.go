@@ -29,6 +29,7 @@ import (
 
 	"slimlab/internal/atomicfile"
 	"slimlab/internal/stamped"
+	"slimlab/internal/wrongfile"
 	"slimlab/kernels/matrix"
 	"slimlab/model"
 	"slimlab/model/calibrate"
@@ -94,7 +95,7 @@ func (f *Folder) Has(key string) bool {
 	if err != nil || !info.Mode().IsRegular() {
 		return false
 	}
-	if f.dense && damaged(f.file(key)) {
+	if f.dense && damaged(f.file(key), f.text(key)) {
 		if f.damaged.Add(1); f.OnDamage != nil {
 			f.OnDamage(f.file(key))
 		}
@@ -103,9 +104,9 @@ func (f *Folder) Has(key string) bool {
 	return true
 }
 
-// damaged reports a file whose checksum is not that of its content. One that cannot be read is
-// reported by Load.
-func damaged(name string) bool {
+// damaged reports a file whose checksum is not that of its content, or which is of another text.
+// One that cannot be read is reported by Load.
+func damaged(name, text string) bool {
 	file, err := os.Open(name)
 	if err != nil {
 		return false
@@ -115,8 +116,16 @@ func damaged(name string) bool {
 	if err != nil {
 		return false
 	}
-	rest := info.Size() - int64(len(mark)) - crc32.Size
+	head := append(binary.LittleEndian.AppendUint32(nil, uint32(len(text))), text...)
+	rest := info.Size() - int64(len(mark)+len(head)) - crc32.Size
 	return stamped.Read(file, mark, func(r io.Reader) error {
+		found := make([]byte, len(head))
+		if _, err := io.ReadFull(r, found); err != nil {
+			return err
+		}
+		if !bytes.Equal(found, head) {
+			return fmt.Errorf("it is of %q, expected %q", found, head)
+		}
 		_, err := io.CopyN(io.Discard, r, max(0, rest))
 		return err
 	}) != nil
@@ -178,6 +187,11 @@ func (f *Folder) save(ctx context.Context, key string, s *calibrate.Stats) error
 		return err
 	}
 	name := f.file(key)
+	if _, err := os.Stat(name); err == nil { // else what is written would go into it
+		if err := wrongfile.Check(name); err != nil {
+			return err
+		}
+	}
 	if err := atomicfile.RemoveAbandoned(name); err != nil {
 		return err
 	}

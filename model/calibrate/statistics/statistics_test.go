@@ -3,6 +3,7 @@ package statistics
 import (
 	"bytes"
 	"context"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -199,5 +200,23 @@ func TestPlaceThatCannotBeWritten(t *testing.T) {
 	}
 	if err := byDefault.Problem(); err == nil || byDefault.Keeps(false) || byDefault.Has("key") || byDefault.Written() != 0 {
 		t.Errorf("problem %v, keeps %v, has %v", err, byDefault.Keeps(false), byDefault.Has("key"))
+	}
+}
+
+// Statistics are not written into what is no regular file: a pipe would be waited for, and of a
+// device nothing would be kept.
+func TestNoRegularFile(t *testing.T) {
+	for _, dense := range []bool{false, true} {
+		f := New(t.TempDir(), "a model", dense)
+		if err := os.Symlink(os.DevNull, f.file("key")); err != nil {
+			t.Fatal(err)
+		}
+		err := f.Save(t.Context(), "key", random(1, 7, false))
+		if dense {
+			err = errors.Join(err, f.Problem())
+		}
+		if f.Has("key") || f.Written() != 0 || err == nil || !strings.Contains(err.Error(), "is a device, expected a regular file") {
+			t.Errorf("denseOnly %t: %d written, %v", dense, f.Written(), err)
+		}
 	}
 }
