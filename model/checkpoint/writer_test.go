@@ -242,6 +242,10 @@ func TestWriterGoesOn(t *testing.T) {
 	if w.Lost() != (Lost{}) || !bytes.Equal(w.Noted(0), []byte{0}) || w.Noted(1) != nil || w.Finished(1) {
 		t.Errorf("lost %+v, noted %v and %v", w.Lost(), w.Noted(0), w.Noted(1))
 	}
+	var unfinished *UnfinishedError
+	if err := WriteWhole(dir, func(string) error { return nil }); !errors.As(err, &unfinished) || string(unfinished.Recipe) != "a recipe" {
+		t.Errorf("what begins anew over finished layers: %v", err)
+	}
 	whole(t, w, m, 1)
 	var names []string
 	entries, err := os.ReadDir(dir)
