@@ -207,13 +207,17 @@ func (p partial) finish(marker string, own func(name string) bool) error {
 // notEmpty is the error of a folder that holds something. Where it was made by a command that was
 // killed while it removed what is left beside, that goes, and the error says what the folder is.
 func (p partial) notEmpty() error {
+	plain := errors.New("the folder is not empty, expected a new one")
 	left, err := os.ReadDir(p.path)
 	_, there := os.Lstat(p.model())
-	if err != nil || len(left) == 0 || there == nil || Unfinished(p.dir) || p.checkBeside() != nil {
-		return errors.New("the folder is not empty, expected a new one")
+	if err != nil || there == nil || Unfinished(p.dir) || p.checkBeside() != nil {
+		return plain
 	}
 	if err := p.remove(); err != nil {
 		return err
+	}
+	if len(left) == 0 { // which anybody can have made
+		return plain
 	}
 	return errors.New("the folder is not empty: it is whole, made by a command that was killed as it ended; expected a new one to make it again")
 }
