@@ -69,6 +69,9 @@ func (f *fake) Extend(batch []Segment) ([][]float32, error) {
 		}
 	}
 	for i, s := range batch {
+		if s.Each != nil && (s.From < 0 || s.From > len(s.Tokens)) {
+			return nil, fmt.Errorf("segment %d asks for the rows from token %d on, it has %d", i, s.From, len(s.Tokens))
+		}
 		f.clock = f.clock.Add(time.Duration(len(s.Tokens)) * tokenTime)
 		end := s.Start + len(s.Tokens)
 		if tokens += len(s.Tokens); s.Logits {

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -129,6 +130,47 @@ func TestPromptRowsAsFewAsAsked(t *testing.T) {
 	// place 20 is expected after token 19, in the chunk of tokens 16 to 23
 	if len(got) != 1 || f.each != 5 {
 		t.Errorf("%d places told from %d rows, want 1 from 5", len(got), f.each)
+	}
+}
+
+// TestPromptLogPOfSiblings: a request that asks about its prompt is told all of it while another
+// with the same prompt, whose logits and last page it could begin with, is answered.
+func TestPromptLogPOfSiblings(t *testing.T) {
+	for length := int32(2); length <= 13; length++ {
+		for last := range 2 {
+			core, submit := start(t, newFake(100, 4), Defaults())
+			prompt := ids(1, length)
+			asked := []bool(nil) // all places
+			if last == 1 {
+				asked = make([]bool, len(prompt))
+				asked[len(prompt)-1] = true
+			}
+			var got []told
+			step := func() {
+				if err := cmp.Or(core.step(), core.check()); err != nil {
+					t.Fatalf("%d tokens: %v", length, err)
+				}
+			}
+			plain := Request{Prompt: prompt, MaxTokens: 9}
+			first := submit(t.Context(), plain)
+			step()
+			step()
+			short := Request{Prompt: prompt, MaxTokens: 1 + last}
+			asks := short
+			asks.PromptLogP = asking(asked, &got)
+			second := submit(t.Context(), asks)
+			for !core.idle() {
+				step()
+			}
+			for done, r := range map[<-chan outcome]Request{first: plain, second: short} {
+				if o := <-done; o.err != nil || !slices.Equal(o.result.Tokens, expected(r).Tokens) {
+					t.Errorf("%d tokens: %v, %v", length, o.result.Tokens, o.err)
+				}
+			}
+			if want := map[bool]int{true: 1, false: len(prompt) - 1}[last == 1]; len(got) != want {
+				t.Errorf("%d tokens: %d places were told, expected %d", length, len(got), want)
+			}
+		}
 	}
 }
 

@@ -160,10 +160,11 @@ func (s *scheduler) leaves(q *sequence) {
 
 // copyTail gives q, whose next token is chosen by logits that are kept, the last page of its prompt
 // from the request that has left them, where that page is not whole and so not yet in the tree. The
-// other goes on behind it. As it runs, the page stays until the batch is computed.
+// other goes on behind it. As it runs, the page stays until the batch is computed. A q that asks
+// about places of its prompt computes them.
 func (s *scheduler) copyTail(q *sequence) {
 	whole, from := q.lease.Shared, s.tails[q.promptHash]
-	if q.recalled == nil || from == nil || whole != len(q.tokens)/s.pages.Size() || !q.continues(from) {
+	if q.recalled == nil || q.reusable() < len(q.tokens) || from == nil || whole != len(q.tokens)/s.pages.Size() || !q.continues(from) {
 		return
 	}
 	to := q.lease.Table[whole]
