@@ -15,6 +15,9 @@ const (
 	// maxStates bounds that of a grammar in use. Where it is reached, what was computed since the
 	// compilation is forgotten and computed again as it is needed.
 	maxStates = 1 << 20
+	// maxWork bounds the alternatives that are looked at for one token, which others wait for:
+	// some tenths of a second.
+	maxWork = 1 << 20
 )
 
 // Whitespace is where JSON text may have spaces.
@@ -103,6 +106,7 @@ func (g *Grammar) forget() {
 		}
 	}
 	clear(p.distances)
+	clear(p.chains)
 	clear(p.terms[g.terms:])
 	clear(p.rows)
 	p.terms, p.rows, p.cells, p.err = p.terms[:g.terms], p.rows[:g.terms], g.cells, nil

@@ -142,3 +142,39 @@ func TestCancelled(t *testing.T) {
 		t.Errorf("%v, expected the cause", err)
 	}
 }
+
+// TestAmbiguousCounts: counts within counts whose states have ever more alternatives end with an
+// error of a limit at the token that would take long, and the grammar still serves other texts.
+func TestAmbiguousCounts(t *testing.T) {
+	v := byteTokens()
+	bits := make([]uint64, v.words())
+	for _, n := range []int{10, 100, 1000} {
+		for _, expression := range []string{"((a{0,%d}){0,%[1]d}){0,%[1]d}", "((a{1,%d}b?){0,%[1]d}){2,%[1]d}", "(a?b?){%d}((a{0,%[1]d}){0,%[1]d}){2,%[1]d}"} {
+			g, err := JSON(t.Context(), fmt.Appendf(nil, `{"type":"string","pattern":%q}`, fmt.Sprintf(expression, n)), Compact)
+			if err != nil {
+				if !IsLimit(err) {
+					t.Errorf(expression+": %v", n, err)
+				}
+				continue
+			}
+			m, longest := g.Matcher(v), 0
+			for _, b := range []byte(`"` + strings.Repeat("a", 60)) {
+				m.Accept(int32(b))
+				m.Allowed(bits)
+				longest = max(longest, g.pool.work)
+				if m.Err() != nil {
+					break
+				}
+			}
+			t.Logf(expression+": at most %d of work, %v", n, longest, m.Err())
+			if err := m.Err(); err != nil && !IsLimit(err) {
+				t.Errorf(expression+": %v", n, err)
+			}
+			if other := g.Matcher(v); other.Err() != nil {
+				t.Errorf(expression+": another text: %v", n, other.Err())
+			} else if other.Allowed(bits); other.Err() != nil {
+				t.Errorf(expression+": another text: %v", n, other.Err())
+			}
+		}
+	}
+}

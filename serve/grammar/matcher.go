@@ -140,7 +140,7 @@ func (m *Matcher) Complete() bool {
 }
 
 // Err is why nothing is allowed any more: a token that was not allowed, or a text that needs more
-// memory than a grammar may take.
+// memory, or more work at one token, than a grammar may take.
 func (m *Matcher) Err() error { return m.err }
 
 // Rollback takes back the last n tokens.
@@ -169,19 +169,25 @@ func (m *Matcher) Fork() *Matcher {
 func (m *Matcher) state() id { return m.states[len(m.states)-1] }
 
 // attempt does something with the states, once more after the grammar has forgotten what others
-// needed, if its limit is in the way. The grammar is locked.
+// needed, if the limit of its memory is in the way. The grammar is locked.
 func (m *Matcher) attempt(do func() error) {
 	if m.err != nil {
 		return
 	}
+	p := m.grammar.pool
 	for range 2 {
+		p.work = 0
 		if m.err = m.restore(); m.err == nil {
+			p.work = 0
 			m.err = do()
 		}
 		if m.err == nil {
 			return
 		}
-		m.grammar.forget()
+		over := p.work > maxWork // which it would be again
+		if m.grammar.forget(); over {
+			return
+		}
 	}
 }
 
