@@ -52,10 +52,18 @@ func (e *Engine) run(c *core) {
 	defer close(e.ended)
 	var err error
 	if r := panics.Try(func() { err = e.loop(c) }); r != nil {
-		err = fmt.Errorf("serve: the engine died: %w", r.AsError())
+		err = &DiedError{Cause: r.Value, Stack: string(r.Stack)}
 	}
 	e.err = err
 }
+
+// DiedError is the error of an engine that has ended by a fault of its own.
+type DiedError struct {
+	Cause any    // of the panic
+	Stack string // where it was, for a log: it is no part of the error's text
+}
+
+func (e *DiedError) Error() string { return fmt.Sprintf("serve: the engine died: %v", e.Cause) }
 
 // loop runs until the engine is closed or the executor fails, and returns why it ended.
 func (e *Engine) loop(c *core) error {
@@ -88,6 +96,9 @@ func (e *Engine) Close() {
 	e.once.Do(func() { close(e.stop) })
 	e.wait.Wait()
 }
+
+// Ended is closed when the engine has ended, by Close or by a fault: see Err.
+func (e *Engine) Ended() <-chan struct{} { return e.ended }
 
 // Err is why the engine has ended, or nil while it runs.
 func (e *Engine) Err() error {

@@ -306,7 +306,7 @@ func (s *Server) cause(err error) error {
 // causeIn is cause for answers, whose form may be what allows nothing.
 func (s *Server) causeIn(asks []*ask, err error) error {
 	if errors.Is(err, serve.ErrNothingAllowed) && asks[0].held != "" {
-		return refuse(asks[0].held, "%v", err).coded("nothing_allowed")
+		return refuse(asks[0].held, "%s", strings.TrimPrefix(err.Error(), "serve: ")).coded("nothing_allowed")
 	}
 	return s.cause(err)
 }

@@ -113,6 +113,44 @@ type writer func(p []byte) (int, error)
 
 func (w writer) Write(p []byte) (int, error) { return w(p) }
 
+// An engine that dies by a fault takes the server with it: clients get an error without a stack,
+// the log has it once, and Serve says why, so that whoever looks after the process starts another.
+func TestEngineDies(t *testing.T) {
+	var lines atomic.Int32
+	var logged atomic.Value
+	log := writer(func(p []byte) (int, error) {
+		if strings.Contains(string(p), "the engine has ended, and the server ends with it") {
+			lines.Add(1)
+			logged.Store(string(p))
+		}
+		return len(p), nil
+	})
+	x := start(t, script, Options{Log: slog.New(slog.NewTextHandler(log, nil))}, func(f *fake, _ *Model) {
+		f.before = func() { panic("a fault of the executor") }
+	})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.http.Close()
+	x.http.URL = "http://" + listener.Addr().String()
+	ended := make(chan error, 1)
+	go func() { ended <- x.server.Serve(t.Context(), listener, time.Minute) }()
+	got := x.post(t, "/v1/completions", `{"prompt":"hello<a>","max_tokens":4}`)
+	if text := string(got.body); got.status != http.StatusInternalServerError || !strings.Contains(text, "the engine died: a fault of the executor") || strings.Contains(text, "goroutine") {
+		t.Errorf("status %d: %s", got.status, text)
+	}
+	if err := <-ended; err == nil || !strings.Contains(err.Error(), "server: serve: the engine died: a fault of the executor") {
+		t.Errorf("the server ended with %v", err)
+	}
+	if n := lines.Load(); n != 1 || !strings.Contains(logged.Load().(string), "goroutine") {
+		t.Errorf("%d lines of the log say it, the last %v", n, logged.Load())
+	}
+	if err := x.server.health(nil); err == nil {
+		t.Error("the health of a server without an engine is good")
+	}
+}
+
 // On a signal the server says at once that it is not ready and takes nothing new; what is in flight
 // is answered whole, and then it ends without an error.
 func TestDrain(t *testing.T) {

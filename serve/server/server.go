@@ -240,7 +240,8 @@ func (s *Server) unknown(w http.ResponseWriter, r *http.Request) {
 }
 
 // Serve answers on a listener until ctx ends, then lets requests in flight finish for as long as
-// patience says. It returns nil when it ended so, with all connections closed.
+// patience says. It returns nil when it ended so, with all connections closed. Where the engine
+// ends by a fault it ends too, since nothing can be served any more, and returns why.
 func (s *Server) Serve(ctx context.Context, l net.Listener, patience time.Duration) error {
 	limits := s.options.Limits
 	h := &http.Server{
@@ -253,6 +254,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, patience time.Durati
 	select {
 	case err := <-failed:
 		return fmt.Errorf("server: %w", err)
+	case <-s.model.Engine.Ended():
+		s.logFault()
 	case <-ctx.Done():
 	}
 	s.gate.close() // before anyone is told of it
@@ -269,5 +272,28 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, patience time.Durati
 		err = h.Close()
 	}
 	<-failed
-	return err
+	return errors.Join(s.fault(), err)
+}
+
+// fault is why the engine has ended, where nobody has closed it.
+func (s *Server) fault() error {
+	err := s.model.Engine.Err()
+	if err == nil || errors.Is(err, serve.ErrClosed) {
+		return nil
+	}
+	return fmt.Errorf("server: %w", err)
+}
+
+// logFault says once, for those who look after the server, that the engine has ended, and where.
+func (s *Server) logFault() {
+	err := s.fault()
+	if err == nil {
+		return
+	}
+	stack := ""
+	var died *serve.DiedError
+	if errors.As(err, &died) {
+		stack = died.Stack
+	}
+	s.options.Log.Error("the engine has ended, and the server ends with it", "cause", err, "stack", stack)
 }

@@ -34,8 +34,13 @@ func (s *Server) oneModel(x *exchange) error {
 	return x.write(http.StatusOK, s.card())
 }
 
-// health says that the process lives.
-func (s *Server) health(x *exchange) error { return x.text(http.StatusOK, "ok\n") }
+// health says that the process lives, and the engine: without it the process is to be restarted.
+func (s *Server) health(x *exchange) error {
+	if err := s.fault(); err != nil {
+		return fault(http.StatusServiceUnavailable, serverError, "engine_ended", "the engine has ended: %v", err)
+	}
+	return x.text(http.StatusOK, "ok\n")
+}
 
 // ready says whether a request would be served: not once the server is ending, and not when the
 // engine has died.
