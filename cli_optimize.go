@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -187,27 +186,6 @@ func measures(kind any) []string {
 		return []string{"kl", "kl_p99", "flips", "auc", "auc_delta"}
 	}
 	return []string{"kl", "kl_p99", "flips", "perplexity", "loss", "loss_delta"}
-}
-
-// samplingFile holds how texts of a model are sampled where nothing is asked for.
-const samplingFile = "generation_config.json"
-
-// copySampling copies the file to the folder of what a model has become, if the model has one: a
-// row of a run has the weights, the config and the tokenizer.
-func (p *program) copySampling(model, folder string) error {
-	source, err := p.home.OpenModel(model)
-	if err != nil {
-		return err
-	}
-	defer source.Close()
-	data, err := source.OtherFile(samplingFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(folder, samplingFile), data, 0o644)
 }
 
 func (p *program) optimize(ctx context.Context, s *search, f optimizeFlags) error {

@@ -1,7 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -220,4 +224,25 @@ func (r searchResult) card(model string, saved int) string {
 		text += fmt.Sprintf("\nThe figures are those with a KV cache of %s. It is a setting of slimlab's engine (`--kv %s` of `slimlab eval`) and not in `config.json`: another engine keeps keys and values as it is told to.\n", p.Cache.Name, p.Cache.Name)
 	}
 	return text
+}
+
+// samplingFile holds how texts of a model are sampled where nothing is asked for.
+const samplingFile = "generation_config.json"
+
+// copySampling copies the file to the folder of what a model has become, if the model has one: a
+// row of a run has the weights, the config and the tokenizer.
+func (p *program) copySampling(model, folder string) error {
+	source, err := p.home.OpenModel(model)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	data, err := source.OtherFile(samplingFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(folder, samplingFile), data, 0o644)
 }
