@@ -30,7 +30,9 @@ func (p *pool) absorb(args []id) []id {
 		c := p.chainOf(arg)
 		return slices.ContainsFunc(alike[c.parts], func(other id) bool {
 			p.work++
-			return other != arg && len(c.most) > 0 && c.within(p.chainOf(other))
+			o := p.chainOf(other)
+			// of two that contain each other one stays
+			return other != arg && len(c.most) > 0 && c.within(o) && (other < arg || !o.within(c))
 		})
 	})
 }

@@ -1,7 +1,9 @@
 package grammar
 
 import (
+	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"testing"
 )
@@ -62,6 +64,71 @@ func TestTwoVocabularies(t *testing.T) {
 		}
 		if g.Matcher(second).Allowed(bits); !slices.Equal(bits, []uint64{2}) {
 			t.Errorf("%b of the second", bits)
+		}
+	}
+}
+
+// TestNestedCounts: alternatives that others contain are dropped and no text with them: random
+// expressions of counts within counts mean what package regexp takes them for, on all texts of a
+// few letters.
+func TestNestedCounts(t *testing.T) {
+	var texts []string
+	for length := range 8 {
+		for bits := range 1 << length {
+			text := make([]byte, length)
+			for i := range text {
+				text[i] = "ab"[bits>>i&1]
+			}
+			texts = append(texts, string(text))
+		}
+	}
+	rng := rand.New(rand.NewPCG(3, 5))
+	var draw func(depth int) string
+	draw = func(depth int) string {
+		if depth == 0 {
+			return []string{"a", "b", "[ab]", "ab", "ba"}[rng.IntN(5)]
+		}
+		inside := draw(depth - 1)
+		switch rng.IntN(4) {
+		case 0:
+			return inside + draw(depth-1)
+		case 1:
+			return "(" + inside + "|" + draw(depth-1) + ")"
+		}
+		lo := rng.IntN(3)
+		return fmt.Sprintf("(%s){%d,%d}", inside, lo, lo+rng.IntN(4))
+	}
+	for range 1000 {
+		expression := draw(1 + rng.IntN(4))
+		g, err := Compile(t.Context(), expression)
+		if err != nil {
+			t.Fatalf("%s: %v", expression, err)
+		}
+		reference := regexp.MustCompile("^(?:" + expression + ")$")
+		for _, text := range texts {
+			if got := g.pool.matches(g.root, text); got != reference.MatchString(text) {
+				t.Fatalf("%s matches %q: %t, package regexp says %t", expression, text, got, !got)
+			}
+		}
+	}
+}
+
+// TestAlternativesThatContainOthers: counts are compared part by part.
+func TestAlternativesThatContainOthers(t *testing.T) {
+	for expression, want := range map[string]int{
+		"a{0,3}b{0,4}|a{0,2}b{0,4}|a{0,3}b{0,2}": 0, // one is left
+		"a{0,3}b{0,4}|a{0,4}b{0,3}":              2,
+		"a{1,3}b|a{0,3}b":                        2, // which this does not see
+		"a{2,3}b{1,9}|a{2,5}b{1,9}":              0,
+		"a{2,}b|a{2,9}b":                         0,
+		"a{0,3}ba{0,5}|a{0,2}ba{0,6}":            2,
+	} {
+		g, err := Compile(t.Context(), expression)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := len(g.pool.terms[g.root].args); n != want {
+			t.Errorf("%s has %d alternatives, expected %d", expression, n, want)
 		}
 	}
 }
