@@ -15,6 +15,7 @@ import (
 	"slimlab/internal/plural"
 	"slimlab/lab/endpoint"
 	"slimlab/lab/report"
+	"slimlab/tui/text"
 )
 
 // chatFlags are the flags of `slimlab chat`.
@@ -82,7 +83,7 @@ func (p *program) chat(cmd *cobra.Command, name string, f chatFlags) error {
 		return usage(fmt.Errorf("model %s: %w", name, err))
 	}
 	for _, note := range e.Notes {
-		fmt.Fprintln(p.stderr, note)
+		p.tell(note)
 	}
 	return p.converse(cmd, c)
 }
@@ -93,7 +94,7 @@ func (p *program) converse(cmd *cobra.Command, c *endpoint.Conversation) error {
 	prompt := ""
 	if f, ok := in.(*os.File); ok && isTerminal(f) {
 		prompt = "> "
-		fmt.Fprintln(p.stderr, "/clear begins a new conversation, /exit or Ctrl-D ends; Ctrl-C stops an answer")
+		p.tell("/clear begins a new conversation, /exit or Ctrl-D ends; Ctrl-C stops an answer")
 	}
 	signals, restore := p.signals()
 	defer restore()
@@ -152,6 +153,23 @@ func readLines(r io.Reader, lines chan<- string) {
 	}
 }
 
+// tell writes a line to standard error, on a terminal in lines of whole words.
+func (p *program) tell(line string) {
+	width := 0
+	if f, ok := p.progressTo.(*os.File); ok && isTerminal(f) { // what p.stderr writes to
+		width = tableWidth()
+	}
+	fmt.Fprintln(p.stderr, strings.Join(told(line, width), "\n"))
+}
+
+// told breaks a line at words into lines of a width; 0 is any.
+func told(line string, width int) []string {
+	if width == 0 {
+		return []string{line}
+	}
+	return text.Wrap(line, width)
+}
+
 // answerWriter writes the pieces of an answer, then its end, to standard output: on a terminal in
 // lines of whole words.
 func (p *program) answerWriter() (write func(piece string) error, end func()) {
@@ -206,7 +224,7 @@ func (p *program) say(c *endpoint.Conversation, line string, typed bool, signals
 		fmt.Fprintf(p.stderr, "slimlab: %v\n", err)
 		return ended, nil
 	case reply.Full:
-		fmt.Fprintln(p.stderr, "the answer was cut off: there is no room for more; /clear begins a new conversation")
+		p.tell("the answer was cut off: there is no room for more; /clear begins a new conversation")
 	case reply.Cut:
 		fmt.Fprintf(p.stderr, "the answer was cut off after %s, as --max-tokens says\n", plural.Of(reply.Tokens, "token"))
 	}

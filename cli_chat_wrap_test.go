@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -50,6 +51,17 @@ func TestWordsAreWrapped(t *testing.T) {
 					t.Errorf("the line %q is wider than %d cells", line, c.width)
 				}
 			}
+		}
+	}
+}
+
+// TestLinesBesideAnswers: what is said beside answers is broken at words, and anywhere but on a
+// terminal left as it is.
+func TestLinesBesideAnswers(t *testing.T) {
+	const line = "the logits after the latest prompts are kept"
+	for width, want := range map[int][]string{0: {line}, 80: {line}, 24: {"the logits after the", "latest prompts are kept"}} {
+		if got := told(line, width); !slices.Equal(got, want) {
+			t.Errorf("in %d cells %q, expected %q", width, got, want)
 		}
 	}
 }
