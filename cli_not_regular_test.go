@@ -102,10 +102,3 @@ func pipeAt(t *testing.T, name string) {
 		}
 	}()
 }
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}

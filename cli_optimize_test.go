@@ -153,12 +153,8 @@ func TestOptimizeIntoFolder(t *testing.T) {
 	if held.Release(); code != exitUsage || !strings.Contains(stderr, "this command writes it already") {
 		t.Errorf("exit %d\n%s", code, stderr)
 	}
-	if err := os.MkdirAll(out, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(out, "notes"), nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.MkdirAll(out, 0o755))
+	must(t, os.WriteFile(filepath.Join(out, "notes"), nil, 0o644))
 	if _, stderr, code := slimlab(t, args...); code != exitUsage || !strings.Contains(stderr, "holds notes already, expected a new folder") {
 		t.Errorf("exit %d\n%s", code, stderr)
 	}

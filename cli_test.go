@@ -396,3 +396,10 @@ func TestCompareOfUnfinishedRuns(t *testing.T) {
 		}
 	}
 }
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
