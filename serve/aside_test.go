@@ -146,7 +146,7 @@ func TestPassesWaitWithinBounds(t *testing.T) {
 	}
 	c := newCore(f, o)
 	done := make(chan outcome, 4)
-	submit := func(r Request) error { return c.submit(newSequence(t.Context(), r, nil, done)) }
+	submit := func(r Request) error { return c.submit(newSequence(t.Context(), r, nil, into(done))) }
 	for range 2 {
 		if err := submit(r); err != nil {
 			t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 func TestQueueBounds(t *testing.T) {
 	prompts := func(lengths ...int) (all []*sequence) {
 		for _, n := range lengths {
-			all = append(all, newSequence(context.Background(), Request{Prompt: make([]int32, n), MaxTokens: 1}, nil, make(chan outcome, 1)))
+			all = append(all, newSequence(context.Background(), Request{Prompt: make([]int32, n), MaxTokens: 1}, nil, into(make(chan outcome, 1))))
 		}
 		return all
 	}
@@ -107,7 +107,7 @@ func TestThoseTogetherWait(t *testing.T) {
 	done := make(chan outcome, 4)
 	var all []*sequence
 	for _, first := range []int32{1, 11, 21, 31} {
-		all = append(all, newSequence(t.Context(), Request{Prompt: ids(first, first+4), MaxTokens: 30}, nil, done))
+		all = append(all, newSequence(t.Context(), Request{Prompt: ids(first, first+4), MaxTokens: 30}, nil, into(done)))
 	}
 	if err := c.submit(all...); err != nil {
 		t.Fatal(err)

@@ -191,7 +191,7 @@ func (e *Engine) Submit(contexts []context.Context, requests []Request) ([]*Subm
 		if e.shares && !r.NoReuse {
 			hashes = pages.Hashes(r.Namespace, r.Prompt, e.shape.PageSize)
 		}
-		sequences[i] = newSequence(contexts[i], r, hashes, done)
+		sequences[i] = newSequence(contexts[i], r, hashes, func(o outcome) { done <- o })
 	}
 	if err := ask(e, func(c *core) error { return c.submit(sequences...) }); err != nil {
 		return nil, err

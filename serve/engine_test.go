@@ -218,7 +218,7 @@ func TestCounters(t *testing.T) {
 	for _, r := range []Request{
 		{Prompt: ids(1, 8), MaxTokens: 3}, {Prompt: ids(20, 25), MaxTokens: 3, Stop: []int32{stop}}, {Prompt: join(ids(1, 8), []int32{9}), Labels: []int32{1}},
 	} {
-		if err := c.submit(newSequence(t.Context(), r, hashesOf(f, c.scheduler.options, r), done)); err != nil {
+		if err := c.submit(newSequence(t.Context(), r, hashesOf(f, c.scheduler.options, r), into(done))); err != nil {
 			t.Fatal(err)
 		}
 	}

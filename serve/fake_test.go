@@ -217,3 +217,6 @@ func hashOf(sequence []int32) (h uint64) {
 }
 
 var errBroken = errors.New("the device is broken")
+
+// into delivers what becomes of a request to a channel.
+func into(done chan<- outcome) func(outcome) { return func(o outcome) { done <- o } }

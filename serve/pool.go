@@ -46,7 +46,8 @@ func (c *core) askStates(q *sequence, s *Segment) {
 		s.From = len(s.Tokens) - 1
 	}
 	s.States = true
-	s.Each = func(first int, rows []float32) { q.pool(s.Start+first, rows, c.executor.Shape().Hidden) }
+	start := s.Start
+	s.Each = func(first int, rows []float32) { q.pool(start+first, rows, c.executor.Shape().Hidden) }
 }
 
 // pool takes the states of tokens from one on. A sum has each once, in order, so that its bits do

@@ -90,7 +90,8 @@ func (c *core) ask(q *sequence, s *Segment) {
 	place := q.nextPlace(q.told)
 	if row := place - 1; place < len(q.Prompt) && row < s.Start+len(s.Tokens) {
 		s.From = row - s.Start
-		s.Each = func(first int, rows []float32) { c.tell(q, s.Start+first+1, rows) }
+		start := s.Start
+		s.Each = func(first int, rows []float32) { c.tell(q, start+first+1, rows) }
 	}
 }
 

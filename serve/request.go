@@ -152,7 +152,7 @@ func (r Result) TPOT() time.Duration {
 type sequence struct {
 	Request
 	ctx      context.Context
-	done     chan<- outcome
+	done     func(outcome)
 	tokens   []int32     // prompt, then generated
 	computed int         // tokens whose keys and values are in the pages
 	prefill  int         // tokens that are there when it is admitted: its prompt, and after a retraction what it has generated
@@ -199,7 +199,7 @@ type outcome struct {
 type together struct{ begun bool } // any of them
 
 // newSequence makes the state of a request; hashes are those of the pages of its prompt, or none.
-func newSequence(ctx context.Context, r Request, hashes []uint64, done chan<- outcome) *sequence {
+func newSequence(ctx context.Context, r Request, hashes []uint64, done func(outcome)) *sequence {
 	q := &sequence{Request: r, ctx: ctx, done: done, hashes: hashes, kept: len(hashes), prefill: len(r.Prompt)}
 	q.tokens = append(make([]int32, 0, len(r.Prompt)+r.MaxTokens), r.Prompt...)
 	q.result.Prompt = len(r.Prompt)

@@ -161,7 +161,7 @@ func start(t *testing.T, f Executor, o Options) (*core, func(ctx context.Context
 			t.Fatal(err)
 		}
 		done := make(chan outcome, 1)
-		if err := c.submit(newSequence(ctx, r, hashesOf(f, o, r), done)); err != nil {
+		if err := c.submit(newSequence(ctx, r, hashesOf(f, o, r), into(done))); err != nil {
 			t.Fatal(err)
 		}
 		return done

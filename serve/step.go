@@ -21,7 +21,8 @@ type core struct {
 	aside     aside
 	recent    []Ended
 	paused    bool
-	broken    error // why no further step can be computed
+	broken    error     // why no further step can be computed
+	simulated Simulated // the executor, where it is one: then tokens are given and not chosen
 
 	// of one step
 	segments []Segment
@@ -34,7 +35,8 @@ type core struct {
 }
 
 func newCore(e Executor, o Options) *core {
-	c := &core{executor: e, scheduler: newScheduler(o, e.Shape()), drafter: newDrafter(o), recall: newRecall(o, e.Shape())}
+	simulated, _ := e.(Simulated)
+	c := &core{executor: e, simulated: simulated, scheduler: newScheduler(o, e.Shape()), drafter: newDrafter(o), recall: newRecall(o, e.Shape())}
 	if c.drafter != nil {
 		c.stats.DraftTokens = o.Draft.Tokens
 	}
@@ -80,7 +82,7 @@ func (c *core) step() error {
 // extend has the executor compute a batch.
 func (c *core) extend(batch []part) (logits [][]float32, err error) {
 	c.stats.Steps++
-	now, tokens := c.executor.Now(), 0
+	now, tokens, pageSize := c.executor.Now(), 0, c.executor.Shape().PageSize
 	c.segments = c.segments[:0]
 	for _, p := range batch {
 		q := p.sequence
@@ -88,11 +90,10 @@ func (c *core) extend(batch []part) (logits [][]float32, err error) {
 			c.begun(q, now)
 		}
 		tokens += p.tokens
-		segment := p.segment(c.executor.Shape().PageSize)
+		c.segments = append(c.segments, p.segment(pageSize))
 		if p.fork == nil {
-			c.ask(q, &segment)
+			c.ask(q, &c.segments[len(c.segments)-1])
 		}
-		c.segments = append(c.segments, segment)
 	}
 	c.stats.ComputedTokens += tokens
 	c.stats.Batch, c.stats.BatchTokens = len(batch)+len(c.recalled), tokens
@@ -148,6 +149,9 @@ func (c *core) answer(batch []part, logits [][]float32) {
 			if logits[i] != nil {
 				c.score(q, p.fork, s, logits[i])
 			}
+		case s.Logits && c.simulated != nil:
+			c.scheduler.leaves(q)
+			c.next(q, c.simulated.Token(q.number, len(q.tokens)))
 		case s.Logits:
 			c.recall.keep(q, logits[i][:c.executor.Shape().Vocabulary])
 			c.scheduler.leaves(q)
@@ -323,5 +327,5 @@ func (c *core) finish(q *sequence, why Finish, err error) {
 	q.result.Finish, q.result.End = why, c.executor.Now()
 	c.stats.Requests++
 	c.remember(q)
-	q.done <- outcome{q.result, err}
+	q.done(outcome{q.result, err})
 }

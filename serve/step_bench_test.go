@@ -34,7 +34,7 @@ func BenchmarkStep(b *testing.B) {
 					ctx, cancel := context.WithCancel(context.Background())
 					b.Cleanup(cancel)
 					r := Request{Prompt: tokens, MaxTokens: 16}
-					if err := c.submit(newSequence(ctx, r, hashesOf(f, o, r), make(chan outcome, 1))); err != nil {
+					if err := c.submit(newSequence(ctx, r, hashesOf(f, o, r), into(make(chan outcome, 1)))); err != nil {
 						b.Fatal(err)
 					}
 				}
