@@ -19,11 +19,12 @@ func Hashes(namespace string, tokens []int32, pageSize int) []uint64 {
 
 // appendHashes appends the hashes of the pages that follow a prefix with a given hash.
 func appendHashes(hashes []uint64, prefix uint64, tokens []int32, pageSize int) []uint64 {
-	page := make([]byte, 0, 8+4*pageSize)
+	page := make([]byte, 8+4*pageSize)
 	for ; len(tokens) >= pageSize; tokens = tokens[pageSize:] {
-		page = binary.LittleEndian.AppendUint64(page[:0], prefix)
-		for _, t := range tokens[:pageSize] {
-			page = binary.LittleEndian.AppendUint32(page, uint32(t))
+		binary.LittleEndian.PutUint64(page, prefix)
+		to := page[8:]
+		for i, t := range tokens[:pageSize] {
+			binary.LittleEndian.PutUint32(to[4*i:4*i+4], uint32(t))
 		}
 		prefix = maphash.Bytes(hashSeed, page)
 		hashes = append(hashes, prefix)
