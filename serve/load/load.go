@@ -1,15 +1,23 @@
-// Package load puts a workload on an engine and measures it.
+// Package load puts workloads on engines and servers, and keeps what became of each request.
 //
-// The ranking workload is the paper's (section 5.3): members, each with candidates that share the
-// member's prompt as prefix, one answer token each. The workload of prompts has each answered with
-// so many tokens. Latencies are measured one request at a time, cold and hot prefill apart, so that
-// they are the engine's own and not a queue's; throughput is measured with everything submitted at
-// once. All times are by the clock of the engine's executor. They are samples, not percentiles;
-// statistics are the lab's.
+// A Workload is a finite list of arrivals, all drawn from a seed and made when they come: members
+// with candidates that are ranked (Visits), prompts of random lengths (Random), groups that share a
+// prefix (SharedPrefix), conversations (Sessions), or requests of one's own (Singles); package
+// trace reads others from files. Arrivals say when they come: by a Process, a Schedule, AtOnce, or
+// from users who wait (Closed). A Plan is both, without a clock: it says what is sent when, also
+// where that depends on the ends of other requests, and is the same for the same ends. A Driver
+// follows a plan by the clock of this machine and sends its requests to a Target, a Simulation by
+// that of simulated devices. Package openai is a target behind HTTP.
 //
-// Open is the load of clients who do not wait for each other: Arrivals and Members draw when
-// requests come and which, a Target answers them, and latencies count from the time for which a
-// request was scheduled, by the clock of this machine, so that a server that stalls cannot hide it.
+// A Record has all times of a request. Latencies count from the time for which it was scheduled, so
+// that a server that stalls cannot hide it. Summaries are lab/loadreport's.
+//
+// Ranking and Prompts measure an engine by itself, for a lab: latencies of one request at a time,
+// cold and hot prefill apart, so that they are the engine's own and not a queue's; throughput with
+// everything submitted at once. The ranking workload is the paper's (section 5.3): members, each
+// with candidates that share the member's prompt as prefix, one answer token each. Their times are
+// by the clock of the engine's executor. They are samples, not percentiles; statistics are the
+// lab's.
 package load
 
 import (

@@ -53,7 +53,7 @@ func TestStress(t *testing.T) {
 	x.warm(t, 2*capacity, length)
 	heap, goroutines := x.rest(t), goleak.IgnoreCurrent()
 
-	summary := x.storm(t, 2*capacity, length)
+	answered, failed, dropped := x.storm(t, 2*capacity, length)
 	grown := x.rest(t)
 	// net/http keeps a connection whose body was too large for half a second, which is longer
 	// than one look of goleak
@@ -66,7 +66,7 @@ func TestStress(t *testing.T) {
 	if leak != nil {
 		t.Error(leak)
 	}
-	t.Logf("%.0f requests a second for %v, capacity %.0f: %+v", 2*capacity, length, capacity, summary)
+	t.Logf("%.0f requests a second for %v, capacity %.0f: %d answered, %d refused or left, %d dropped", 2*capacity, length, capacity, answered, failed, dropped)
 	t.Logf("at rest before and after: %d and %d KiB of heap", heap>>10, grown>>10)
 	for _, line := range x.kinds() {
 		t.Log(line)
@@ -234,8 +234,8 @@ var people = load.Members{Members: 60, Candidates: 4, Prefix: 40, Suffix: 6, Ske
 
 // storm sends requests of all kinds at a rate that does not wait for answers. It begins with more
 // at once than the queue takes.
-func (x *stressed) storm(t *testing.T, rate float64, length time.Duration) load.Summary {
-	schedule, err := load.Arrivals{Rate: rate, Burstiness: 0.5, Seed: 2}.Schedule(max(1, int(rate*length.Seconds())))
+func (x *stressed) storm(t *testing.T, rate float64, length time.Duration) (answered, failed, dropped int) {
+	schedule, err := load.Process{Rate: rate, Burstiness: 0.5, Seed: 2}.Schedule(max(1, int(rate*length.Seconds())))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,14 +244,26 @@ func (x *stressed) storm(t *testing.T, rate float64, length time.Duration) load.
 	if err != nil {
 		t.Fatal(err)
 	}
-	records, err := load.Open{Schedule: schedule, InFlight: mostInFlight, Request: func(i int) serve.Request {
-		return serve.Request{Prompt: people.Prompt(picks[i])}
-	}}.Run(t.Context(), x)
+	plan, err := load.NewPlan(load.Singles{Number: len(schedule), Make: func(i int) load.Request {
+		return load.Request{Prompt: people.Prompt(picks[i])}
+	}}, schedule)
+	if err != nil {
+		t.Fatal(err)
+	}
+	records, err := load.Driver{Plan: plan, InFlight: mostInFlight}.Run(t.Context(), x)
 	if err != nil {
 		t.Fatal(err)
 	}
 	wrong := 0
 	for i, r := range records {
+		switch {
+		case r.Dropped:
+			dropped++
+		case r.Err != nil:
+			failed++
+		default:
+			answered++
+		}
 		if r.Err != nil && !errors.Is(r.Err, errNotServed) {
 			if wrong++; wrong <= 10 {
 				t.Errorf("request %d: %v", i, r.Err)
@@ -261,14 +273,14 @@ func (x *stressed) storm(t *testing.T, rate float64, length time.Duration) load.
 	if wrong > 10 {
 		t.Errorf("%d more requests had no proper answer", wrong-10)
 	}
-	return load.Summarize(records)
+	return answered, failed, dropped
 }
 
 // errNotServed is of requests that are refused as they should be, and of clients who left.
 var errNotServed = errors.New("not served")
 
 // Send sends the next kind of request and checks what comes back. It implements load.Target.
-func (x *stressed) Send(ctx context.Context, r serve.Request) (load.Answer, error) {
+func (x *stressed) Send(ctx context.Context, r load.Request) (load.Answer, error) {
 	kind := kinds[int(x.sent.Add(1))%len(kinds)]
 	begun := time.Now()
 	first := begun
