@@ -22,6 +22,7 @@ import (
 // say in the words of a caller (task.Knobs), or as a whole command, slimlab VERB --flag.
 var advisers = map[string][]string{
 	"lab/convert/calibration.go": {"prune", "quantize"},
+	"lab/loadtest/place.go":      {"bench-serve", "capacity"},
 	"lab/convert/distil.go":      {"distil"},
 	"lab/convert/memory.go":      {"prune", "quantize"},
 	"lab/convert/options.go":     {"import", "export", "prune", "quantize", "distil"},

@@ -79,6 +79,8 @@ const (
 	Evaluate Section = "evaluate"
 	Serving  Section = "serve"
 	Paper    Section = "paper"
+	// of the steps that simulate
+	Simulation Section = "simulate"
 )
 
 // metrics is the table of metrics, in the order of columns.
@@ -127,6 +129,8 @@ var metrics = []Metric{
 	{"ttft_cold_p99", "cold P99", Seconds, Lower, true, Serving, "time to first token, 99th percentile", "99th percentile of the same"},
 	{"ttft_hot_p50", "TTFT hot P50", Seconds, Lower, true, Serving, "time to first token, median", "time to first token of a prompt whose member prefix is cached"},
 	{"ttft_hot_p99", "hot P99", Seconds, Lower, true, Serving, "time to first token, 99th percentile", "99th percentile of the same"},
+	{"ttft_load_p50", "TTFT load P50", Seconds, Lower, true, Serving, "time to first token, median", "time to first token under visits at serve's rate, from the time at which each was due: median"},
+	{"ttft_load_p99", "load P99", Seconds, Lower, true, Serving, "time to first token, 99th percentile", "99th percentile of the same"},
 	{"tpot_p50", "TPOT P50", Seconds, Lower, true, Serving, "time per output token, median", "mean time per output token after the first of an answer that is alone in the engine: median over the answers of the workload prompts"},
 	{"tpot_p99", "TPOT P99", Seconds, Lower, true, Serving, "time per output token, 99th percentile", "99th percentile of the same"},
 	{"tokens_per_s", "tok/s", Rate, Higher, true, Serving, "throughput", "prompt and output tokens per second, cached tokens included"},
@@ -135,6 +139,33 @@ var metrics = []Metric{
 	{"paper", "paper", Percent, Neither, false, Paper, "published figure", "the paper's figure for this row"},
 	{"train_tokens_per_s", "train tok/s", Rate, Higher, true, Pipeline, "training throughput", "training tokens per second"},
 	{"kv_bytes_per_token", "KV B/token", Plain, Lower, false, Pipeline, "size of the KV cache", "bytes of a token's keys and values in all layers, scales included, in the KV cache that the row is measured with"},
+	{"sim_ttft_p50", "sim TTFT P50", Seconds, Lower, false, Simulation, "time to first token, median", "simulated: from the time at which a request was due to its first token, host, queue and steps; the bounds are those of devices as much faster and slower as the calibration errs"},
+	{"sim_ttft_p99", "sim TTFT P99", Seconds, Lower, false, Simulation, "time to first token, 99th percentile", "99th percentile of the same"},
+	{"sim_tpot_p50", "sim TPOT P50", Seconds, Lower, false, Simulation, "time per output token, median", "simulated: (end − first token) ÷ (tokens − 1) of answers of two tokens or more"},
+	{"sim_tpot_p99", "sim TPOT P99", Seconds, Lower, false, Simulation, "time per output token, 99th percentile", "99th percentile of the same"},
+	{"sim_e2e_p50", "sim E2E P50", Seconds, Lower, false, Simulation, "end-to-end latency, median", "simulated: from the time at which a request was due to its last token"},
+	{"sim_e2e_p99", "sim E2E P99", Seconds, Lower, false, Simulation, "end-to-end latency, 99th percentile", "99th percentile of the same"},
+	{"sim_wait_max", "sim longest wait", Seconds, Lower, false, Simulation, "longest time in the queue", "simulated: the longest that a request waited for its first step"},
+	{"sim_requests_per_s", "sim req/s", Rate, Higher, false, Simulation, "request throughput", "simulated: answered requests ÷ the time until the last has ended"},
+	{"sim_tokens_per_s", "sim tok/s", Rate, Higher, false, Simulation, "throughput", "simulated: prompt and output tokens ÷ the same time, cached tokens included"},
+	{"sim_cached", "sim cached", Fraction, Higher, false, Simulation, "prefix cache hit rate", "simulated: share of prompt tokens served from the prefix cache"},
+	{"sim_busy", "sim busy", Fraction, Neither, false, Simulation, "utilization", "simulated: share of the time in which the devices compute, mean over replicas"},
+	{"sim_capacity", "sim capacity", Rate, Higher, false, Simulation, "largest rate within an SLO", "simulated: arrivals a second at which the step's slo is just kept, to 1%"},
+	{"sim_host", "host", Seconds, Lower, false, Simulation, "host time of a request", "mean time of a request outside the steps: its text is parsed and made tokens"},
+	{"sim_gemm", "GEMM", Seconds, Lower, false, Simulation, "device time of a request", "mean share of a request in the time of the layers' products"},
+	{"sim_attention", "attention", Seconds, Lower, false, Simulation, "device time of a request", "mean share in the time of attention"},
+	{"sim_all_reduce", "all-reduce", Seconds, Lower, false, Simulation, "device time of a request", "mean share in the time in which devices sum what each has computed"},
+	{"sim_elementwise", "elementwise", Seconds, Lower, false, Simulation, "device time of a request", "mean share in the time of norms, rotary positions, activations and sums"},
+	{"sim_other", "logits, launches", Seconds, Lower, false, Simulation, "device time of a request", "mean share in the time of logits and of what devices wait for"},
+	{"sim_joules", "joules", Plain, Lower, false, Simulation, "energy of a request", "mean energy of a request: the devices' power at full load while they compute, as datasheets give it"},
+	{"sim_cost_per_mtok", "cost/Mtok", Plain, Lower, false, Simulation, "cost of a million tokens", "price of the devices over the time ÷ million prompt and output tokens, in the currency of the device file"},
+	{"sim_cost_per_1000", "cost/1000 req", Plain, Lower, false, Simulation, "cost of 1000 requests", "price of the devices over the time ÷ thousands of answered requests, which rank an item each in workload ranking"},
+	{"paper_ttft_p50", "paper TTFT P50", Seconds, Neither, false, Simulation, "published figure", "the paper's median time to first token"},
+	{"paper_ttft_p99", "paper TTFT P99", Seconds, Neither, false, Simulation, "published figure", "the paper's 99th percentile of it"},
+	{"paper_tpot_p50", "paper TPOT P50", Seconds, Neither, false, Simulation, "published figure", "the paper's median time per output token"},
+	{"paper_tokens_per_s", "paper tok/s", Rate, Neither, false, Simulation, "published figure", "the paper's throughput"},
+	{"ttft_p50_error", "Δ TTFT P50", Percent, Neither, false, Simulation, "relative difference", "simulated median time to first token relative to the paper's"},
+	{"tpot_p50_error", "Δ TPOT P50", Percent, Neither, false, Simulation, "relative difference", "simulated median time per output token relative to the paper's"},
 	{"cache_bytes_per_token", "cache B/token", Plain, Lower, false, Pipeline, "size of the teacher's cached distributions", "bytes a distribution of the file that a distillation learned from: its size by its rows"},
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"slimlab/kernels"
+	"slimlab/lab"
 	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
 )
@@ -48,6 +49,8 @@ type job struct {
 	// reused emits what building the artifact had shown, in a cell that did not build it; it may be
 	// nil
 	reused func(dir string) error
+	// figures measures the row of a step that makes no model; nil of those that make one
+	figures func() (map[string]lab.Measure, error)
 	// measures adds the step's own metrics to its row; it may be nil
 	measures func(dir string, row *measured) error
 }
@@ -70,5 +73,6 @@ func Kinds() []scenario.Kind {
 		{Name: "prune", About: "removes MLP neurons and attention heads", New: func() scenario.Work { return &Prune{} }},
 		{Name: "quantize", About: "stores the weights in fewer bits", New: func() scenario.Work { return &Quantize{} }},
 		{Name: "sensitivity", About: "measures what each layer loses by each way to make it smaller", New: func() scenario.Work { return &Sensitivity{} }},
+		{Name: "simulate", About: "runs the engine on simulated devices under a workload, for a model of a shape; it makes no model", Alone: true, New: func() scenario.Work { return &Simulate{} }},
 	}
 }

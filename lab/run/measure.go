@@ -137,6 +137,10 @@ func (w *worker) report(ctx context.Context, row *measured) error {
 	if err := w.tokenView(ctx, row); err != nil {
 		return fmt.Errorf("evaluate: %w", err)
 	}
+	if w.reported == nil {
+		w.reported = map[string]map[string]lab.Measure{}
+	}
+	w.reported[row.name] = row.values
 	w.run.emit(lab.Event{Kind: lab.KindRow, Tokens: row.tokens, Chosen: row.chosen, Cell: w.cell.ID, Row: row.name, Values: row.values, Key: row.key, KV: row.kvName(), Machine: w.run.machine, Timings: row.timings, Test: w.data.testKey(w.cell.Point.Evaluate.Validation), Influence: maps.Clone(row.influence)})
 	return nil
 }

@@ -13,12 +13,18 @@ import (
 // where it does.
 func unmeasured(p *scenario.Point, s scenario.Step, m lab.Metric) string {
 	switch {
+	case s.Alone:
+		return s.Work.(*Simulate).unmeasured(m)
+	case m.Section == lab.Simulation:
+		return fmt.Sprintf("step %s is of kind %s, expected simulate", s.Name, s.Kind)
 	case m.Section == lab.Serving && p.Serve == nil:
 		return "the scenario has no section serve"
 	case m.Section == lab.Serving && p.Serve.Workload == scenario.PromptsWorkload:
 		return unserved(p.Serve, m)
 	case strings.HasPrefix(m.Key, "tpot"):
 		return "serve's workload ranking asks for no text: expected workload prompts, of another task than recsys"
+	case strings.HasPrefix(m.Key, "ttft_load") && p.Serve.Rate == 0:
+		return "serve has no rate of visits, expected the key rate"
 	case strings.HasPrefix(m.Key, "ttft_hot") && p.Serve.Candidates < 2:
 		return "serve's candidates is 1, and the first prompt of a member is never hot: expected at least 2"
 	case m.Key == "loss_test" && p.Task.Text != nil && p.Task.Text.Test == 0:
@@ -61,8 +67,8 @@ func unmeasured(p *scenario.Point, s scenario.Step, m lab.Metric) string {
 // unserved says why the workload prompts never measures a metric.
 func unserved(s *scenario.Serve, m lab.Metric) string {
 	switch {
-	case strings.HasPrefix(m.Key, "ttft_hot"):
-		return "serve's workload prompts has no members whose prefix is cached"
+	case strings.HasPrefix(m.Key, "ttft_hot"), strings.HasPrefix(m.Key, "ttft_load"):
+		return "serve's workload prompts has no members whose prefix is cached, and who visit"
 	case strings.HasPrefix(m.Key, "tpot") && s.AnswerTokens < 2:
 		return "serve's answer_tokens is 1, and the first token of an answer has no time per token: expected at least 2"
 	}

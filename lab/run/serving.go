@@ -12,6 +12,7 @@ import (
 	"slimlab/internal/memorypeak"
 	"slimlab/internal/plural"
 	"slimlab/lab"
+	"slimlab/lab/loadreport"
 	"slimlab/lab/recipe"
 	"slimlab/lab/scenario"
 	"slimlab/lab/stat"
@@ -28,6 +29,8 @@ const serveStage = "serve"
 type serving struct {
 	Cold     []float64 `json:"cold"` // seconds
 	Hot      []float64 `json:"hot"`
+	Load     []float64 `json:"load,omitempty"` // to the first token under a rate of visits
+	Grew     bool      `json:"grew,omitempty"` // more came than was answered then
 	TPOT     []float64 `json:"tpot,omitempty"`
 	Tokens   int       `json:"tokens"`
 	Cached   int       `json:"cached"`
@@ -80,7 +83,7 @@ func (w *worker) underLoad(ctx context.Context, row *measured, of workload) (ser
 	end := w.run.observe(ctx)
 	debug.FreeOSMemory() // what an earlier step has left would be used again, and not be counted
 	before, watch := memorypeak.Now(), memorypeak.Begin()
-	samples, err := loadAndServe(ctx, row, of)
+	samples, visited, err := loadAndServe(ctx, row, of, w.cell.Point.Serve, uint64(w.cell.Seed))
 	memory := watch.End() - before
 	if err != nil {
 		return serving{}, err
@@ -90,22 +93,58 @@ func (w *worker) underLoad(ctx context.Context, row *measured, of workload) (ser
 		Tokens: samples.Tokens, Cached: samples.Cached, Answered: samples.Answered, Seconds: samples.Wall.Seconds(), Requests: samples.Requests,
 		Memory: memory, Run: w.run.ID,
 	}
+	if visited != nil {
+		for _, r := range visited.Records {
+			s.Load = append(s.Load, (r.First - r.Scheduled).Seconds())
+		}
+		s.Grew = visited.Has(loadreport.OverSaturated)
+	}
 	s.add(end())
 	return s, nil
 }
 
-// loadAndServe loads a row's model and serves it on an engine of its own.
-func loadAndServe(ctx context.Context, row *measured, of workload) (load.Samples, error) {
+// loadAndServe loads a row's model and serves it on an engine of its own, then, where the section
+// has a rate, under visits at that rate.
+func loadAndServe(ctx context.Context, row *measured, of workload, s *scenario.Serve, seed uint64) (load.Samples, *loadreport.Summary, error) {
 	m, err := row.load(ctx)
 	if err != nil {
-		return load.Samples{}, err
+		return load.Samples{}, nil, err
 	}
 	e, err := host.NewEngine(m, host.Options{}, serve.Defaults())
 	if err != nil {
-		return load.Samples{}, err
+		return load.Samples{}, nil, err
 	}
 	defer e.Close()
-	return of.Run(ctx, e)
+	samples, err := of.Run(ctx, e)
+	if err != nil || s.Rate == 0 {
+		return samples, nil, err
+	}
+	visited, err := underVisits(ctx, e, of.(load.Ranking), s, seed)
+	return samples, visited, err
+}
+
+// underVisits has members visit at a rate, one after another in turn, each with all of its
+// candidates, and nothing cached before the first.
+func underVisits(ctx context.Context, e *serve.Engine, of load.Ranking, s *scenario.Serve, seed uint64) (*loadreport.Summary, error) {
+	if err := e.Flush(); err != nil {
+		return nil, err
+	}
+	visits := load.Groups{Number: int(s.Visits), Prompts: of.Members, Labels: of.Labels}
+	plan, err := load.NewPlan(visits, load.Process{Rate: s.Rate, Burstiness: 1, Seed: seed})
+	if err != nil {
+		return nil, err
+	}
+	driver := load.Driver{Plan: plan, InFlight: visits.Requests(), Precise: true}
+	records, err := driver.Run(ctx, load.Embedded{Engine: e})
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range records {
+		if r.Err != nil {
+			return nil, fmt.Errorf("under a rate of %g visits a second: %w", s.Rate, r.Err)
+		}
+	}
+	return loadreport.Summarize(loadreport.Run{Records: records, Rate: s.Rate}), nil
 }
 
 // workload is that of the cell's point; nil where it has none.
@@ -219,6 +258,13 @@ func (s *serving) measures(values map[string]lab.Measure, warning string) {
 	latency("ttft_cold", s.Cold)
 	latency("ttft_hot", s.Hot)
 	latency("tpot", s.TPOT)
+	if quiet := warning; s.Grew {
+		warning = strings.TrimPrefix(quiet+"; more came than was answered", "; ")
+		latency("ttft_load", s.Load)
+		warning = quiet
+	} else {
+		latency("ttft_load", s.Load)
+	}
 	values["tokens_per_s"] = lab.Measure{Value: float64(s.Tokens+s.Answered) / s.Seconds, N: s.Requests, Warning: warning}
 	if s.Memory > 0 {
 		values["memory_peak"] = lab.Measure{Value: float64(s.Memory), Warning: warning}

@@ -21,9 +21,11 @@ type worker struct {
 	models  map[string]*artifactModel // of loaded models and finished steps, by name
 	base    *measured                 // the baseline row, once it is measured
 	pending []*measured               // rows that were measured before the baseline
-	at, of  int                       // how far progress was told that the stage is
-	ticked  time.Time                 // when that was emitted
-	held    []func()                  // release the artifacts of finished steps, which later ones read
+	// what rows that were reported have, by name
+	reported map[string]map[string]lab.Measure
+	at, of   int       // how far progress was told that the stage is
+	ticked   time.Time // when that was emitted
+	held     []func()  // release the artifacts of finished steps, which later ones read
 }
 
 // work does the cell's steps.
@@ -69,27 +71,38 @@ func (w *worker) work(ctx context.Context) error {
 func (w *worker) plan(ctx context.Context) (jobs []job, err error) {
 	point := w.cell.Point
 	w.models = map[string]*artifactModel{}
-	if w.data, err = w.run.dataset(ctx, point); err != nil {
-		return nil, err
-	}
-	if _, err := w.run.questions(ctx, point); err != nil {
-		return nil, err
-	}
-	if _, err := w.openQuestions(); err != nil {
-		return nil, err
-	}
-	if _, err := w.workload(ctx); err != nil {
-		return nil, err
+	if point.Task.Kind != "" {
+		if err := w.openData(ctx); err != nil {
+			return nil, err
+		}
 	}
 	for _, s := range point.Steps {
 		j, err := w.job(ctx, s)
 		if err != nil {
 			return nil, w.planError(s, err)
 		}
-		w.models[s.Name] = j.model
+		if !s.Alone {
+			w.models[s.Name] = j.model
+		}
 		jobs = append(jobs, j)
 	}
 	return jobs, nil
+}
+
+// openData opens the task, and what its models are asked and served.
+func (w *worker) openData(ctx context.Context) (err error) {
+	point := w.cell.Point
+	if w.data, err = w.run.dataset(ctx, point); err != nil {
+		return err
+	}
+	if _, err := w.run.questions(ctx, point); err != nil {
+		return err
+	}
+	if _, err := w.openQuestions(); err != nil {
+		return err
+	}
+	_, err = w.workload(ctx)
+	return err
 }
 
 // keyError is what is wrong with a key of a step, found as the step was planned: its text goes on
@@ -118,6 +131,13 @@ func (w *worker) planError(s scenario.Step, err error) error {
 // step builds a step's model, or finds it, and measures it. The model is always loaded from its
 // artifact.
 func (w *worker) step(ctx context.Context, s scenario.Step, j job) error {
+	if j.figures != nil {
+		values, err := j.figures()
+		if err == nil {
+			w.run.emit(lab.Event{Kind: lab.KindRow, Cell: w.cell.ID, Row: s.Name, Values: values, Machine: w.run.machine})
+		}
+		return err
+	}
 	dir := ""
 	if j.build != nil {
 		here := false // the artifact is built by this cell

@@ -13,6 +13,9 @@ type Kind struct {
 	Name  string // its key in a pipeline
 	About string // one line
 	Loads bool   // the step takes a loaded model as it is and has no key from
+	// Alone says that the step makes no model: it has no key from, none starts from it, and a
+	// scenario of such steps needs no task.
+	Alone bool
 	New   func() Work
 }
 

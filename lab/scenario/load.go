@@ -192,7 +192,7 @@ func (b *builder) sections() {
 			b.bad.add(b.root.keyAt[i], "%v", nearest.Unknown("unknown key", key, sectionNames()))
 		}
 	}
-	for _, key := range []string{"task", "pipeline"} {
+	for _, key := range []string{"pipeline"} {
 		if b.root.get(key) == nil {
 			b.bad.add(b.root.at, "the key %q is missing", key)
 		}

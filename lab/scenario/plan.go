@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -50,14 +51,40 @@ type Point struct {
 	Serve     *Serve // nil: serving is not measured
 }
 
-// Step is one step of a pipeline. Each builds a model under its Name.
+// Step is one step of a pipeline. Each builds a model under its Name, unless it is Alone.
 type Step struct {
 	Name string
 	Kind string // a Kind's name
 	// From is the step or model whose weights the step starts from: the step before where the file
 	// names none. It is empty where the work loads a model or names the model to start from itself.
-	From string
-	Work Work
+	From  string
+	Alone bool `json:",omitempty"` // it makes no model
+	Work  Work
+}
+
+// alone reports whether no step makes a model, so that there is nothing for a task to measure.
+func (p *Point) alone() bool {
+	return len(p.Steps) > 0 && p.last() == ""
+}
+
+// last is the last step that makes a model, "" for none.
+func (p *Point) last() string {
+	for _, s := range slices.Backward(p.Steps) {
+		if !s.Alone {
+			return s.Name
+		}
+	}
+	return ""
+}
+
+// firstModel is the first step that makes a model, or the first of all where none does.
+func (p *Point) firstModel() string {
+	for _, s := range p.Steps {
+		if !s.Alone {
+			return s.Name
+		}
+	}
+	return p.Steps[0].Name
 }
 
 // Model finds a model of the point by its name.

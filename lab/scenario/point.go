@@ -16,10 +16,15 @@ var validName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+%-]{0,63}$`)
 // point decodes the sections that can depend on the sweep and resolves the names in them.
 func (b *builder) point(params []lab.Param, at *values) Point {
 	p := Point{Params: params}
-	b.task(&p, b.get("task", at))
+	if b.root.get("task") != nil {
+		b.task(&p, b.get("task", at))
+	}
 	b.into(b.get("tokenizer", at), "tokenizer", &p.Tokenizer)
 	b.models(&p, b.get("models", at))
 	b.steps(&p, b.get("pipeline", at))
+	if b.root.get("task") == nil && !p.alone() {
+		b.bad.add(b.root.at, "the key \"task\" is missing")
+	}
 	b.into(b.get("evaluate", at), "evaluate", &p.Evaluate)
 	if b.root.get("serve") != nil {
 		p.Serve = &Serve{}
@@ -219,12 +224,17 @@ func (b *builder) step(p *Point, pipeline, entry *node, packed map[string]bool) 
 		at = n.at
 	}
 	b.stepName(p, kind, s, at)
-	if kind.Loads {
+	switch {
+	case kind.Loads || kind.Alone:
 		if n := body.get("from"); n != nil {
-			b.bad.add(n.at, "step %s loads its model and has no key from", s.Name)
+			does := "loads its model"
+			if kind.Alone {
+				does = "needs no model"
+			}
+			b.bad.add(n.at, "step %s %s and has no key from", s.Name, does)
 		}
-		s.From = ""
-	} else {
+		s.From, s.Alone = "", kind.Alone
+	default:
 		b.start(p, pipeline, body, &s)
 	}
 	for _, r := range references(s.Work) {
@@ -329,8 +339,8 @@ func (b *builder) start(p *Point, pipeline, body *node, s *Step) {
 			}
 			b.bad.add(body.get(start.key).at, "%v", nearest.Unknown("unknown model", start.name, names))
 		}
-	case len(p.Steps) > 0:
-		s.From = p.Steps[len(p.Steps)-1].Name
+	case p.last() != "":
+		s.From = p.last()
 	default:
 		b.bad.add(body.at, "step %s is the first and starts from nothing: give from%s", s.Name, alternative)
 	}
@@ -342,7 +352,10 @@ func (b *builder) weights(p *Point, pipeline, n *node, step string) {
 		return // the decoder has reported it
 	}
 	b.uses[n.text] = true
-	if _, ok := p.Step(n.text); ok {
+	if s, ok := p.Step(n.text); ok {
+		if s.Alone {
+			b.bad.add(n.at, "step %q makes no model, expected one that does, or a loaded model", n.text)
+		}
 		return
 	}
 	m, ok := p.Model(n.text)
@@ -372,10 +385,13 @@ func (b *builder) weights(p *Point, pipeline, n *node, step string) {
 func (b *builder) results() {
 	s := b.scenario
 	s.Rows = b.rows
+	first := &s.Points[0]
 	if n := b.root.get("baseline"); n == nil {
-		s.Baseline = s.Rows[0]
-	} else if !slices.Contains(s.Rows, s.Baseline) {
+		s.Baseline = first.firstModel()
+	} else if step, known := first.Step(s.Baseline); !known {
 		b.bad.add(n.at, "%v", nearest.Unknown("unknown row", s.Baseline, s.Rows))
+	} else if step.Alone && !first.alone() {
+		b.bad.add(n.at, "the baseline %s makes no model, and other steps do: expected one of them", s.Baseline)
 	}
 	b.columns()
 	b.paper()

@@ -28,7 +28,7 @@ func (v Vocabulary) Steps() []Section {
 	var all []Section
 	for _, kind := range v.Kinds {
 		head := keysOf(reflect.TypeFor[stepHead](), "")
-		if kind.Loads {
+		if kind.Loads || kind.Alone {
 			head = head[:1] // the name
 		}
 		keys := append(head, keysOf(reflect.TypeOf(kind.New()).Elem(), "")...)

@@ -33,7 +33,7 @@ func Schema(vocabulary Vocabulary) []byte {
 	properties["quick"] = object{"type": "object", "description": sectionDoc("quick"), "properties": quick, "additionalProperties": false}
 	text, err := json.MarshalIndent(object{
 		"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "slimlab scenario",
-		"type": "object", "required": []string{"task", "pipeline"}, "additionalProperties": false, "properties": properties,
+		"type": "object", "required": []string{"pipeline"}, "additionalProperties": false, "properties": properties,
 	}, "", "  ")
 	if err != nil {
 		panic("scenario: " + err.Error()) // a tree of strings and numbers
@@ -108,7 +108,7 @@ func (s schemer) steps() object {
 		work["description"] = kind.About
 		head := s.structure(stepHead{})["properties"].(object)
 		for key, part := range head {
-			if !kind.Loads || key != "from" {
+			if !kind.Loads && !kind.Alone || key != "from" {
 				work["properties"].(object)[key] = part
 			}
 		}

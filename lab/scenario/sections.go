@@ -126,7 +126,16 @@ type Serve struct {
 	Candidates   int    `key:"candidates" default:"4" min:"1" max:"10000" doc:"ranking: prompts per member: the first finds an empty prefix cache, the others find the member's prefix"`
 	Prompts      served `json:",omitzero" key:"prompts" default:"32" omit:"default" min:"1" max:"100000" doc:"prompts: how many, those of the first validation examples; of an example that is a text its first half"`
 	AnswerTokens served `json:",omitzero" key:"answer_tokens" default:"32" omit:"default" min:"1" max:"131072" doc:"prompts: tokens of each answer, which does not end before"`
+	// They came later: without a rate a workload is what it was.
+	Rate   float64 `json:",omitempty" key:"rate" default:"0" omit:"default" min:"0" max:"1000000" doc:"ranking: visits of members a second, by a Poisson process, under which latencies are measured too; 0: they are measured of one prompt at a time alone"`
+	Visits visits  `json:",omitzero" key:"visits" default:"300" omit:"default" min:"1" max:"1000000" doc:"ranking: visits under rate, each with all candidates of its member at once"`
 }
+
+// visits is a key that belongs to rate.
+type visits int
+
+// IsZero reports the default.
+func (v visits) IsZero() bool { return v == 300 }
 
 // served is a key of the workload prompts, which came later, as tokens did.
 type served int

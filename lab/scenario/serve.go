@@ -27,11 +27,14 @@ func (b *builder) serve(n *node, p *Point) {
 	if b.bad.added > before {
 		return // the keys are of a workload that cannot be
 	}
+	if value := n.get("visits"); value != nil && s.Rate == 0 {
+		b.bad.add(value.at, "serve's visits come at a rate, and the rate is 0: expected the key rate, or no visits")
+	}
 	of, others := PromptsWorkload, []string{"prompts", "answer_tokens"}
 	switch s.Workload {
 	case RankingWorkload:
 	case PromptsWorkload:
-		of, others = RankingWorkload, []string{"members", "candidates"}
+		of, others = RankingWorkload, []string{"members", "candidates", "rate", "visits"}
 	default:
 		return // likewise
 	}
