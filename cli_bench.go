@@ -31,7 +31,8 @@ type benchFlags struct {
 	goodput string
 	exports []string
 	explain bool
-	kv      string
+	// observe the target, fit a simulation to half of the requests and compare it with the others
+	calibrate bool
 }
 
 // simulatedPrefix begins a target on simulated devices.
@@ -86,6 +87,8 @@ func (f *benchFlags) add(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.exports, "export", nil, "FORMAT=FILE: also write json (the keys of vLLM's bench serve), detailed (with every request's), jsonl (a line for each request) or html; - is stdout (repeatable)")
 	flags.BoolVar(&f.explain, "definitions", false, "say below the table what each figure is")
 
+	flags.BoolVar(&f.calibrate, "calibrate", false, "run the workload twice in turns, fit a simulation of the engine to the steps of half of it, and say how far it is from the other half")
+
 	f.loading.add(cmd)
 	flags.StringVar(&f.engine.Policy, "policy", "aged-lpm", "engine: who of the waiting requests runs next: "+strings.Join(endpoint.Policies(), ", "))
 	flags.IntVar(&f.engine.Running, "max-running", 256, "engine: requests that run at once")
@@ -107,7 +110,7 @@ func (f *benchFlags) add(cmd *cobra.Command) {
 
 // belongs lists the flags that one sort of target has.
 var belongs = map[string][]string{
-	"an engine in this process": {"dtype", "head", "cache-bytes"},
+	"an engine in this process": {"dtype", "head", "cache-bytes", "calibrate"},
 	"a server":                  {"model", "api-key", "vocabulary", "score", "plain"},
 	"simulated devices":         {"calibration", "weights", "replicas", "router", "cache-tokens"},
 }
@@ -241,8 +244,11 @@ func (p *program) benchServe(cmd *cobra.Command, target string, f *benchFlags) e
 	for _, note := range place.Notes {
 		fmt.Fprintln(p.stderr, note)
 	}
+	if f.calibrate {
+		return p.calibrate(cmd, place, f)
+	}
 	live := &loadtest.Live{}
-	stop := p.showLive(live, place.Simulated())
+	stop := p.showLive(live)
 	run, result, err := place.Run(cmd.Context(), f.Test, live)
 	stop()
 	if err != nil && len(run.Records) == 0 {
@@ -296,24 +302,29 @@ func (p *program) place(cmd *cobra.Command, target string, f *benchFlags) (*load
 	}
 	o := f.loading.Options
 	o.Policy, o.Running, o.BatchTokens, o.Chunk = f.engine.Policy, f.engine.Running, f.engine.BatchTokens, f.engine.ChunkTokens
+	var steps *loadtest.Steps
+	if f.calibrate {
+		steps = &loadtest.Steps{}
+		o.OnStep = steps.Add
+	}
 	e, err := endpoint.Open(ctx, p.home, target, o)
 	if err != nil {
 		release()
 		return nil, err
 	}
 	place := loadtest.Here(e)
+	place.KeepSteps(steps)
 	place.OnClose(func() { e.Close(); release() })
 	return place, nil
 }
 
 // showLive prints a line of the live table each second until stop is called.
-func (p *program) showLive(live *loadtest.Live, simulated bool) (stop func()) {
-	every := time.Second
+func (p *program) showLive(live *loadtest.Live) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		tick := time.NewTicker(every)
+		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
 		for n := 0; ; n++ {
 			select {
@@ -328,6 +339,23 @@ func (p *program) showLive(live *loadtest.Live, simulated bool) (stop func()) {
 		}
 	}()
 	return func() { cancel(); <-ended }
+}
+
+// calibrate prints how far a simulation of the target is from it.
+func (p *program) calibrate(cmd *cobra.Command, place *loadtest.Place, f *benchFlags) error {
+	live := &loadtest.Live{}
+	stop := p.showLive(live)
+	engine := f.engine
+	engine.PrefixCache, engine.BatchTokens = true, cmp.Or(engine.BatchTokens, 2048)
+	c, err := place.Calibrate(cmd.Context(), f.Test, engine, live)
+	stop()
+	if err != nil {
+		if cmd.Context().Err() != nil {
+			return broke(err)
+		}
+		return usage(err)
+	}
+	return broke(c.Text(p.stdout))
 }
 
 // writeBench writes the report and the exports.

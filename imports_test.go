@@ -30,6 +30,7 @@ var allowed = map[string][]string{
 	"lab/task":              {"lab", "lab/datafile", "lab/stat"},
 	"lab/eval":              {"lab", "lab/recipe", "lab/report", "lab/stat", "lab/task", "quant", "serve", "serve/host", "model", "model/*", "kernels"},
 	"lab/loadtest":          {"lab", "lab/endpoint", "lab/loadreport", "lab/report", "lab/stat", "serve", "serve/hardware", "serve/load", "serve/load/*", "model/checkpoint"},
+	"lab/abtest":            {"lab", "lab/datafile", "lab/loadtest", "lab/report", "lab/stat", "lab/task", "serve", "serve/load", "serve/load/openai"},
 	"lab/endpoint":          {"lab", "lab/eval", "lab/report", "serve", "serve/host", "serve/load", "serve/pages", "serve/sample", "serve/server", "model", "model/chat", "kernels/machine"},
 	"lab/convert":           {"lab/datafile", "lab/recipe", "lab/task", "kd", "pruning", "pruning/timing", "quant", "quant/transform", "model", "model/*", "kernels", "kernels/machine"},
 	"lab/home":              {"lab", "lab/recipe", "lab/store", "lab/sweep", "model/calibrate/statistics", "model/checkpoint", "model/pretrained", "model/tokenizer", "kernels", "kernels/machine"},

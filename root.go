@@ -145,7 +145,7 @@ func (p *program) rootCommand() *cobra.Command {
 		p.runCommand(), p.optimizeCommand(), p.checkCommand(), p.initCommand(), p.scenariosCommand(), p.schemaCommand(), p.referenceCommand(),
 		p.runsCommand(), p.showCommand(), p.compareCommand(), p.replayCommand(), p.watchCommand(), p.cleanCommand(), p.rmCommand(),
 		p.inspectCommand(), p.importCommand(), p.exportCommand(), p.pruneCommand(), p.quantizeCommand(), p.distilCommand(),
-		p.tokenizeCommand(), p.evalCommand(), p.serveCommand(), p.benchServeCommand(), p.capacityCommand(), p.chatCommand(), p.doctorCommand(),
+		p.tokenizeCommand(), p.evalCommand(), p.serveCommand(), p.benchServeCommand(), p.capacityCommand(), p.abCommand(), p.chatCommand(), p.doctorCommand(),
 	)
 	for _, c := range append(root.Commands(), root) {
 		switch {

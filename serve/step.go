@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"slimlab/kernels"
 	"slimlab/serve/sample"
@@ -23,6 +24,7 @@ type core struct {
 	paused    bool
 	broken    error     // why no further step can be computed
 	simulated Simulated // the executor, where it is one: then tokens are given and not chosen
+	ended     time.Time // when the last step did, where another follows it and OnStep is told
 
 	// of one step
 	segments []Segment
@@ -49,6 +51,10 @@ func (c *core) idle() bool { return c.scheduler.idle() && len(c.aside.waiting) =
 // step drops aborted requests and those that waited too long, computes one batch and finishes what
 // is complete. An error is the executor's.
 func (c *core) step() error {
+	watch, begun := c.scheduler.options.OnStep, c.ended
+	if watch != nil && begun.IsZero() {
+		begun = c.executor.Now()
+	}
 	c.abort()
 	c.expire()
 	if err := c.stepAside(); err != nil {
@@ -75,7 +81,14 @@ func (c *core) step() error {
 		c.scheduler.computed(batch)
 	}
 	c.answer(batch, logits)
+	if watch != nil && len(batch) > 0 {
+		watch(c.segments[:len(batch)], c.executor.Now().Sub(begun))
+	}
+	clear(c.segments)
 	c.scheduler.drop(func(q *sequence) bool { return q.result.Finish != "" })
+	if c.ended = (time.Time{}); watch != nil && !c.idle() {
+		c.ended = c.executor.Now()
+	}
 	return nil
 }
 
@@ -164,7 +177,6 @@ func (c *core) answer(batch []part, logits [][]float32) {
 	for len(c.choices) > 0 {
 		c.choose()
 	}
-	clear(c.segments)
 }
 
 // score answers a request, or some of its items, by the logits of its labels, and ends it with the

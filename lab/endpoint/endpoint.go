@@ -46,6 +46,9 @@ type Options struct {
 	WaitingTime                    time.Duration
 	Name                           string // by which clients ask for the model; its file's or folder's
 
+	// OnStep is told of each step of the engine, as in serve.Options. It may be nil.
+	OnStep func(batch []serve.Segment, took time.Duration)
+
 	// Memory is what memory is free, in bytes, 0 where that is not known; nil asks the system.
 	Memory func() int64
 }
@@ -93,7 +96,7 @@ func Open(ctx context.Context, models eval.Models, name string, o Options) (*End
 	options.Running, options.Policy, options.Eviction = o.Running, serve.Policy(o.Policy), pages.Eviction(o.Eviction)
 	options.BatchTokens, options.Chunk = o.BatchTokens, o.Chunk
 	options.WaitingRequests, options.WaitingTokens, options.WaitingTime = o.WaitingRequests, o.WaitingTokens, o.WaitingTime
-	options.Reserve = reserve
+	options.Reserve, options.OnStep = reserve, o.OnStep
 	if o.RecallBytes != 0 {
 		options.RecallBytes = max(0, o.RecallBytes)
 	}

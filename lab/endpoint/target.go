@@ -18,3 +18,6 @@ func (e *Endpoint) Positions() int {
 
 // Flush empties the prefix cache.
 func (e *Endpoint) Flush() error { return e.engine.Flush() }
+
+// CacheTokens is how many tokens the KV cache holds.
+func (e *Endpoint) CacheTokens() int { return e.model.Shape.Pages * e.model.Shape.PageSize }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"time"
 
 	"slimlab/internal/plural"
 	"slimlab/lab/endpoint"
 	"slimlab/lab/loadreport"
+	"slimlab/serve"
 	"slimlab/serve/hardware"
 	"slimlab/serve/load"
 	"slimlab/serve/load/openai"
@@ -20,11 +22,43 @@ type Place struct {
 	Notes      []string // what is assumed of it
 	Vocabulary int      // tokens of prompts are drawn below it
 	Positions  int      // tokens that a request may have; 0 is unknown
+	// Shape is that of its model, and Tokens what its cache holds, where they are known.
+	Shape  *hardware.Model
+	Tokens int
 
 	target    load.Target
 	flush     func(context.Context) error
 	close     func()
 	simulated *Simulated
+	steps     *Steps // of an engine here; nil where they are not kept
+}
+
+// Steps keeps the steps of an engine in this process, for Calibrate.
+type Steps struct {
+	mu   sync.Mutex
+	list []hardware.Sample
+}
+
+// KeepSteps says where the steps of an engine here are kept, whose endpoint was opened so; nil is
+// nowhere.
+func (p *Place) KeepSteps(s *Steps) { p.steps = s }
+
+// Add is an endpoint's OnStep.
+func (s *Steps) Add(batch []serve.Segment, took time.Duration) {
+	one := hardware.Sample{Seconds: took.Seconds()}
+	one.Batch.AddSegments(batch)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.list = append(s.list, one)
+}
+
+// take returns the steps since it was last called.
+func (s *Steps) take() []hardware.Sample {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := s.list
+	s.list = nil
+	return list
 }
 
 // Close ends what the place has begun.
@@ -39,7 +73,9 @@ func (p *Place) Simulated() bool { return p.simulated != nil }
 
 // Here is an engine in this process. The endpoint stays the caller's.
 func Here(e *endpoint.Endpoint) *Place {
+	shape := hardware.Model{Name: e.Name(), Vocab: e.Vocabulary()}
 	return &Place{
+		Shape: &shape, Tokens: e.CacheTokens(),
 		Name: e.Name() + ", an engine in this process", Notes: e.Notes, Vocabulary: e.Vocabulary(), Positions: e.Positions(),
 		target: e.Target(), flush: func(context.Context) error { return e.Flush() },
 	}

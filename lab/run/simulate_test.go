@@ -50,8 +50,8 @@ pipeline:
   - simulate: { name: two, model: 8b, input_tokens: 512, requests: 60, rate: 5 }
 `
 
-// TestSimulationsNeedNoTask: a scenario of simulations alone has no task and makes no model; another
-// run finds its figures, with the same bits.
+// TestSimulationsNeedNoTask: a scenario of simulations alone has no task and makes no model;
+// another run finds its figures, with the same bits.
 func TestSimulationsNeedNoTask(t *testing.T) {
 	h := newHome(t)
 	plan := parse(t, simulated, scenario.Options{})

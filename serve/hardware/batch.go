@@ -1,5 +1,7 @@
 package hardware
 
+import "slimlab/serve"
+
 import "math"
 
 // Batch is what a step's time depends on, summed over its sequences. The zero value is empty. It
@@ -34,6 +36,20 @@ func (b *Batch) Add(newTokens, cached, rows int) {
 	b.pairs += n*float64(cached) + n*(n+1)/2
 	b.keys += cached + newTokens
 	b.longest = max(b.longest, cached+newTokens)
+}
+
+// AddSegments counts the sequences of an engine's batch.
+func (b *Batch) AddSegments(batch []serve.Segment) {
+	for i := range batch {
+		s := &batch[i]
+		rows := 0
+		if s.Logits {
+			rows = max(1, s.Rows)
+		} else if len(s.Labels) > 0 {
+			rows = 1
+		}
+		b.Add(len(s.Tokens), s.Start, rows)
+	}
 }
 
 // Reset empties the batch.

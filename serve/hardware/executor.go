@@ -53,16 +53,10 @@ func (e *Executor) Wait(until time.Time) {
 // Extend moves the clock by the time of the batch.
 func (e *Executor) Extend(batch []serve.Segment) ([][]float32, error) {
 	e.batch.Reset()
+	e.batch.AddSegments(batch)
 	e.logits = e.logits[:0]
 	for i := range batch {
-		s := &batch[i]
-		rows, labels := 0, len(s.Labels)
-		if s.Logits {
-			rows = max(1, s.Rows)
-		} else if labels > 0 {
-			rows = 1
-		}
-		e.batch.Add(len(s.Tokens), s.Start, rows)
+		labels := len(batch[i].Labels)
 		var logits []float32
 		if labels > 0 {
 			if labels > len(e.zeros) {

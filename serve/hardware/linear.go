@@ -33,9 +33,13 @@ type Sample struct {
 	Seconds float64
 }
 
+// rounds is how often FitHost weighs its samples anew; a sample counts as at most so many times as
+// long as is predicted, since nothing in a step explains a pause of the machine.
+const rounds, longest = 6, 3
+
 // FitHost fits a Linear to measured steps of one model on one machine by non-negative least squares
-// of the relative errors, and returns it with their root mean square. No step is dropped: one that
-// took no time is an error.
+// of the errors relative to what is predicted, and returns it with the root mean square of those
+// relative to what was measured. No step is dropped: one that took no time is an error.
 func FitHost(samples []Sample) (Calibration, float64, error) {
 	const unknowns = 5
 	if err := checkSamples("steps", len(samples), unknowns, func(i int) float64 { return samples[i].Seconds }); err != nil {
@@ -51,11 +55,26 @@ func FitHost(samples []Sample) (Calibration, float64, error) {
 		}
 		b.SetVec(i, 1)
 	}
-	x, err := nonNegative(a, b)
-	if err != nil {
-		return Calibration{}, 0, err
+	l := &Linear{}
+	for round := range rounds {
+		x, err := nonNegative(a, b)
+		if err != nil {
+			return Calibration{}, 0, err
+		}
+		*l = Linear{Step: x[0], Token: x[1], Pair: x[2], Context: x[3], Row: x[4]}
+		if round == rounds-1 {
+			break
+		}
+		// Errors relative to what was measured draw the fit to the short times. Relative to what is
+		// predicted they do not.
+		for i, s := range samples {
+			predicted := l.step(&samples[i].Batch).Total()
+			for j, v := range []float64{1, float64(s.Batch.tokens), s.Batch.pairs, float64(s.Batch.context), float64(s.Batch.rows)} {
+				a.Set(i, j, v/predicted)
+			}
+			b.SetVec(i, min(s.Seconds/predicted, longest))
+		}
 	}
-	l := &Linear{Step: x[0], Token: x[1], Pair: x[2], Context: x[3], Row: x[4]}
 	squares := 0.0
 	predict := func(i int) float64 { return l.step(&samples[i].Batch).Total() }
 	for i, s := range samples {
@@ -66,4 +85,10 @@ func FitHost(samples []Sample) (Calibration, float64, error) {
 	return Calibration{
 		Name: "measured", Stack: "slimlab on this machine", Source: fmt.Sprintf("%d measured steps", len(samples)), RMS: rms, Linear: l,
 	}, rms, nil
+}
+
+// Observed is a model on a machine of which steps were measured, and nothing else is known: its
+// calibration is a Linear with what the host takes of a request. Its cache holds so many tokens.
+func Observed(m Model, tokens int, l Linear, h Host) *Deployment {
+	return &Deployment{Model: m, Count: 1, Calibration: Calibration{Name: "observed", Linear: &l, Host: h}, kvTokens: tokens}
 }
