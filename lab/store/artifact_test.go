@@ -602,3 +602,55 @@ func TestUseless(t *testing.T) {
 		}
 	}
 }
+
+// TestReplacedWhileItIsRead: whoever reads an artifact that others make anew, with other content
+// each time, reads a whole one: none is taken for damaged and moved aside.
+func TestReplacedWhileItIsRead(t *testing.T) {
+	a := artifacts(t)
+	r, n := of("train"), 0
+	build := func(dir string) error {
+		n++
+		for i := range 6 {
+			text := strings.Repeat(strconv.Itoa(n), 1000+37*n%211)
+			if err := os.WriteFile(filepath.Join(dir, "part"+strconv.Itoa(i)), []byte(text), 0o644); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if _, err := a.Put(r, Label{}, build); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 3 {
+		other := OpenArtifacts(a.dir) // as another process has it
+		readers.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				other.forget(r.Key()) // the next reads all checksums
+				if _, err := other.Get(t.Context(), r.Key()); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for range 40 {
+		if _, err := a.Replace(r, Label{}, build); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(done)
+	readers.Wait()
+	if left, _ := filepath.Glob(filepath.Join(a.dir, aside+"*")); len(left) > 0 {
+		t.Errorf("moved aside: %v", left)
+	}
+	if _, err := a.Get(t.Context(), r.Key()); err != nil {
+		t.Error(err)
+	}
+}

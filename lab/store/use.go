@@ -32,16 +32,21 @@ func (a *Artifacts) Get(ctx context.Context, key string) (dir string, err error)
 
 // Use is Get, and keeps other processes from removing the artifact until release is called.
 func (a *Artifacts) Use(ctx context.Context, key string) (dir string, release func(), err error) {
-	dir, release, err = a.Look(ctx, key)
-	var found damage
-	if !errors.As(err, &found) {
-		return dir, release, err
+	for {
+		dir, release, err = a.Look(ctx, key)
+		var damaged *DamagedError
+		var found damage
+		if !errors.As(err, &damaged) || !errors.As(err, &found) {
+			return dir, release, err
+		}
+		dir = filepath.Join(a.dir, key)
+		if _, gone := os.Stat(dir); absent(gone) { // removed while it was read
+			return "", nil, fmt.Errorf("artifact %.12s: %w", key, ErrNotFound)
+		}
+		if discarded := a.discard(ctx, key, dir, found, damaged.meta); discarded != nil {
+			return "", nil, discarded
+		}
 	}
-	dir = filepath.Join(a.dir, key)
-	if _, gone := os.Stat(dir); absent(gone) { // removed while it was read
-		return "", nil, fmt.Errorf("artifact %.12s: %w", key, ErrNotFound)
-	}
-	return "", nil, a.discard(ctx, key, dir, found)
 }
 
 // Look is Use that leaves a damaged artifact where it is.
@@ -53,12 +58,24 @@ func (a *Artifacts) Look(ctx context.Context, key string) (dir string, release f
 	if _, err := os.Stat(dir); absent(err) {
 		return "", nil, fmt.Errorf("artifact %.12s: %w", key, ErrNotFound)
 	}
-	release, err = a.share(dir)
-	if err == nil {
-		if err = a.verify(ctx, key, dir); err == nil {
-			return dir, release, nil
+	var meta os.FileInfo
+	for {
+		var f *os.File
+		if f, err = a.share(dir); err != nil {
+			break
 		}
-		release()
+		if err = a.verify(ctx, key, dir); err == nil {
+			return dir, func() { f.Close() }, nil // which cannot lose anything
+		}
+		var found damage
+		replaced := errors.As(err, &found) && !filelock.Current(f)
+		meta, _ = f.Stat()
+		f.Close()
+		if !replaced || ctx.Err() != nil {
+			break
+		}
+		// What was read is in parts that of the one before, and in parts that of the one after.
+		a.forget(key)
 	}
 	var format *FormatError
 	var found damage
@@ -68,12 +85,12 @@ func (a *Artifacts) Look(ctx context.Context, key string) (dir string, release f
 	case !errors.As(err, &found):
 		return "", nil, fmt.Errorf("artifact %.12s cannot be read: %w", key, err)
 	}
-	return "", nil, &DamagedError{Key: key, Reason: found}
+	return "", nil, &DamagedError{Key: key, Reason: found, meta: meta}
 }
 
-// share locks an artifact against its removal. The lock is that of its metadata, which every
+// share locks an artifact against its removal until the file is closed. The lock is that of its metadata, which every
 // artifact has and every system locks.
-func (a *Artifacts) share(dir string) (release func(), err error) {
+func (a *Artifacts) share(dir string) (*os.File, error) {
 	for {
 		f, err := os.Open(filepath.Join(dir, metaFile))
 		if absent(err) {
@@ -84,7 +101,7 @@ func (a *Artifacts) share(dir string) (release func(), err error) {
 		}
 		_ = filelock.Share(f) // where a file system has no locks, nothing is locked
 		if filelock.Current(f) {
-			return func() { f.Close() }, nil // which cannot lose anything
+			return f, nil
 		}
 		f.Close() // it was removed or replaced before it was locked
 	}

@@ -21,6 +21,8 @@ type DamagedError struct {
 	// Restored reports that the artifact lay under the key of another and is in its place now: it
 	// can be asked for again.
 	Restored bool
+
+	meta os.FileInfo // of the metadata of what was read; nil where it had none
 }
 
 func (e *DamagedError) Error() string {
@@ -154,8 +156,10 @@ func unreadable(err error) error {
 }
 
 // discard puts an artifact that lies under the key of another in its place, if that is free or the
-// two were exchanged. Any other damaged one is moved aside, where a person can look at it.
-func (a *Artifacts) discard(ctx context.Context, key, dir string, why damage) *DamagedError {
+// two were exchanged. Any other damaged one is moved aside, where a person can look at it. It
+// returns nil where another process has put a new one in its place since it was read, with that
+// metadata: then nothing is known of the one that is there.
+func (a *Artifacts) discard(ctx context.Context, key, dir string, why damage, meta os.FileInfo) *DamagedError {
 	a.forget(key)
 	var elsewhere misplaced
 	if errors.As(why, &elsewhere) {
@@ -170,6 +174,8 @@ func (a *Artifacts) discard(ctx context.Context, key, dir string, why damage) *D
 	}
 	if err := os.Rename(dir, to); err != nil {
 		reason = fmt.Errorf("%w; it cannot be moved aside: %v", reason, err)
+	} else if now, err := os.Stat(filepath.Join(to, metaFile)); err == nil && (meta == nil || !os.SameFile(now, meta)) && os.Rename(to, dir) == nil {
+		return nil
 	}
 	return &DamagedError{Key: key, Reason: reason}
 }
