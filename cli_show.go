@@ -39,9 +39,14 @@ all metrics, KEY=NAME for one: --aggregate best,bytes=min. Only a mean or a medi
 
 --pareto X,Y lists the rows that no other row betters in two metrics, and those that only overlap with
 the front by their intervals. --pivot DOWN,ACROSS is a table of one metric over two axes; step is an
-axis too. --along AXIS is a metric along an axis of numbers, a line for each value of --lines. A row that
+axis too. --along AXIS is a metric along an axis of numbers, a line for each value of --lines. --bars KEY,...
+is a bar for each row: these metrics, all of one unit, behind each other, and their total. A row that
 repeats another counts once in these; --where chooses the rows. --curves lists the points of training
 curves, of long ones those that a chart shows.
+
+--format svg draws --pareto, --along and --bars on standard output: lines with their points and intervals, the front
+among all rows, bars. Dashes, marks and hatching tell them apart without colour; the file has a title and, as its
+description, the figures.
 
 --matrix prints the tables that steps report, a step sensitivity its KL and its output error by layer and choice, of
 the cells of the rows that --where chooses: all of them, or those of NAME: KL, 'output error', or with the step,
@@ -73,6 +78,8 @@ func (p *program) showCommand() *cobra.Command {
   slimlab show last --baseline 20261127 --columns auc,bytes
   slimlab show last --pivot ratio,scheme --metric auc --where loss=fkl
   slimlab show last --along ratio --lines loss --metric auc
+  slimlab show last --along ratio --lines loss --format svg > ratio.svg
+  slimlab show last --bars ttft_cold_p50,tpot_p50 --where has:tpot_p50
   slimlab show last --matrix KL --format csv
   slimlab show last --tokens distilled --format json
   slimlab show last --samples`,
@@ -85,6 +92,9 @@ func (p *program) showCommand() *cobra.Command {
 			return cobra.ExactArgs(1)(cmd, args)
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkDrawn(cmd, format); err != nil {
+				return usage(err)
+			}
 			if samples {
 				if err := checkSamples(cmd, format); err != nil {
 					return usage(err)
@@ -97,7 +107,7 @@ func (p *program) showCommand() *cobra.Command {
 				}
 				return p.showTokens(cmd.Context(), args[0], tokens, format)
 			}
-			if err := nearest.Check("--format", format, report.Formats()); err != nil {
+			if err := nearest.Check("--format", format, showFormats()); err != nil {
 				return usage(err)
 			}
 			if err := showOptions(cmd, format); err != nil {
@@ -125,7 +135,7 @@ func (p *program) showCommand() *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&format, "format", format, "output format: "+strings.Join(report.Formats(), ", "))
+	flags.StringVar(&format, "format", format, "output format: "+strings.Join(showFormats(), ", ")+"; svg is of --pareto, --along and --bars")
 	flags.StringVar(&shown.Where, "where", "", "keep the rows that meet these conditions: "+sweep.FilterSyntax)
 	flags.StringVar(&shown.Sort, "sort", "", "order rows by KEY,...; -KEY is descending: step, state, an axis, a metric")
 	flags.StringVar(&shown.Columns, "columns", "", "show these columns, KEY,..., in this order")

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,14 +14,29 @@ import (
 )
 
 // charts are the options of what `show` prints in place of the table of rows.
-var charts = []string{"pareto", "pivot", "along", "curves", "matrix"}
+var charts = []string{"pareto", "pivot", "along", "bars", "curves", "matrix"}
+
+// drawn are those of charts that can be drawn as SVG too.
+var drawn = []string{"pareto", "along", "bars"}
+
+// showFormats are the formats of `show`, svg of those of charts that can be drawn.
+func showFormats() []string { return append(report.Formats(), "svg") }
+
+// checkDrawn refuses the format svg of what is a table, or no chart.
+func checkDrawn(cmd *cobra.Command, format string) error {
+	if format != "svg" || slices.ContainsFunc(drawn, cmd.Flags().Changed) {
+		return nil
+	}
+	return errors.New("--format svg: only --pareto, --along and --bars can be drawn; expected it with one of them, or another format")
+}
 
 // chartFlags adds what `show` prints in place of the table: a Pareto front, a pivot, a metric
-// along an axis, curves, or matrices.
+// along an axis, bars, curves, or matrices.
 func chartFlags(cmd *cobra.Command, s *report.Shown) {
 	cmd.Flags().StringVar(&s.Pareto, "pareto", "", "list the Pareto front of two metrics, such as bytes,auc")
 	cmd.Flags().StringVar(&s.Pivot, "pivot", "", "a metric over two axes, down and across, such as ratio,scheme; step is an axis too")
 	cmd.Flags().StringVar(&s.Along, "along", "", "a metric along an axis of numbers, such as ratio")
+	cmd.Flags().StringVar(&s.Bars, "bars", "", "a bar for each row, of these metrics of one unit behind each other, such as ttft_cold_p50,tpot_p50")
 	cmd.Flags().StringVar(&s.Curves, "curves", "", "the points of these series, NAME,... or all, as csv or json")
 	cmd.Flags().StringVar(&s.Matrix, "matrix", "", "the tables that steps report, such as a step sensitivity's KL by layer and choice: NAME,... (default: all)")
 	cmd.Flags().Lookup("matrix").NoOptDefVal = report.AllMatrices
@@ -50,12 +67,12 @@ func checkChart(cmd *cobra.Command, s *report.Shown, format string) error {
 	}
 	for _, name := range []string{"sort", "columns", "all"} {
 		if count > 0 && cmd.Flags().Changed(name) {
-			return fmt.Errorf("--%s is of the table of rows, and not of --pareto, --pivot, --along, --curves or --matrix", name)
+			return fmt.Errorf("--%s is of the table of rows, and not of --pareto, --pivot, --along, --bars, --curves or --matrix", name)
 		}
 	}
 	switch {
 	case count > 1:
-		return fmt.Errorf("--pareto, --pivot, --along, --curves and --matrix: expected one of them")
+		return fmt.Errorf("--pareto, --pivot, --along, --bars, --curves and --matrix: expected one of them")
 	case s.Pivot == "" && s.Along == "" && (s.Metric != "" || s.Step != ""):
 		return fmt.Errorf("--metric and --step belong to --pivot or --along, of which none is given")
 	case s.Group == "" && s.Pivot == "" && s.Along == "" && s.Aggregate != "":
@@ -68,6 +85,8 @@ func checkChart(cmd *cobra.Command, s *report.Shown, format string) error {
 		return nearest.Check("--format of --curves", format, report.CurveFormats())
 	case s.Matrix != "":
 		return nearest.Check("--format of --matrix", format, report.ChartFormats())
+	case s.Pivot != "":
+		return nearest.Check("--format of --pivot", format, report.ChartFormats())
 	}
-	return nearest.Check("--format of --pareto, --pivot and --along", format, report.ChartFormats())
+	return nearest.Check("--format of --pareto, --along and --bars", format, report.DrawnFormats())
 }

@@ -29,7 +29,7 @@ func TestShowCharts(t *testing.T) {
 		{[]string{"--pareto", "bytes"}, exitUsage, `--pareto: found "bytes", expected two metrics, such as bytes,auc`},
 		{[]string{"--pareto", "bytes,acu"}, exitUsage, `did you mean "auc"?`},
 		{[]string{"--pareto", "bytes,loss"}, exitUsage, "no row has both metrics; this run has "},
-		{[]string{"--pareto", "bytes,auc_soft", "--format", "junit"}, exitUsage, "--format of --pareto, --pivot and --along"},
+		{[]string{"--pareto", "bytes,auc_soft", "--format", "junit"}, exitUsage, "--format of --pareto, --along and --bars"},
 		{[]string{"--pareto", "bytes,auc_soft", "--pivot", "step,steps"}, exitUsage, "expected one of them"},
 		{[]string{"--pivot", "step,stepz"}, exitUsage, `did you mean "step`},
 		{[]string{"--pivot", "step,steps", "--metric", "loss"}, exitUsage, "no cell has loss"},
@@ -57,6 +57,31 @@ func TestShowCharts(t *testing.T) {
 		{[]string{"--pivot", "step,steps", "--metric", "bytes", "--aggregate", "auc=min"}, exitUsage, "--aggregate: auc is not shown here"},
 		{[]string{"--aggregate", "best"}, exitUsage, "belong to --group, --pivot or --along"},
 		{[]string{"--lines", "step"}, exitUsage, "--lines belongs to --along"},
+		{[]string{"--bars", "bytes"}, exitHeld, "bytes (less is better) by row\n\n"},
+		{[]string{"--bars", "bytes", "--format", "csv"}, exitHeld, "row,steps,bytes,bytes_low,bytes_high,total\n"},
+		{[]string{"--bars", "bytes", "--format", "json"}, exitHeld, `"slimlab.bars/1"`},
+		{[]string{"--bars", "bytes", "--format", "svg"}, exitHeld, "<title>bytes (less is better) by row</title>"},
+		{[]string{"--bars", "bytes", "--where", "steps=1"}, exitHeld, "left out: not steps=1"},
+		{[]string{"--bars", "bytes,auc_soft"}, exitUsage, `bytes is of the unit "bytes" and auc_soft of "fraction"`},
+		{[]string{"--bars", ""}, exitUsage, "--bars: found nothing"},
+		{[]string{"--bars", "bytes", "--format", "junit"}, exitUsage, "--format of --pareto, --along and --bars"},
+		{[]string{"--bars", "bytes", "--along", "steps"}, exitUsage, "expected one of them"},
+		{[]string{"--bars", "bytes", "--sort", "auc"}, exitUsage, "--sort is of the table of rows"},
+		{[]string{"--bars", "bytes", "--metric", "auc"}, exitUsage, "belong to --pivot or --along"},
+		{[]string{"--bars", "bytes", "--group", "steps"}, exitUsage, "expected --group or --bars"},
+		{[]string{"--bars", "bytes", "--baseline", "last"}, exitUsage, "expected --baseline or --bars"},
+		{[]string{"--bars", "bytes", "--samples"}, exitUsage, "expected --samples or --bars"},
+		{[]string{"--bars", "bytes", "--tokens", "FM"}, exitUsage, "expected --tokens or --bars"},
+		{[]string{"--along", "steps", "--format", "svg"}, exitHeld, "<title>AUC exp. (more is better) along steps, by step</title>"},
+		{[]string{"--pareto", "bytes,auc_soft", "--format", "svg"}, exitHeld, "<title>Pareto front of bytes"},
+		{[]string{"--format", "svg"}, exitUsage, "--format svg: only --pareto, --along and --bars can be drawn"},
+		{[]string{"--pivot", "step,steps", "--format", "svg"}, exitUsage, "--format svg: only --pareto, --along and --bars can be drawn"},
+		{[]string{"--curves", "all", "--format", "svg"}, exitUsage, "--format svg: only --pareto, --along and --bars can be drawn"},
+		{[]string{"--matrix", "--format", "svg"}, exitUsage, "--format svg: only --pareto, --along and --bars can be drawn"},
+		{[]string{"--group", "steps", "--format", "svg"}, exitUsage, "--format svg: only --pareto, --along and --bars can be drawn"},
+		{[]string{"--samples", "--format", "svg"}, exitUsage, "--format svg: only --pareto, --along and --bars can be drawn"},
+		{[]string{"--pivot", "step,steps", "--along", "steps", "--format", "svg"}, exitUsage, "expected one of them"},
+		{[]string{"--format", "svgz"}, exitUsage, `did you mean "svg"?`},
 	} {
 		stdout, stderr := output(t, c.code, append([]string{"show", "last"}, c.args...)...)
 		if !strings.Contains(stdout+stderr, c.want) {
@@ -64,7 +89,7 @@ func TestShowCharts(t *testing.T) {
 		}
 	}
 	exportsAsShown(t)
-	for _, args := range [][]string{{"--pareto", "bytes,auc_soft"}, {"--pivot", "step,steps"}, {"--along", "steps"}} {
+	for _, args := range [][]string{{"--pareto", "bytes,auc_soft"}, {"--pivot", "step,steps"}, {"--along", "steps"}, {"--bars", "bytes"}} {
 		stdout, _ := output(t, exitHeld, append([]string{"show", "last", "--format", "json"}, args...)...)
 		if !json.Valid([]byte(stdout)) {
 			t.Errorf("%v: not JSON: %s", args, stdout)
@@ -88,6 +113,7 @@ func exportsAsShown(t *testing.T) {
 		{Pareto: "bytes,auc_soft", Selection: sweep.Selection{Where: "steps=2"}},
 		{Pivot: "step,steps", Metric: "bytes", Step: "all", Aggregate: "best"},
 		{Along: "steps", Lines: "step", Metric: "auc_soft", Step: "all"},
+		{Bars: "bytes", Selection: sweep.Selection{Where: "steps=2"}},
 	} {
 		for _, format := range []string{"md", "csv", "json"} {
 			path := filepath.Join(t.TempDir(), "out")

@@ -11,7 +11,7 @@ import (
 
 // checkSamples refuses what does not go with --samples.
 func checkSamples(cmd *cobra.Command, format string) error {
-	for _, name := range []string{"tokens", "where", "sort", "columns", "all", "group", "baseline", "pareto", "pivot", "along", "curves", "matrix", "lines", "metric", "step", "aggregate", "best"} {
+	for _, name := range []string{"tokens", "where", "sort", "columns", "all", "group", "baseline", "pareto", "pivot", "along", "bars", "curves", "matrix", "lines", "metric", "step", "aggregate", "best"} {
 		if cmd.Flags().Changed(name) {
 			return fmt.Errorf("--samples: the samples of all trainings are shown; expected --samples or --%s, not both", name)
 		}

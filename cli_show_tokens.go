@@ -19,7 +19,7 @@ func checkTokens(cmd *cobra.Command, row, format string) error {
 	if row == "" {
 		return errors.New("--tokens: found no row, expected its step, or the step and values of the sweep's axes")
 	}
-	for _, name := range []string{"where", "sort", "columns", "all", "group", "baseline", "pareto", "pivot", "along", "curves", "matrix", "lines", "metric", "step", "aggregate", "best"} {
+	for _, name := range []string{"where", "sort", "columns", "all", "group", "baseline", "pareto", "pivot", "along", "bars", "curves", "matrix", "lines", "metric", "step", "aggregate", "best"} {
 		if cmd.Flags().Changed(name) {
 			return fmt.Errorf("--tokens: the tokens of one row are shown; expected --tokens or --%s, not both", name)
 		}

@@ -131,13 +131,15 @@ func (a *Along) Arrange(t *sweep.Table, rows []int) {
 	})
 }
 
-// WriteAlong writes a metric along an axis in one of ChartFormats: a line for each point, which is
+// WriteAlong writes a metric along an axis in one of DrawnFormats: a line for each point, which is
 // a row with its interval, or what several come to with their spread.
 func WriteAlong(format string, w io.Writer, t *sweep.Table, a *Along) error {
-	err := nearest.Check("format of a metric along an axis", format, ChartFormats())
+	err := nearest.Check("format of a metric along an axis", format, DrawnFormats())
 	switch {
 	case err != nil:
 		return err
+	case format == "svg":
+		err = alongChart(t, a).Write(w)
 	case format == "csv":
 		err = alongCSV(w, t, a)
 	case format == "json":

@@ -92,6 +92,17 @@ func (s Scale) Format(x float64) string {
 	return text + s.Suffix
 }
 
+// In is a value as a number before the scale's Suffix: of 2500000 in MB it is 2.5.
+func (s Scale) In(x float64) float64 { return x / s.divisor }
+
+// Titled is a label with the scale's unit: "bytes (MB)".
+func (s Scale) Titled(label string) string {
+	if s.Suffix == "" {
+		return label
+	}
+	return label + " (" + s.Suffix + ")"
+}
+
 // Width writes half an interval, as written after a value: "±0.012".
 func (s Scale) Width(half float64) string {
 	half /= s.divisor

@@ -15,8 +15,12 @@ import (
 	"slimlab/lab/sweep"
 )
 
-// ChartFormats lists what WriteFront and WritePivot can write.
+// ChartFormats lists what is written of every chart: a table of its figures.
 func ChartFormats() []string { return []string{"table", "md", "csv", "json"} }
+
+// DrawnFormats lists what WriteFront, WriteAlong and WriteBars can write: ChartFormats, and the
+// chart itself.
+func DrawnFormats() []string { return append(ChartFormats(), "svg") }
 
 const frontSchema = "slimlab.front/2"
 
@@ -35,20 +39,22 @@ func writeChartText(w io.Writer, format, title string, table func(escape func(st
 	return err
 }
 
-// WriteFront writes a Pareto front in one of ChartFormats. Tables list the rows of the front and
-// those that may belong to it, for their intervals overlap; CSV and JSON list every row that has
-// both metrics.
+// WriteFront writes a Pareto front in one of DrawnFormats. Tables list the rows of the front and
+// those that may belong to it, for their intervals overlap; CSV, JSON and SVG have every row that
+// has both metrics.
 func WriteFront(format string, w io.Writer, t *sweep.Table, f *sweep.Front) error {
-	err := nearest.Check("format of a front", format, ChartFormats())
+	err := nearest.Check("format of a front", format, DrawnFormats())
 	switch {
 	case err != nil:
 		return err
+	case format == "svg":
+		err = frontChart(t, f).Write(w)
 	case format == "csv":
 		err = frontCSV(w, t, f)
 	case format == "json":
 		err = jsondoc.Write(w, frontSchema, newJSONFront(t, f))
 	default:
-		err = writeChartText(w, format, FrontTitle(f), func(escape func(string) string) *texttable.Table { return frontTable(t, f, escape) }, append(frontNotes(f), chosenNote(t)...))
+		err = writeChartText(w, format, FrontTitle(f), func(escape func(string) string) *texttable.Table { return frontTable(t, f, escape) }, append(frontNotes(f, false), chosenNote(t)...))
 	}
 	if err != nil {
 		return fmt.Errorf("front as %s: %w", format, err)
@@ -112,7 +118,9 @@ func Lacking(f *sweep.Front) []string {
 	return parts
 }
 
-func frontNotes(f *sweep.Front) []string {
+// frontNotes say what the places of points are, and which rows are none or are left out: of a chart
+// that is drawn none of those that have both metrics.
+func frontNotes(f *sweep.Front, drawn bool) []string {
 	var notes []string
 	unsure, dominated := 0, 0 // rows
 	for i := range f.Points {
@@ -129,7 +137,7 @@ func frontNotes(f *sweep.Front) []string {
 	if unsure > 0 {
 		notes = append(notes, "overlaps: another row is better, but an interval of the two overlaps")
 	}
-	if dominated > 0 {
+	if dominated > 0 && !drawn {
 		notes = append(notes, plural.Of(dominated, "dominated row")+" not listed; csv and json list all")
 	}
 	return append(notes, Lacking(f)...)
@@ -160,12 +168,17 @@ func axisKeys(t *sweep.Table) []string {
 	return keys
 }
 
-func frontTable(t *sweep.Table, f *sweep.Front, clean func(string) string) *texttable.Table {
+// frontScales are how the values of the points are written.
+func frontScales(f *sweep.Front) (x, y Scale) {
 	var xs, ys []float64
 	for i := range f.Points {
 		xs, ys = append(xs, f.Points[i].X.Value), append(ys, f.Points[i].Y.Value)
 	}
-	x, y := ScaleOf(f.X.Unit, xs...), ScaleOf(f.Y.Unit, ys...)
+	return ScaleOf(f.X.Unit, xs...), ScaleOf(f.Y.Unit, ys...)
+}
+
+func frontTable(t *sweep.Table, f *sweep.Front, clean func(string) string) *texttable.Table {
+	x, y := frontScales(f)
 	out := &texttable.Table{}
 	for _, head := range append([]string{"step"}, axisKeys(t)...) {
 		out.Columns = append(out.Columns, texttable.Column{Head: clean(head)})

@@ -12,14 +12,15 @@ import (
 )
 
 // Shown is what of a run is shown, as the options of `slimlab show` name it: rows, or in their
-// place groups, a Pareto front, a pivot of them, a metric along an axis, curves, or matrices. Of
-// Group, Pareto, Pivot, Along, Curves and Matrix at most one is set.
+// place groups, a Pareto front, a pivot of them, a metric along an axis, bars, curves, or matrices.
+// Of Group, Pareto, Pivot, Along, Bars, Curves and Matrix at most one is set.
 type Shown struct {
 	sweep.Selection
 	Group  string // keys, with commas between: step, axes
 	Pareto string // two metrics, with a comma between
 	Pivot  string // two axes, with a comma between: down, across
 	Along  string // an axis of numbers
+	Bars   string // metrics of one unit, with commas between
 	Curves string // series with commas between, or AllCurves
 	Matrix string // matrices with commas between, or AllMatrices
 	Lines  string // an axis or step, whose values have a line each of Along; empty: the next axis
@@ -33,14 +34,14 @@ type Shown struct {
 // Plain reports whether a run is shown whole, as it is.
 func (s *Shown) Plain() bool { return *s == Shown{} }
 
-// Formats lists the formats that it can be written in.
+// Formats lists the formats of its figures. Charts can be drawn too: DrawnFormats.
 func (s *Shown) Formats() []string {
 	switch {
 	case s.Plain():
 		return Formats()
 	case s.Curves != "":
 		return CurveFormats()
-	case s.Pareto != "" || s.Pivot != "" || s.Along != "" || s.Matrix != "":
+	case s.Pareto != "" || s.Pivot != "" || s.Along != "" || s.Bars != "" || s.Matrix != "":
 		return ChartFormats()
 	}
 	return GroupFormats() // junit has no rows
@@ -53,6 +54,7 @@ func (s *Shown) Options() []string {
 	for _, one := range []struct{ option, value string }{
 		{"--where", s.Where}, {"--sort", s.Sort}, {"--columns", s.Columns}, {"--group", s.Group},
 		{"--pareto", s.Pareto}, {"--pivot", s.Pivot}, {"--curves", s.Curves}, {"--matrix", s.Matrix}, {"--along", s.Along}, {"--lines", s.Lines}, {"--metric", s.Metric}, {"--step", s.Step}, {"--aggregate", s.Aggregate},
+		{"--bars", s.Bars},
 	} {
 		if one.value != "" {
 			options = append(options, one.option, one.value)
@@ -95,6 +97,8 @@ func (s *Shown) Of(v *lab.View) (Picture, error) {
 		return s.pivotOf(table)
 	case s.Along != "":
 		return s.alongOf(table)
+	case s.Bars != "":
+		return s.barsOf(table)
 	case s.Curves != "":
 		return s.curvesOf(table)
 	case s.Matrix != "":
