@@ -71,6 +71,7 @@ func (f *benchFlags) add(cmd *cobra.Command) {
 	flags.Float64Var(&f.Skew, "skew", 0, "exponent of Zipf's law by which members or groups come; 0: each as often")
 	flags.StringVar(&f.Order, "order", "zipf", "order of members or groups: zipf, in-turn, grouped, shuffled")
 	flags.StringVar(&f.File, "file", "", "file of the workloads jsonl, mooncake and azure")
+	flags.BoolVar(&f.IgnoreEnd, "ignore-eos", false, "answers to prompts of jsonl have as many tokens as are asked for, where the target can: those of other workloads always do")
 	flags.Float64Var(&f.Speed, "speed", 1, "how fast a trace is replayed: 2 sends in half the time")
 	flags.DurationVar(&f.From, "from", 0, "time of a trace from which it is replayed")
 	flags.DurationVar(&f.To, "to", 0, "time of a trace until which it is replayed (default: its end)")
@@ -195,6 +196,7 @@ func (f *benchFlags) idle(changed func(string) bool, file bool) (all []string) {
 		{"range", "workloads random and chat", f.Kind == loadtest.Random || f.Kind == loadtest.Chat},
 		{"prefix-tokens", "workloads ranking, shared-prefix and chat", grouped || f.Kind == loadtest.Chat},
 		{"input-tokens", "workloads without a file", !file}, {"output-tokens", "workloads other than traces", !trace},
+		{"ignore-eos", "workload jsonl", f.Kind == loadtest.JSONL},
 		{"speed", "traces", trace}, {"from", "traces", trace}, {"to", "traces", trace},
 		{"arrivals", "workloads other than traces", !trace}, {"rate", "arrivals over time", !trace && f.Process != loadtest.Closed && f.Process != loadtest.AtOnce},
 		{"rate-to", "arrivals ramp", f.Process == loadtest.Ramp}, {"burstiness", "arrivals gamma", f.Process == loadtest.Gamma}, {"users", "arrivals closed", f.Process == loadtest.Closed},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -68,7 +69,11 @@ func TestEqualArms(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it simulates many experiments")
 	}
-	const experiments, pairs = 1000, 2000
+	const experiments = 1000
+	pairs := 500
+	if os.Getenv("SLIMLAB_STRESS") != "" {
+		pairs = 2000
+	}
 	alarms := map[string]int{}
 	any := 0
 	for n := range experiments {
@@ -99,7 +104,7 @@ func TestEqualArmsOfSplit(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it simulates many experiments")
 	}
-	const experiments = 300
+	const experiments = 100
 	for _, split := range []float64{0.01, 0.1, 0.5} {
 		any := 0
 		alarms := map[string]int{}

@@ -39,6 +39,9 @@ type Test struct {
 	WarmUp   int           // requests before the first that counts
 	Seed     uint64
 	Labels   []int32 // that ranking scores; without them a token is generated
+	// IgnoreEnd has answers to prompts of a file go on to as many tokens as are asked for, as those
+	// of other workloads do.
+	IgnoreEnd bool
 }
 
 // Ready is a test for a target of a vocabulary: what is sent, and when.
@@ -97,7 +100,7 @@ func (r *Ready) make(vocabulary, positions int) (times load.Schedule, err error)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", r.File, err)
 		}
-		if r.Workload, left, err = p.Workload(trace.Chosen{Number: r.Requests, MaxTokens: r.OutputTokens, Vocabulary: vocabulary, Positions: positions}); err != nil {
+		if r.Workload, left, err = p.Workload(trace.Chosen{Number: r.Requests, MaxTokens: r.OutputTokens, IgnoreEnd: r.IgnoreEnd, Vocabulary: vocabulary, Positions: positions}); err != nil {
 			return nil, fmt.Errorf("%s: %w", r.File, err)
 		}
 	default:
