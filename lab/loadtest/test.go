@@ -116,6 +116,9 @@ func (r *Ready) make(vocabulary, positions int) (times load.Schedule, err error)
 		if r.Workload, times, left, err = t.Workload(replay); err != nil {
 			return nil, fmt.Errorf("%s: %w", r.File, err)
 		}
+		if share := t.Reuse(); share > 0 {
+			r.Notes = append(r.Notes, fmt.Sprintf("of the whole trace's prompt tokens %.1f%% are in blocks that came before: what a cache without bound would hold", 100*share))
+		}
 	}
 	for _, l := range left {
 		r.Notes = append(r.Notes, fmt.Sprintf("%s of %s left out: %s", plural.Of(l.Number, "record"), r.File, l.Reason))

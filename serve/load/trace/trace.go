@@ -105,6 +105,29 @@ func (t *Trace) Workload(r Replay) (load.Workload, load.Schedule, []LeftOut, err
 	return w, times, left, nil
 }
 
+// Reuse is the share of prompt tokens that are in blocks which an earlier record has after the same
+// blocks: what a prefix cache without bound would hold. It is 0 of a trace without blocks.
+func (t *Trace) Reuse() float64 {
+	seen := map[uint64]bool{}
+	again, all := 0, 0
+	for i := range t.Records {
+		record := &t.Records[i]
+		all += record.Input
+		name, before := uint64(0), true
+		for k, block := range record.Blocks {
+			name = mix(name, block)
+			if before = before && seen[name]; before {
+				again += min(t.Block, record.Input-k*t.Block)
+			}
+			seen[name] = true
+		}
+	}
+	if all == 0 {
+		return 0
+	}
+	return float64(again) / float64(all)
+}
+
 // prompt draws the tokens of a record, block by block.
 func (t *Trace) prompt(record *Record, r Replay) []int32 {
 	prompt := make([]int32, 0, record.Input)
