@@ -135,6 +135,9 @@ func DeviceNames() []string      { return hardware.DeviceNames() }
 func CalibrationNames() []string { return hardware.CalibrationNames() }
 func ShapeNames() []string       { return hardware.ModelNames() }
 
+// mostTimes is the number of generated tokens of which a simulation keeps when each came.
+const mostTimes = 20_000_000
+
 // Run puts a test on the place, which must be otherwise idle, and tells live what becomes of the
 // requests. With an error there is a report of the requests until then.
 func (p *Place) Run(ctx context.Context, t Test, live *Live) (loadreport.Run, *Result, error) {
@@ -148,6 +151,9 @@ func (p *Place) Run(ctx context.Context, t Test, live *Live) (loadreport.Run, *R
 	if s := p.simulated; s != nil {
 		one := *s
 		one.Seed, one.Ended = t.Seed, live.ended
+		if tokens := r.Plan.Requests() * t.OutputTokens; tokens > mostTimes {
+			one.Chunks = false // the times of so many would take gigabytes; the report says so
+		}
 		run, result, err = r.Simulate(ctx, one)
 	} else {
 		run, err = r.Run(ctx, p.target, p.flush, live.sent, live.ended)
