@@ -17,9 +17,6 @@ const (
 
 var formatNames = []string{"bf16", "fp8", "int8", "int4"}
 
-// FormatNames lists the names that ParseFormat takes.
-func FormatNames() []string { return append([]string(nil), formatNames...) }
-
 func (f Format) String() string {
 	if f < 0 || f >= formats {
 		return "unknown format"
