@@ -43,8 +43,8 @@ type Options struct {
 
 	// OnStep is called after each step that has computed a batch, on the engine's goroutine, with
 	// what the step took from the end of the one before, where that left work, else from its own
-	// begin: the plan, the batch and the choice of tokens. It must neither block nor keep the batch.
-	// It may be nil.
+	// begin: the plan, the batch and the choice of tokens. It must neither block nor keep the
+	// batch. It may be nil.
 	OnStep func(batch []Segment, took time.Duration)
 }
 

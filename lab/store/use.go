@@ -88,8 +88,8 @@ func (a *Artifacts) Look(ctx context.Context, key string) (dir string, release f
 	return "", nil, &DamagedError{Key: key, Reason: found, meta: meta}
 }
 
-// share locks an artifact against its removal until the file is closed. The lock is that of its metadata, which every
-// artifact has and every system locks.
+// share locks an artifact against its removal until the file is closed. The lock is that of its
+// metadata, which every artifact has and every system locks.
 func (a *Artifacts) share(dir string) (*os.File, error) {
 	for {
 		f, err := os.Open(filepath.Join(dir, metaFile))
