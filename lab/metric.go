@@ -81,6 +81,8 @@ const (
 	Paper    Section = "paper"
 	// of the steps that simulate
 	Simulation Section = "simulate"
+	// of the steps that compare two models
+	ABTest Section = "ab"
 )
 
 // metrics is the table of metrics, in the order of columns.
@@ -108,6 +110,7 @@ var metrics = []Metric{
 	{"auc_within_title", "title within", Fraction, Neither, false, Evaluate, "stratified ROC AUC of a guess", "auc_within without a model: by the title's share of likes"},
 	{"auc_within_gain", "Δ title within", Percent, Higher, false, Evaluate, "paired relative difference", "auc_within relative to that of the title, paired over the same users"},
 	{"accuracy", "accuracy", Fraction, Higher, false, Evaluate, "accuracy", "share of the test prompts with one of two answers of which the right one is the likelier, with Wilson's interval over users or groups"},
+	{"prompt_tokens", "prompt", Plain, Lower, false, Evaluate, "prompt length", "recsys and ratings: mean tokens of a test prompt"},
 	{"loss", "val loss", Nats, Lower, false, Evaluate, "cross-entropy", "validation loss, nats per answer token"},
 	{"perplexity", "perplexity", Plain, Lower, false, Evaluate, "perplexity", "exp of the validation loss, where answers are text: per answer token"},
 	{"loss_test", "test loss", Nats, Lower, false, Evaluate, "cross-entropy", "loss over the test records of task jsonl, nats per answer token"},
@@ -134,6 +137,7 @@ var metrics = []Metric{
 	{"tpot_p50", "TPOT P50", Seconds, Lower, true, Serving, "time per output token, median", "mean time per output token after the first of an answer that is alone in the engine: median over the answers of the workload prompts"},
 	{"tpot_p99", "TPOT P99", Seconds, Lower, true, Serving, "time per output token, 99th percentile", "99th percentile of the same"},
 	{"tokens_per_s", "tok/s", Rate, Higher, true, Serving, "throughput", "prompt and output tokens per second, cached tokens included"},
+	{"items_per_s", "items/s", Rate, Higher, true, Serving, "request throughput", "ranking: candidates scored per second, of all members' prompts submitted together"},
 	{"memory_peak", "memory", Bytes, Lower, true, Serving, "peak of private resident memory", "by how much the process's own memory rises at most while the model is loaded and served: weights, KV cache, and what the engine works with; mapped files, and buffers of the kernels that earlier work of the process has left, are not counted (Linux's RssAnon)"},
 	{"cached", "cached", Fraction, Higher, false, Serving, "prefix cache hit rate", "share of prompt tokens served from the prefix cache"},
 	{"paper", "paper", Percent, Neither, false, Paper, "published figure", "the paper's figure for this row"},
@@ -167,6 +171,14 @@ var metrics = []Metric{
 	{"ttft_p50_error", "Δ TTFT P50", Percent, Neither, false, Simulation, "relative difference", "simulated median time to first token relative to the paper's"},
 	{"tpot_p50_error", "Δ TPOT P50", Percent, Neither, false, Simulation, "relative difference", "simulated median time per output token relative to the paper's"},
 	{"cache_bytes_per_token", "cache B/token", Plain, Lower, false, Pipeline, "size of the teacher's cached distributions", "bytes a distribution of the file that a distillation learned from: its size by its rows"},
+	{"ab_quality_a", "quality A", Fraction, Higher, false, ABTest, "mean of exact or f1", "of a step ab: mean quality of the answers of arm A to the prompts that it was asked"},
+	{"ab_quality_b", "quality B", Fraction, Higher, false, ABTest, "mean of exact or f1", "mean quality of the answers of arm B"},
+	{"ab_change", "B against A", Percent, Higher, false, ABTest, "relative difference with an always-valid interval", "quality of B relative to that of A; its interval may be looked at after every prompt"},
+	{"ab_low", "at least", Percent, Higher, false, ABTest, "lower bound of an always-valid interval", "the least change of B against A that the answers allow"},
+	{"ab_high", "at most", Percent, Higher, false, ABTest, "upper bound of an always-valid interval", "the largest change of B against A that they allow"},
+	{"ab_decided", "decided at", Count, Lower, false, ABTest, "stopping time of a sequential test", "prompts after which the interval first left out no change, or lay within the margin; none where it has not"},
+	{"ab_prompts", "prompts", Count, Neither, false, ABTest, "sample size", "prompts of the comparison, each asked of both arms, or of one in a split"},
+	{"paper_change", "paper B against A", Percent, Neither, false, ABTest, "published figure", "the paper's relative change of its quality"},
 }
 
 var metricPlaces = placesOf(metrics)

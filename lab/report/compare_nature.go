@@ -35,8 +35,9 @@ var natures = map[string]Nature{
 	"cache_bytes_per_token": Exact, // of a file that the seed decides
 	"loss_floor":            Exact, // of the validation set, of no model
 	"exact":                 Sampled, "ended": Sampled,
-	"auc_ceiling": Exact, // of the test set and its known probabilities, of no model
-	"auc":         Sampled, "auc_soft": Sampled, "auc_heldout": Sampled,
+	"prompt_tokens": Exact, // of the test set
+	"auc_ceiling":   Exact, // of the test set and its known probabilities, of no model
+	"auc":           Sampled, "auc_soft": Sampled, "auc_heldout": Sampled,
 	"loss_test": Sampled, "auc_within": Sampled, "auc_within_mean": Sampled, "auc_gain": Sampled, "auc_within_gain": Sampled,
 	// of the test set, of no model
 	"auc_title": Exact, "auc_user": Exact, "auc_title_user": Exact, "auc_within_title": Exact,
@@ -70,11 +71,13 @@ var natures = map[string]Nature{
 	"paper_ttft_p99":     Exact,
 	"paper_tpot_p50":     Exact,
 	"paper_tokens_per_s": Exact,
-	"ttft_p50_error":     Exact,
-	"tpot_p50_error":     Exact,
-	"ttft_cold_p50":      Clocked, "ttft_cold_p99": Clocked, "ttft_hot_p50": Clocked, "ttft_hot_p99": Clocked,
+	"ab_quality_a":       Sampled, "ab_quality_b": Sampled, "ab_change": Sampled, "ab_low": Sampled, "ab_high": Sampled, "ab_decided": Sampled,
+	"ab_prompts": Exact, "paper_change": Exact,
+	"ttft_p50_error": Exact,
+	"tpot_p50_error": Exact,
+	"ttft_cold_p50":  Clocked, "ttft_cold_p99": Clocked, "ttft_hot_p50": Clocked, "ttft_hot_p99": Clocked,
 	"ttft_load_p50": Clocked, "ttft_load_p99": Clocked,
-	"tpot_p50": Clocked, "tpot_p99": Clocked, "memory_peak": Clocked, "tokens_per_s": Clocked, "train_tokens_per_s": Clocked,
+	"tpot_p50": Clocked, "tpot_p99": Clocked, "memory_peak": Clocked, "tokens_per_s": Clocked, "items_per_s": Clocked, "train_tokens_per_s": Clocked,
 }
 
 // NatureOf returns the nature of a metric.

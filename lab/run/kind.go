@@ -74,5 +74,6 @@ func Kinds() []scenario.Kind {
 		{Name: "quantize", About: "stores the weights in fewer bits", New: func() scenario.Work { return &Quantize{} }},
 		{Name: "sensitivity", About: "measures what each layer loses by each way to make it smaller", New: func() scenario.Work { return &Sensitivity{} }},
 		{Name: "simulate", About: "runs the engine on simulated devices under a workload, for a model of a shape; it makes no model", Alone: true, New: func() scenario.Work { return &Simulate{} }},
+		{Name: "ab", About: "compares the answers of two models by a test that may be looked at all the time; it makes no model", Alone: true, New: func() scenario.Work { return &AB{} }},
 	}
 }

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"maps"
@@ -170,12 +171,16 @@ func TestVocabularyIsAcceptedByItsParsers(t *testing.T) {
 // TestDefaultsOfTheReference checks that each default of the reference is what a step gets from a
 // file that is silent: writing all of them out changes nothing.
 func TestDefaultsOfTheReference(t *testing.T) {
-	required := map[string]string{"model": "FM", "teacher": "FM", "steps": "3", "scheme": "w8a8", "mlp": "0.5"}
+	required := map[string]string{"model": "FM", "teacher": "FM", "steps": "3", "scheme": "w8a8", "mlp": "0.5", "a": "FM", "b": "first"}
+	// keys that are refused without another value of another key
+	dependent := map[string][]string{"simulate": {"router", "range", "turns", "think", "rate_to", "burstiness", "users"}}
+	tasks := map[string]string{"ab": "reasoning, world: 1, steps: 3"}
 	for _, kind := range Vocabulary().Steps() {
 		var silent, explicit []string
 		for _, k := range kind.Keys {
 			value, needed := required[k.Key]
 			switch {
+			case slices.Contains(dependent[kind.Name], k.Key):
 			case needed && (k.Required || k.Key == "mlp" || k.Key == "teacher" || k.Key == "scheme"):
 				silent, explicit = append(silent, k.Key+": "+value), append(explicit, k.Key+": "+value)
 			case k.Default != "" && !strings.Contains(k.Key, "."):
@@ -183,7 +188,7 @@ func TestDefaultsOfTheReference(t *testing.T) {
 			}
 		}
 		load := func(keys []string) string {
-			text := "task: { kind: recsys }\nmodels: { FM: \"pretrained:recsys-fm\" }\npipeline:\n  - baseline: { name: first, model: FM }\n  - " + kind.Name + ": { " + strings.Join(keys, ", ") + " }\n"
+			text := "task: { kind: " + cmp.Or(tasks[kind.Name], "recsys") + " }\nmodels: { FM: \"pretrained:recsys-fm\" }\npipeline:\n  - baseline: { name: first, model: FM }\n  - " + kind.Name + ": { " + strings.Join(keys, ", ") + " }\n"
 			s, err := scenario.Parse("x.yaml", []byte(text), scenario.Options{Vocabulary: Vocabulary()})
 			if err != nil {
 				t.Fatalf("%s: %v", kind.Name, err)

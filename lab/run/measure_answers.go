@@ -44,21 +44,7 @@ func (w *worker) openQuestions() (*openQuestions, error) {
 	if w.data.texts {
 		return nil, fmt.Errorf("%s: evaluate's answers is %d, and the records of %s are texts without prompts: expected records with a prompt and a response, or leave it out", at, n, w.cell.Point.Task.JSONL.Path)
 	}
-	examples, q := w.data.testExamples, &openQuestions{unit: "test records"}
-	if len(examples) == 0 {
-		examples, q.unit = w.data.Validation(0), "validation records"
-	}
-	examples = examples[:min(n, len(examples))]
-	cut := 0
-	for _, e := range examples {
-		prompt, answer := e.Turn()
-		if len(e.Tokens) >= w.data.cut && answer[len(answer)-1] != w.data.eos {
-			cut++
-			continue
-		}
-		q.prompts, q.answers = append(q.prompts, prompt), append(q.answers, w.data.said(answer))
-		q.longest = max(q.longest, len(answer))
-	}
+	q, cut := w.data.openQuestions(n)
 	if len(q.prompts) == 0 {
 		return nil, fmt.Errorf("%s: evaluate's answers is %d, and the %s were all cut to max_tokens %d, so that no response is whole: expected a larger max_tokens of the task", at, n, q.unit, w.data.cut)
 	}
@@ -66,6 +52,28 @@ func (w *worker) openQuestions() (*openQuestions, error) {
 		w.run.noteOnce(lab.Info, fmt.Sprintf("exact and F1 are of %d %s: %d more were cut to max_tokens and have no whole response", len(q.prompts), q.unit, cut))
 	}
 	return q, nil
+}
+
+// openQuestions takes the first n records, 0 for all, and says how many were cut.
+func (d *dataset) openQuestions(n int) (q *openQuestions, cut int) {
+	q = &openQuestions{unit: "test records"}
+	examples := d.testExamples
+	if len(examples) == 0 {
+		examples, q.unit = d.Validation(0), "validation records"
+	}
+	if n > 0 {
+		examples = examples[:min(n, len(examples))]
+	}
+	for _, e := range examples {
+		prompt, answer := e.Turn()
+		if len(e.Tokens) >= d.cut && answer[len(answer)-1] != d.eos {
+			cut++
+			continue
+		}
+		q.prompts, q.answers = append(q.prompts, prompt), append(q.answers, d.said(answer))
+		q.longest = max(q.longest, len(answer))
+	}
+	return q, cut
 }
 
 // said is the text of an answer's tokens up to the first special one, which ends it.

@@ -13,10 +13,10 @@ import (
 // where it does.
 func unmeasured(p *scenario.Point, s scenario.Step, m lab.Metric) string {
 	switch {
+	case m.Section == lab.Simulation && s.Kind != "simulate", m.Section == lab.ABTest && s.Kind != "ab":
+		return fmt.Sprintf("step %s is of kind %s, expected %s", s.Name, s.Kind, m.Section)
 	case s.Alone:
-		return s.Work.(*Simulate).unmeasured(m)
-	case m.Section == lab.Simulation:
-		return fmt.Sprintf("step %s is of kind %s, expected simulate", s.Name, s.Kind)
+		return s.Work.(interface{ unmeasured(m lab.Metric) string }).unmeasured(m)
 	case m.Section == lab.Serving && p.Serve == nil:
 		return "the scenario has no section serve"
 	case m.Section == lab.Serving && p.Serve.Workload == scenario.PromptsWorkload:
@@ -37,6 +37,8 @@ func unmeasured(p *scenario.Point, s scenario.Step, m lab.Metric) string {
 		return "task reasoning ranks nothing, it has loss, perplexity, loss_floor, exact, ended, loss_delta, agreement, kl and flips"
 	case strings.HasPrefix(m.Key, "auc") && !slices.Contains(ranked[p.Task.Kind], m.Key):
 		return fmt.Sprintf("task %s has no such figure, it has %s", p.Task.Kind, strings.Join(append(slices.Clone(ranked[p.Task.Kind]), "loss", "loss_delta", "agreement", "kl", "flips"), ", "))
+	case m.Key == "prompt_tokens" && p.Task.Recsys == nil && p.Task.Ratings == nil:
+		return fmt.Sprintf("task %s has no prompts that are ranked by what is known of items, expected task recsys or ratings", p.Task.Kind)
 	case m.Key == "accuracy" && !slices.Contains(ranked[p.Task.Kind], m.Key):
 		return fmt.Sprintf("task %s has no prompts with one of two answers", p.Task.Kind)
 	case slices.Contains(answerMetrics, m.Key) && p.Task.JSONL != nil:
@@ -69,6 +71,8 @@ func unserved(s *scenario.Serve, m lab.Metric) string {
 	switch {
 	case strings.HasPrefix(m.Key, "ttft_hot"), strings.HasPrefix(m.Key, "ttft_load"):
 		return "serve's workload prompts has no members whose prefix is cached, and who visit"
+	case m.Key == "items_per_s":
+		return "serve's workload prompts scores no items, expected workload ranking, of task recsys"
 	case strings.HasPrefix(m.Key, "tpot") && s.AnswerTokens < 2:
 		return "serve's answer_tokens is 1, and the first token of an answer has no time per token: expected at least 2"
 	}

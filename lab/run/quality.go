@@ -57,7 +57,7 @@ func (w *worker) quality(ctx context.Context, row *measured) error {
 				}
 			}
 			if w.data.reasoning != nil {
-				if e.Verdicts, err = w.data.judge(ctx, m); err != nil {
+				if e.Verdicts, err = w.data.judge(ctx, m, w.cell.Point.Task.Reasoning.Problems, w.data.reasoning.LongestAnswer()); err != nil {
 					return err
 				}
 			}
@@ -185,6 +185,7 @@ func (w *worker) ranking(row *measured, score []float64) error {
 	}
 	test := w.data.rankingTest()
 	row.influence["auc"], row.influence["auc_soft"] = lab.NewInfluence(test, "members", of.Hard), lab.NewInfluence(test, "members", of.Soft)
+	row.values["prompt_tokens"] = lab.Measure{Value: w.data.recsys.PromptTokens()}
 	row.values["auc_ceiling"] = lab.Measure{Value: summary.CeilingSoft.Value}
 	row.values["auc_ceiling_delta"] = summary.CeilingDelta
 	row.influence["auc_ceiling_delta"] = lab.NewInfluence(test, "members", of.CeilingDelta)

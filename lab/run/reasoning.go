@@ -12,18 +12,18 @@ import (
 	"slimlab/serve/host"
 )
 
-// judge generates an answer to each test problem, greedily and as long as the longest, and judges
-// them.
-func (d *dataset) judge(ctx context.Context, m *model.Model) ([]task.Verdict, error) {
+// judge generates an answer to each of the first n test problems, greedily and of at most so many
+// tokens, and judges them.
+func (d *dataset) judge(ctx context.Context, m *model.Model, n, tokens int) ([]task.Verdict, error) {
 	e, err := host.NewEngine(m, host.Options{}, serve.Defaults())
 	if err != nil {
 		return nil, err
 	}
 	defer e.Close()
-	prompts := d.reasoning.TestPrompts()
+	prompts := d.reasoning.TestPrompts()[:n]
 	requests := make([]serve.Request, len(prompts))
 	for i, prompt := range prompts {
-		requests[i] = serve.Request{Prompt: prompt, MaxTokens: d.reasoning.LongestAnswer(), Stop: []int32{d.eos}}
+		requests[i] = serve.Request{Prompt: prompt, MaxTokens: min(tokens, m.MaxPositions-len(prompt)), Stop: []int32{d.eos}}
 	}
 	results, err := e.DoAll(ctx, requests)
 	if err != nil {

@@ -251,7 +251,7 @@ func TestPipeline(t *testing.T) {
 		for _, m := range lab.Metrics() {
 			// of other tasks, or a rise of memory: so small a model may show none where
 			// garbage is collected meanwhile
-			of := m.Key == "memory_peak" || m.Key == "loss_test" || strings.HasPrefix(m.Key, "auc") && !slices.Contains(ranked["recsys"], m.Key) || slices.Contains(reasoned, m.Key) || m.Key == "perplexity" || slices.Contains(choiceMetrics, m.Key) || slices.Contains([]string{"accuracy", "f1", "tpot_p50", "tpot_p99"}, m.Key)
+			of := m.Section == lab.Simulation || m.Section == lab.ABTest || strings.HasPrefix(m.Key, "ttft_load") || m.Key == "memory_peak" || m.Key == "loss_test" || strings.HasPrefix(m.Key, "auc") && !slices.Contains(ranked["recsys"], m.Key) || slices.Contains(reasoned, m.Key) || m.Key == "perplexity" || slices.Contains(choiceMetrics, m.Key) || slices.Contains([]string{"accuracy", "f1", "tpot_p50", "tpot_p99"}, m.Key)
 			if of || m.Key == "paper" || m.Key == "cache_bytes_per_token" || m.Key == "kv_bytes_per_token" || m.Key == "train_tokens_per_s" && !trained[row] {
 				continue
 			}
