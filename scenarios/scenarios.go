@@ -7,5 +7,5 @@ import "embed"
 
 // Files are the shipped scenarios and the recorded demo.
 //
-//go:embed *.yaml paper/*.yaml demo.log
+//go:embed *.yaml paper/*.yaml beyond/*.yaml demo.log
 var Files embed.FS

@@ -20,6 +20,7 @@ func (r *Run) openRecsys(ctx context.Context, d *dataset, t scenario.Task, tz sc
 	cfg := task.DefaultRecsys()
 	cfg.WorldSeed = uint64(t.Recsys.World)
 	cfg.Members, cfg.Candidates = t.Recsys.Members, t.Recsys.Candidates
+	cfg.ItemWords, cfg.ItemKept = int(t.Recsys.ItemWords), t.Recsys.ItemKept
 	if err := cfg.Validate(); err != nil {
 		return err
 	}

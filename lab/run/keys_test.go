@@ -127,6 +127,9 @@ func TestSettingsChangeKeys(t *testing.T) {
 		{name: "test candidates", text: onWorld, old: "candidates: 2 ", new: "candidates: 3 ", want: "evaluate, test set, units ranked"},
 		{name: "validation size", text: onWorld, old: "validation: 8", new: "validation: 9", want: "agreement, evaluate, test set, units validated"},
 		{name: "no loss", text: onWorld, old: "serve:", new: "columns: [auc]\nserve:", want: "evaluate"},
+		{name: "words of items", text: onWorld, old: "candidates: 2 ", new: "candidates: 2, item_words: 3 ", want: "agreement, evaluate, serve, test set, train, units ranked, units validated"},
+		{name: "kept words of items", text: onWorld, old: "candidates: 2 ", new: "candidates: 2, item_kept: 1 ", want: "agreement, evaluate, serve, test set, train, units ranked, units validated"},
+		{name: "items by default", text: onWorld, old: "candidates: 2 ", new: "candidates: 2, item_words: 2, item_kept: 0 "},
 		{name: "served members", text: onWorld, old: "members: 3,", new: "members: 4,", want: "serve"},
 		{name: "served candidates", text: onWorld, old: "candidates: 3 ", new: "candidates: 4 ", want: "serve"},
 		{name: "steps", text: onWorld, old: "steps: 3", new: "steps: 4", want: "train"},
@@ -159,6 +162,8 @@ func TestSettingsChangeKeys(t *testing.T) {
 		{name: "a limit", text: ratings, old: "limit: 20", new: "limit: 21", want: "agreement, evaluate, test set, train, units ranked, units validated"},
 		{name: "longest prompt", text: ratings, old: "max_tokens: 96", new: "max_tokens: 97", want: "agreement, evaluate, test set, train, units ranked, units validated"},
 		{name: "a rating", text: ratings, old: tables, new: otherTables, want: "agreement, evaluate, test set, train, units ranked, units validated"},
+		{name: "text of titles", text: ratings, old: "limit: 20", new: "limit: 20, item: title", want: "agreement, evaluate, test set, train, units ranked, units validated"},
+		{name: "text of titles by default", text: ratings, old: "limit: 20", new: "limit: 20, item: title genres"},
 		{name: "validation of ratings", text: ratings, old: "validation: 8", new: "validation: 9", want: "agreement, evaluate, test set, units validated"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

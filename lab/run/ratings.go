@@ -21,7 +21,7 @@ func (r *Run) openRatings(ctx context.Context, d *dataset, p *scenario.Point) er
 	if err != nil {
 		return err
 	}
-	cfg := task.RatingsConfig{Path: t.Path, Limit: t.Limit, MaxTokens: t.MaxTokens}
+	cfg := task.RatingsConfig{Path: t.Path, Limit: t.Limit, MaxTokens: t.MaxTokens, Item: string(t.Item)}
 	if positions > 0 && positions < cfg.MaxTokens {
 		r.noteOnce(lab.Info, fmt.Sprintf("ratings: max_tokens is %d, and the loaded models have %s: prompts have at most %s", cfg.MaxTokens, plural.Of(positions, "position"), plural.Of(positions, "token")))
 		cfg.MaxTokens = positions
@@ -64,6 +64,9 @@ func (w *worker) answerFigures(row *measured, score []float64) error {
 		row.values[key], row.influence[key] = f.Measure, lab.NewInfluence(test, unit, f.Influence)
 	}
 	set("auc", f.AUC)
+	if w.cell.Point.Task.Ratings != nil {
+		row.values["prompt_tokens"] = lab.Measure{Value: w.data.answers.PromptTokens(), N: len(score)}
+	}
 	set("auc_within", f.Within)
 	set("auc_within_mean", f.Mean)
 	right, err := w.data.answers.Accuracy(score)

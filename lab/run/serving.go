@@ -265,6 +265,9 @@ func (s *serving) measures(values map[string]lab.Measure, warning string) {
 	} else {
 		latency("ttft_load", s.Load)
 	}
+	if s.Answered == 0 { // prompts whose labels are scored: an item each
+		values["items_per_s"] = lab.Measure{Value: float64(s.Requests) / s.Seconds, N: s.Requests, Warning: warning}
+	}
 	values["tokens_per_s"] = lab.Measure{Value: float64(s.Tokens+s.Answered) / s.Seconds, N: s.Requests, Warning: warning}
 	if s.Memory > 0 {
 		values["memory_peak"] = lab.Measure{Value: float64(s.Memory), Warning: warning}

@@ -62,7 +62,7 @@ func TestShippedScenariosShareModels(t *testing.T) {
 func TestShippedScenariosLoad(t *testing.T) {
 	files := os.DirFS("../../scenarios")
 	var names []string
-	for _, pattern := range []string{"*.yaml", "paper/*.yaml"} {
+	for _, pattern := range []string{"*.yaml", "paper/*.yaml", "beyond/*.yaml"} {
 		found, err := fs.Glob(files, pattern)
 		if err != nil {
 			t.Fatal(err)

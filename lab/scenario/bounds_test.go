@@ -352,7 +352,7 @@ func TestRequiredKeys(t *testing.T) {
 			}
 		}
 	}
-	want := []string{"task kind", "task kind", "task kind", "task path", "task kind", "task path", "task kind", "task path", "baseline model", "train steps", "distil steps"}
+	want := []string{"task kind", "task kind", "task kind", "task path", "task kind", "task path", "task kind", "task path", "baseline model", "train steps", "distil steps", "ab a", "ab b"}
 	if !slices.Equal(required, want) {
 		t.Errorf("required are %q, expected %q", required, want)
 	}

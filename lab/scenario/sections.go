@@ -32,7 +32,16 @@ type Recsys struct {
 	Members    int    `key:"members" default:"400" min:"2" max:"1000000" doc:"members of the test set"`
 	Candidates int    `key:"candidates" default:"4" min:"1" max:"1000" doc:"candidates per member of the test set and task"`
 	World      int    `key:"world" default:"1" min:"0" doc:"seed of the world: its archetypes, members and clicks"`
+	// They came later, as evaluate's tokens did.
+	ItemWords itemWords `json:",omitzero" key:"item_words" default:"2" omit:"default" min:"2" max:"1000" doc:"words of an item's description, of past items and candidates: its topic, its format, then words that say nothing"`
+	ItemKept  int       `json:",omitempty" key:"item_kept" default:"0" omit:"default" min:"0" max:"1000" doc:"words of item_words that prompts show, the first ones; 0 is all. With 1 they show no format, and auc_ceiling is that of such prompts"`
 }
+
+// itemWords is a key that came later.
+type itemWords int
+
+// IsZero reports the default.
+func (w itemWords) IsZero() bool { return w == 2 }
 
 // Reasoning is the world of chains of steps with a known lowest loss.
 type Reasoning struct {
@@ -64,7 +73,15 @@ type Ratings struct {
 	Path      string `key:"path" required:"true" doc:"a folder with ratings.csv (userId, movieId, rating, timestamp) and movies.csv (movieId, title, genres), or these with .gz, relative to the working directory"`
 	Limit     int    `key:"limit" default:"0" min:"0" doc:"most prompts of each split, taken at even distances; 0 is all"`
 	MaxTokens int    `key:"max_tokens" default:"256" min:"8" max:"131072" doc:"tokens of a prompt with its answer, at most: the oldest ratings of a longer one are left out"`
+	// It came later, as evaluate's tokens did.
+	Item ratingsItem `json:",omitzero" key:"item" default:"title genres" omit:"default" one:"title genres tags|title genres|title|word" doc:"what a prompt says of a title; tags are read from tags.csv (userId, movieId, tag, timestamp) beside the others: the title's 3 most frequent, of those that a user gave before the user's first test rating; word is the title's first"`
 }
+
+// ratingsItem is a key that came later.
+type ratingsItem string
+
+// IsZero reports the default.
+func (i ratingsItem) IsZero() bool { return i == "title genres" }
 
 // Passage is a file of text, every token of which is predicted.
 type Passage struct {

@@ -57,6 +57,15 @@ type Figure struct {
 	Influence []float64
 }
 
+// PromptTokens is the mean number of tokens of a prompt.
+func (a *Answers) PromptTokens() float64 {
+	sum := 0
+	for _, p := range a.Prompts {
+		sum += len(p)
+	}
+	return float64(sum) / float64(len(a.Prompts))
+}
+
 // Evaluate scores all prompts.
 func (a *Answers) Evaluate(ctx context.Context, scorer Scorer) ([]float64, error) {
 	logits, err := scorer.Score(ctx, a.Prompts, a.Labels[:])

@@ -14,7 +14,17 @@ type RatingsConfig struct {
 	Limit int `key:"limit"`
 	// MaxTokens bounds a prompt with its answer: the oldest ratings of a longer one are left out.
 	MaxTokens int `key:"max_tokens"`
+	// Item is what a prompt says of a title, one of ItemTags to ItemWord; "" is ItemGenres.
+	Item string `key:"item" default:"title genres" omit:"default"`
 }
+
+// What a prompt says of a title, from the longest text to the shortest.
+const (
+	ItemTags   = "title genres tags" // and its most frequent tags, from a third table
+	ItemGenres = "title genres"
+	ItemTitle  = "title"
+	ItemWord   = "word" // the title's first
+)
 
 // Validate reports the first setting that cannot be.
 func (c RatingsConfig) Validate() error {
@@ -25,6 +35,8 @@ func (c RatingsConfig) Validate() error {
 		return fmt.Errorf("ratings: limit is %d, expected 0 (all) or more", c.Limit)
 	case c.MaxTokens < 8:
 		return fmt.Errorf("ratings: max_tokens is %d, expected at least 8", c.MaxTokens)
+	case !slices.Contains([]string{"", ItemTags, ItemGenres, ItemTitle, ItemWord}, c.Item):
+		return fmt.Errorf("ratings: item is %.40q, expected %q, %q, %q or %q", c.Item, ItemTags, ItemGenres, ItemTitle, ItemWord)
 	}
 	return nil
 }
@@ -83,6 +95,9 @@ const (
 	ratingsTest
 )
 
+// trainingRatings is how many of a user's n ratings come before those of the test split.
+func trainingRatings(n int) int { return n * 4 / 5 }
+
 // split makes the prompts. Those of a user before the cut are for training, but for the last tenth,
 // which is for validation, and the tenth before that, which is for calibration.
 func (t *RatingTable) split() error {
@@ -90,7 +105,7 @@ func (t *RatingTable) split() error {
 	short := 0
 	for u, of := range t.users {
 		n := len(of.ratings)
-		cut := n * 4 / 5
+		cut := trainingRatings(n)
 		for _, r := range of.ratings[:cut] {
 			t.rated[r.title]++
 			if r.liked {
@@ -212,7 +227,7 @@ func (t *RatingTable) answers() *Answers {
 	return a
 }
 
-// Content is the hexadecimal SHA-256 of both tables.
+// Content is the hexadecimal SHA-256 of the tables that are read, one after another.
 func (t *RatingTable) Content() string { return t.content }
 
 // Notes say what was read and made.

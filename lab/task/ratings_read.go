@@ -31,7 +31,15 @@ func ReadRatings(ctx context.Context, cfg RatingsConfig) (*RatingTable, error) {
 		return nil, err
 	}
 	defer ratings.Close()
-	return readRatings(ctx, cfg, movies, ratings)
+	if cfg.Item != ItemTags {
+		return readRatings(ctx, cfg, movies, ratings, nil)
+	}
+	tags, err := openRatings(ctx, cfg.Path, "tags.csv", tagColumns)
+	if err != nil {
+		return nil, fmt.Errorf("ratings: item is %q, which reads tags.csv: %w", cfg.Item, err)
+	}
+	defer tags.Close()
+	return readRatings(ctx, cfg, movies, ratings, tags)
 }
 
 // The columns that are read.
@@ -79,16 +87,21 @@ func filesOf(folder string) string {
 	return text
 }
 
-func readRatings(ctx context.Context, cfg RatingsConfig, movies, ratings *datafile.Table) (*RatingTable, error) {
+// readRatings reads the tables; tags is nil where none are asked for.
+func readRatings(ctx context.Context, cfg RatingsConfig, movies, ratings, tags *datafile.Table) (*RatingTable, error) {
 	t := &RatingTable{cfg: cfg}
 	places, err := t.readTitles(movies)
 	if err == nil {
 		err = t.readUsers(ctx, ratings, places, movies.Name())
 	}
+	tables := []*datafile.Table{ratings, movies}
+	if err == nil && tags != nil {
+		err, tables = t.readTags(ctx, tags, places, movies.Name()), append(tables, tags)
+	}
 	if err != nil {
 		return nil, err
 	}
-	for _, table := range []*datafile.Table{ratings, movies} {
+	for _, table := range tables {
 		sum, err := table.Sum()
 		if err != nil {
 			return nil, err
@@ -121,7 +134,7 @@ func (t *RatingTable) readTitles(table *datafile.Table) (places map[int64]int32,
 			return nil, table.At(1, errors.New("is empty, expected a title"))
 		}
 		places[movie] = int32(len(t.titles))
-		t.titles = append(t.titles, titleText(row[1], row[2]))
+		t.titles = append(t.titles, t.cfg.titleText(row[1], row[2]))
 	}
 	if len(t.titles) == 0 {
 		return nil, fmt.Errorf("%s: found no row, expected one for each title", table.Name())
@@ -129,9 +142,17 @@ func (t *RatingTable) readTitles(table *datafile.Table) (places map[int64]int32,
 	return places, nil
 }
 
-// titleText is what a model reads of a title: the title and its genres, on one line.
-func titleText(title, genres string) string {
-	text := strings.Join(strings.Fields(title), " ")
+// titleText is what a model reads of a title: by default the title and its genres, on one line. Of
+// "Matrix, The (1999)" the first word is "Matrix".
+func (c RatingsConfig) titleText(title, genres string) string {
+	words := strings.Fields(title)
+	text := strings.Join(words, " ")
+	switch c.Item {
+	case ItemTitle:
+		return text + ":"
+	case ItemWord:
+		return cmp.Or(strings.TrimRight(words[0], ",:;"), words[0]) + ":"
+	}
 	if genres != "" && genres != "(no genres listed)" {
 		text += "; " + strings.Join(strings.Fields(strings.ReplaceAll(genres, "|", " ")), " ")
 	}

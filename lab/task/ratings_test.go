@@ -212,7 +212,7 @@ func FuzzRatings(f *testing.F) {
 		if err != nil {
 			return
 		}
-		table, err := readRatings(ctx, RatingsConfig{Path: "x", MaxTokens: 64}, m, r)
+		table, err := readRatings(ctx, RatingsConfig{Path: "x", MaxTokens: 64}, m, r, nil)
 		if err == nil && !table.answers().both() {
 			t.Error("prompts with one answer were read")
 		}

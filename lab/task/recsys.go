@@ -30,9 +30,31 @@ type RecsysConfig struct {
 	ProfileShare       float64 `key:"profile_share"`
 	ProfileReliability float64 `key:"profile_reliability"`
 	HintReliability    float64 `key:"hint_reliability"`
+	// ItemWords is how many words describe an item, of past events and candidates alike: its topic,
+	// its format, then words that say nothing of it.
+	ItemWords int `key:"item_words" default:"2" omit:"default"`
+	// ItemKept is how many of them a prompt shows, the first ones; 0 is all. With 1 no prompt shows
+	// a format, and nothing that is known of what prompts show counts it.
+	ItemKept int `key:"item_kept" default:"0" omit:"default"`
 }
 
-// DefaultRecsys is the world that slimlab ships.
+// itemShown is how many words of an item's description a prompt shows.
+func (c RecsysConfig) itemShown() int {
+	if c.ItemKept > 0 {
+		return c.ItemKept
+	}
+	return c.ItemWords
+}
+
+// eventWords is how many words an event has: an action, a surface, the item and the outcome.
+func (c RecsysConfig) eventWords() int { return 3 + c.itemShown() }
+
+// mostWords bounds the words of a prompt without its answer.
+func (c RecsysConfig) mostWords() int { return c.restWords() + c.eventWords()*c.Events }
+
+// restWords bounds the words of a prompt besides its events: an instruction and the member, a lead,
+// the candidate with its task.
+func (c RecsysConfig) restWords() int { return 11 + c.itemShown() }
 
 // DefaultRecsys is the world that slimlab ships.
 func DefaultRecsys() RecsysConfig {
@@ -40,6 +62,7 @@ func DefaultRecsys() RecsysConfig {
 		WorldSeed: 1, Archetypes: 16, Events: 18, Members: 450, Candidates: 4, HeldOut: 2,
 		Signal: 2.4, Popularity: 0.6, Exposure: 0.8, Kinship: 0.4,
 		ProfileShare: 0.5, ProfileReliability: 0.95, HintReliability: 0.7,
+		ItemWords: shownFields,
 	}
 }
 
@@ -63,6 +86,8 @@ func (c RecsysConfig) Validate() error {
 		{"profile_share", c.ProfileShare, 0, 1},
 		{"profile_reliability", c.ProfileReliability, 0.01, 0.99},
 		{"hint_reliability", c.HintReliability, 0.01, 0.99},
+		{"item_words", float64(c.ItemWords), shownFields, 1000},
+		{"item_kept", float64(c.ItemKept), 0, float64(c.ItemWords)},
 	} {
 		if !(f.value >= f.least && f.value <= f.most) {
 			return fmt.Errorf("recsys: %s is %v, expected %v to %v", f.key, f.value, f.least, f.most)
@@ -70,10 +95,6 @@ func (c RecsysConfig) Validate() error {
 	}
 	return nil
 }
-
-// maxWords bounds the words of a prompt besides its events: an instruction and the member, a
-// lead, the candidate with its task.
-const maxWords = 13
 
 // Splits: examples of different splits come from different random streams.
 const (
@@ -88,6 +109,7 @@ const (
 	splitOrder
 	splitBootstrap
 	splitChains // before the others: streams of Chains
+	splitFiller // before the others: words of items that say nothing
 )
 
 // Recsys is the ranking task: prompts of a World as tokens. A prompt holds an instruction, words on
@@ -209,12 +231,24 @@ func (r *Recsys) Weighted(weights TaskWeights) *Recsys {
 	return &of
 }
 
+// newWriter begins a text of the stream that belongs to the keys, and returns the stream. Words of
+// items that say nothing are from another one, so that all else is the same however many they are.
+func (w *World) newWriter(l *lexicon, keys ...uint64) (*writer, *rand.Rand) {
+	rng := stream(append([]uint64{w.cfg.WorldSeed}, keys...)...)
+	text := l.newWriter(rng)
+	text.described, text.shown = w.cfg.ItemWords, w.cfg.itemShown()
+	if text.described > shownFields {
+		text.filler = stream(append([]uint64{w.cfg.WorldSeed, splitFiller}, keys...)...)
+	}
+	return text, rng
+}
+
 // prompt draws a member with a history and one answered candidate of an in-domain task.
-func (w *World) prompt(l *lexicon, rng *rand.Rand) *writer {
+func (w *World) prompt(l *lexicon, keys ...uint64) *writer {
+	text, rng := w.newWriter(l, keys...)
 	m := w.drawMember(rng)
 	history := w.drawHistory(rng, m.archetype, w.cfg.Events)
 	candidate := w.drawEvent(rng, m.archetype, rng.IntN(inDomainTasks))
-	text := l.newWriter(rng)
 	text.prefix(m, history)
 	text.question(candidate.task, candidate.item)
 	text.outcome(candidate.yes)
@@ -228,7 +262,7 @@ func (r *Recsys) Train(seed uint64, i int) Example {
 		order, _ := hashKeys(splitOrder, seed)
 		i = shuffled(order, i, n)
 	}
-	return r.example(r.prompt(r.lexicon, stream(r.cfg.WorldSeed, splitTrain, seed, uint64(i))))
+	return r.example(r.prompt(r.lexicon, splitTrain, seed, uint64(i)))
 }
 
 // TrainSize is the number of labelled prompts, 0 where unlimited.
@@ -241,7 +275,7 @@ func (r *Recsys) Validation(n int) []Example {
 	}
 	examples := make([]Example, n)
 	for i := range examples {
-		examples[i] = r.example(r.prompt(r.lexicon, stream(r.cfg.WorldSeed, splitValidation, uint64(i))))
+		examples[i] = r.example(r.prompt(r.lexicon, splitValidation, uint64(i)))
 	}
 	return examples
 }
@@ -253,7 +287,7 @@ func (r *Recsys) Calibration(source string, n int) ([]Example, error) {
 	for i := range examples {
 		switch source {
 		case InDomain:
-			examples[i] = r.example(r.prompt(r.lexicon, stream(r.cfg.WorldSeed, splitCalibration, uint64(i))))
+			examples[i] = r.example(r.prompt(r.lexicon, splitCalibration, uint64(i)))
 		case Generic:
 			tokens, _ := r.encode(r.genericWords(splitGeneric, i))
 			examples[i] = Example{Tokens: tokens, Answer: make([]bool, len(tokens))}
@@ -271,12 +305,12 @@ func (r *Recsys) genericWords(split uint64, i int) []word {
 // genericWords writes a generic text as long as a prompt.
 func (w *World) genericWords(l *lexicon, split uint64, i int) []word {
 	text := l.newWriter(stream(w.cfg.WorldSeed, split, uint64(i)))
-	text.generic(maxWords + 5*w.cfg.Events)
+	text.generic(w.cfg.mostWords())
 	return text.words
 }
 
 func (r *Recsys) corpusWords(i int) []word {
-	return r.prompt(r.lexicon, stream(r.cfg.WorldSeed, splitCorpus, uint64(i))).words
+	return r.prompt(r.lexicon, splitCorpus, uint64(i)).words
 }
 
 // Corpus returns n texts, alternating prompts and generic sentences, which have every word. It
@@ -286,7 +320,7 @@ func (w *World) Corpus(n int) []string {
 	texts := make([]string, n)
 	for i := range texts {
 		if i%2 == 0 {
-			texts[i] = l.text(w.prompt(l, stream(w.cfg.WorldSeed, splitCorpus, uint64(i))).words)
+			texts[i] = l.text(w.prompt(l, splitCorpus, uint64(i)).words)
 		} else {
 			texts[i] = l.text(w.genericWords(l, splitCorpus, i))
 		}
@@ -302,13 +336,22 @@ func (r *Recsys) Longest() (tokens int) {
 	return tokens
 }
 
+// PromptTokens is the mean number of tokens of a test prompt.
+func (r *Recsys) PromptTokens() float64 {
+	sum := 0
+	for _, c := range r.cases {
+		sum += len(c.Prompt)
+	}
+	return float64(sum) / float64(len(r.cases))
+}
+
 // MostTokens bounds the tokens of any prompt with its answer.
 func (r *Recsys) MostTokens() int {
 	word := 0
 	for i := range r.first {
 		word = max(word, len(r.first[i]), len(r.spaced[i]))
 	}
-	return word * (maxWords + 5*r.cfg.Events)
+	return word*r.cfg.mostWords() + 1
 }
 
 // Notes are empty: no example is truncated.
@@ -320,10 +363,9 @@ func (r *Recsys) Labels() []int32 { return slices.Clone(r.labels) }
 // drawCases draws the test set.
 func (r *Recsys) drawCases() {
 	for group := range r.cfg.Members {
-		rng := stream(r.cfg.WorldSeed, splitTest, uint64(group))
+		text, rng := r.newWriter(r.lexicon, splitTest, uint64(group))
 		m := r.drawMember(rng)
 		history := r.drawHistory(rng, m.archetype, r.cfg.Events)
-		text := r.lexicon.newWriter(rng)
 		text.prefix(m, history)
 		prefix := len(text.words)
 
@@ -375,14 +417,13 @@ func (r *Recsys) checkCases() error {
 func (r *Recsys) ServeGroups(members, candidates, context int) [][][]int32 {
 	groups := make([][][]int32, members)
 	for i := range groups {
-		rng := stream(r.cfg.WorldSeed, splitServe, uint64(i))
+		text, rng := r.newWriter(r.lexicon, splitServe, uint64(i))
 		m := r.drawMember(rng)
 		events := r.cfg.Events
 		if context > 0 {
-			events = max(1, (context-r.longest(maxWords))/r.longest(5))
+			events = max(1, (context-r.longest(r.cfg.restWords()))/r.longest(r.cfg.eventWords()))
 		}
 		history := r.drawHistory(rng, m.archetype, events)
-		text := r.lexicon.newWriter(rng)
 		text.prefix(m, history)
 		prefix := len(text.words)
 		for k := range candidates {

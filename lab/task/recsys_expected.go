@@ -29,7 +29,7 @@ func (r *Recsys) Expected(tokens []int32) ([]Expectation, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := reader{lexicon: r.lexicon, words: words}
+	p := reader{lexicon: r.lexicon, words: words, shown: r.cfg.itemShown()}
 	m, err := p.member()
 	if err != nil {
 		return nil, err
@@ -82,6 +82,7 @@ type reader struct {
 	*lexicon
 	words []word
 	next  int
+	shown int // words of an item's description
 }
 
 func (p *reader) done() bool { return p.next == len(p.words) }
@@ -109,13 +110,18 @@ func (p *reader) event() (ev event, at int, answered bool, err error) {
 		p.next++
 	}
 	var parts [4]int
-	for i, want := range [...]role{actionRole, surfaceRole, topicRole, formatRole} {
+	for i, want := range []role{actionRole, surfaceRole, topicRole, formatRole}[:min(2+p.shown, 4)] {
 		if parts[i], err = p.value(want); err != nil {
 			return ev, 0, false, err
 		}
 	}
 	ev.task = slices.Index(taskParts[:], struct{ action, surface int }{parts[0], parts[1]})
-	ev.item = item{topic: parts[2], format: parts[3]}
+	ev.item = item{topic: parts[2], format: parts[3]} // format 0 where it is hidden: all are alike
+	for range p.shown - shownFields {
+		if err := p.filler(); err != nil {
+			return ev, 0, false, err
+		}
+	}
 	if p.done() {
 		return ev, 0, false, nil
 	}
@@ -123,6 +129,18 @@ func (p *reader) event() (ev event, at int, answered bool, err error) {
 	outcome, err := p.value(outcomeRole)
 	ev.yes = outcome == 1
 	return ev, at, err == nil, err
+}
+
+// filler reads a word of an item that says nothing.
+func (p *reader) filler() error {
+	if p.done() {
+		return fmt.Errorf("recsys: the prompt ends after %d words, expected one that says nothing", p.next)
+	}
+	if w := p.words[p.next]; !slices.Contains(p.plain, w) {
+		return fmt.Errorf("recsys: word %d of the prompt is %q, expected one that says nothing", p.next+1, p.lexicon.words[w])
+	}
+	p.next++
+	return nil
 }
 
 // value reads a word of a role.

@@ -2,6 +2,7 @@ package task
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 )
 
@@ -35,11 +36,15 @@ var (
 	}
 )
 
+// shownFields is how many words of an item's description say something: its topic and its format.
+const shownFields = 2
+
 // lexicon numbers all words; a word is an index into it.
 type lexicon struct {
 	words    []string
 	index    map[string]int
 	meanings map[word]meaning // of words that stand for a value of the ranking world
+	plain    []word           // that stand for none: what descriptions of items are filled with
 }
 
 type word = int
@@ -80,6 +85,11 @@ func newLexicon() *lexicon {
 			if w != "*" && roleWords(w) == nil {
 				l.add(w)
 			}
+		}
+	}
+	for w, text := range l.words {
+		if _, means := l.meanings[w]; !means && text[0] >= 'a' && !slices.Contains(personWords, text) {
+			l.plain = append(l.plain, w)
 		}
 	}
 	return l
@@ -133,12 +143,18 @@ type writer struct {
 	words    []word
 	task     int // of the last question
 	outcomes []outcome
+	// words of an item's description, how many of them are written, and what those that say nothing
+	// are drawn from; nil where there are none
+	described, shown int
+	filler           *rand.Rand
 }
 
 // outcome is the place of an outcome's word, and its task.
 type outcome struct{ at, task int }
 
-func (l *lexicon) newWriter(rng *rand.Rand) *writer { return &writer{lexicon: l, rng: rng} }
+func (l *lexicon) newWriter(rng *rand.Rand) *writer {
+	return &writer{lexicon: l, rng: rng, described: shownFields, shown: shownFields}
+}
 
 func (w *writer) add(text string) { w.words = append(w.words, w.index[text]) }
 
@@ -164,13 +180,19 @@ func (w *writer) prefix(m member, history []event) {
 	w.addAny(leadWords)
 }
 
-// question writes a task and an item.
+// question writes a task and an item. All words of the item are drawn, so that a shorter text is
+// the beginning of a longer one.
 func (w *writer) question(task int, it item) {
 	w.task = task
 	w.addAny(actionWords[taskParts[task].action])
 	w.addAny(surfaceWords[taskParts[task].surface])
+	begin := len(w.words)
 	w.addAny(topicWords[it.topic])
 	w.addAny(formatWords[it.format])
+	for range w.described - shownFields {
+		w.words = append(w.words, w.plain[w.filler.IntN(len(w.plain))])
+	}
+	w.words = w.words[:begin+w.shown]
 }
 
 func (w *writer) outcome(yes bool) {

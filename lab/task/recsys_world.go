@@ -22,8 +22,8 @@ type World struct {
 	// exposure is P(topic | archetype), [archetypes][topics]: what a member gets to see leans
 	// towards what the member likes.
 	exposure [][topics]float64
-	// shown is P(yes | archetype, task, topic, format): the hidden fields averaged out,
-	// [tasks][topics][formats][archetypes].
+	// shown is P(yes | archetype, task, topic, format): the hidden fields averaged out, and the
+	// format too where prompts do not show it, [tasks][topics][formats][archetypes].
 	shown [tasks][topics][formats][]float64
 }
 
@@ -168,6 +168,22 @@ func (w *World) tabulate() {
 					}
 				}
 			}
+			if w.cfg.itemShown() < shownFields {
+				hideFormat(&w.shown[t][k])
+			}
+		}
+	}
+}
+
+// hideFormat gives each format the mean over all, which are equally likely.
+func hideFormat(of *[formats][]float64) {
+	for a := range of[0] {
+		mean := 0.0
+		for f := range formats {
+			mean += of[f][a] / formats
+		}
+		for f := range formats {
+			of[f][a] = mean
 		}
 	}
 }
