@@ -42,6 +42,7 @@ var advisers = map[string][]string{
 	"lab/report/shown.go":        {"show"},
 	"lab/report/aggregate.go":    {"show"},
 	"lab/report/along.go":        {"show"},
+	"lab/report/bars.go":         {"show"},
 	"lab/report/curves_write.go": {"show"},
 	"lab/run/dataset_open.go":    {"run", "check"},
 	"lab/run/ratings.go":         {"run", "check"},
@@ -57,7 +58,7 @@ var advisers = map[string][]string{
 
 var (
 	flagName = regexp.MustCompile(`(^|[^-\w])--([a-z][a-z-]*)`)
-	command  = regexp.MustCompile(`slimlab ([a-z]+)[^;:,\n]*`)
+	command  = regexp.MustCompile(`slimlab ([a-z-]+)[^;:,\n]*`)
 )
 
 // flagsOf returns the flags of each verb.

@@ -211,7 +211,7 @@ func TestReadme(t *testing.T) {
 	newHome(t)
 	readme := read(t, "README.md")
 	help, _, _ := slimlab(t, "--help")
-	verbs := regexp.MustCompile(`(?m)^  ([a-z]+)  +[a-z]`).FindAllStringSubmatch(help, -1)
+	verbs := regexp.MustCompile(`(?m)^  ([a-z-]+) +[a-z]`).FindAllStringSubmatch(help, -1)
 	if len(verbs) < 10 {
 		t.Fatalf("--help lists %d verbs:\n%s", len(verbs), help)
 	}
