@@ -14,12 +14,13 @@ import (
 
 // Calibrated is what a simulation says of a target after it was fitted to half of its requests.
 type Calibrated struct {
-	Linear hardware.Linear
-	Host   hardware.Host
-	Fitted int // requests of the parts that were fitted to
-	Steps  int // of these
-	Runs   int // real ones, whose parts took turns
-	Errors []ReplayError
+	Linear    hardware.Linear
+	Variation *hardware.Variation
+	Host      hardware.Host
+	Fitted    int // requests of the parts that were fitted to
+	Steps     int // of these
+	Runs      int // real ones, whose parts took turns
+	Errors    []ReplayError
 }
 
 // ReplayError compares a latency of the requests that were not fitted to. Times are in seconds,
@@ -29,7 +30,7 @@ type ReplayError struct {
 	N      int     `json:"n"`
 	Bias   float64 `json:"bias"` // mean of simulated − real, of each request, as a share of it
 	MAPE   float64 `json:"mape"` // mean of the absolute value of the same
-	// Of the medians and the 99th percentiles:
+	// Of the medians and the 99th percentiles; the simulated ones are medians of the replays':
 	Real50   float64 `json:"real_p50"`
 	Again50  float64 `json:"again_p50"` // of the second real run; 0 of none
 	Sim50    float64 `json:"simulated_p50"`
@@ -41,8 +42,12 @@ type ReplayError struct {
 }
 
 // parts is how many parts the requests have. Real runs take turns in them, so that a machine that
-// becomes slower does so for both, and every second one is fitted to.
-const parts = 8
+// becomes slower does so for both, and every second one is fitted to. Steps vary at random, and a
+// simulation is replayed several times.
+const parts, replays = 8, 16
+
+// replay has the records of all parts.
+type replay [parts][]load.Record
 
 // Calibrate observes a target under a test, once or, where its cache can be emptied, twice in
 // turns, fits the constants of a simulated machine to the steps of half of the requests, and
@@ -79,7 +84,7 @@ type observation struct {
 	engine   Engine
 	workload load.Workload
 	arrivals int
-	real     [2][parts][]load.Record // of the runs; the second may be none
+	real     [2]replay // of the runs; the second may be none
 	steps    [parts][]hardware.Sample
 }
 
@@ -129,6 +134,7 @@ func (o *observation) observe(ctx context.Context, live *Live) error {
 				return err
 			}
 			o.place.steps.take() // of what came before
+			live.again()
 			records, err := load.Driver{Plan: plan, InFlight: o.test.InFlight, Precise: true, Sent: live.sent, Ended: live.ended}.Run(ctx, o.place.target)
 			if err != nil {
 				return err
@@ -145,20 +151,21 @@ func (o *observation) observe(ctx context.Context, live *Live) error {
 	return nil
 }
 
-// replay simulates all parts on a machine.
-func (o *observation) replay(ctx context.Context, l hardware.Linear, h hardware.Host) (all [parts][]load.Record, err error) {
-	deployment := hardware.Observed(*o.place.Shape, o.place.Tokens, l, h)
-	for part := range parts {
+// replay simulates all parts on a machine, several times.
+func (o *observation) replay(ctx context.Context, l hardware.Linear, v *hardware.Variation, h hardware.Host) (all [replays]replay, err error) {
+	deployment := hardware.Observed(*o.place.Shape, o.place.Tokens, l, v, h)
+	for i := range replays * parts {
+		part := i % parts
 		plan, err := o.plan(part)
 		if err != nil {
 			return all, err
 		}
-		one := Simulated{Devices: Devices{Replicas: 1, Router: "round-robin", CacheTokens: o.place.Tokens}, Engine: o.engine, Deployment: deployment}
+		one := Simulated{Devices: Devices{Replicas: 1, Router: "round-robin", CacheTokens: o.place.Tokens}, Engine: o.engine, Deployment: deployment, Seed: o.test.Seed + uint64(i)<<32}
 		result, err := one.Plan(ctx, plan, time.Now())
 		if err != nil {
 			return all, err
 		}
-		all[part] = result.Records
+		all[i/parts][part] = result.Records
 	}
 	return all, nil
 }
@@ -174,26 +181,29 @@ func (o *observation) fit(ctx context.Context) (*Calibrated, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Calibrated{Linear: *fitted.Linear, Runs: 1, Steps: len(steps)}
+	c := &Calibrated{Linear: *fitted.Linear, Variation: hardware.NewVariation(fitted.Linear, steps), Runs: 1, Steps: len(steps)}
 	if len(o.real[1][0]) > 0 {
 		c.Runs = 2
 	}
-	replayed, err := o.replay(ctx, c.Linear, hardware.Host{})
+	replayed, err := o.replay(ctx, c.Linear, c.Variation, hardware.Host{})
 	if err != nil {
 		return nil, err
 	}
 	var outside []float64
 	for part := 0; part < parts; part += 2 {
-		for i := range replayed[part] {
+		for i := range o.real[0][part] {
 			for run := range c.Runs {
 				r := &o.real[run][part][i]
-				outside = append(outside, (r.First - r.Scheduled - replayed[part][i].First + replayed[part][i].Scheduled).Seconds())
+				for k := range replayed {
+					s := &replayed[k][part][i]
+					outside = append(outside, (r.First - r.Scheduled - s.First + s.Scheduled).Seconds())
+				}
 			}
 		}
-		c.Fitted += len(replayed[part])
+		c.Fitted += len(o.real[0][part])
 	}
 	c.Host.Fixed = max(0, stat.Median(outside))
-	if replayed, err = o.replay(ctx, c.Linear, c.Host); err != nil {
+	if replayed, err = o.replay(ctx, c.Linear, c.Variation, c.Host); err != nil {
 		return nil, err
 	}
 	for _, m := range latencies {
@@ -225,17 +235,22 @@ func tpot(r *load.Record) float64 {
 
 // compare is the error of the parts that were not fitted to; ok is false where no request has the
 // latency.
-func (o *observation) compare(m latency, simulated [parts][]load.Record) (e ReplayError, ok bool) {
-	var real, again, replayed []float64
+func (o *observation) compare(m latency, simulated [replays]replay) (e ReplayError, ok bool) {
+	var real, again []float64
+	var replayed [replays][]float64
 	for part := 1; part < parts; part += 2 {
-		for i := range simulated[part] {
-			was, is := m.of(&o.real[0][part][i]), m.of(&simulated[part][i])
-			if was <= 0 || is <= 0 {
+		for i := range o.real[0][part] {
+			was := m.of(&o.real[0][part][i])
+			if was <= 0 {
 				continue
 			}
-			real, replayed = append(real, was), append(replayed, is)
-			e.Bias += is/was - 1
-			e.MAPE += math.Abs(is/was - 1)
+			real = append(real, was)
+			for k := range simulated {
+				is := m.of(&simulated[k][part][i])
+				replayed[k] = append(replayed[k], is)
+				e.Bias += is/was - 1
+				e.MAPE += math.Abs(is/was - 1)
+			}
 			if len(o.real[1][part]) > 0 {
 				again = append(again, m.of(&o.real[1][part][i]))
 			}
@@ -244,10 +259,14 @@ func (o *observation) compare(m latency, simulated [parts][]load.Record) (e Repl
 	if len(real) == 0 {
 		return e, false
 	}
-	n := float64(len(real))
+	n := float64(replays * len(real))
 	e.Metric, e.N, e.Bias, e.MAPE = m.name, len(real), e.Bias/n, e.MAPE/n
 	e.Real50, e.Real99 = stat.Percentile(real, 50), stat.Percentile(real, 99)
-	e.Sim50, e.Sim99 = stat.Percentile(replayed, 50), stat.Percentile(replayed, 99)
+	var middle, top []float64
+	for _, of := range replayed {
+		middle, top = append(middle, stat.Percentile(of, 50)), append(top, stat.Percentile(of, 99))
+	}
+	e.Sim50, e.Sim99 = stat.Median(middle), stat.Median(top)
 	if len(again) > 0 {
 		e.Again50, e.Again99 = stat.Percentile(again, 50), stat.Percentile(again, 99)
 	}

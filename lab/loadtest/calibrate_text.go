@@ -15,7 +15,9 @@ func (c *Calibrated) Text(w io.Writer) error {
 	l := c.Linear
 	fmt.Fprintf(w, "fitted to %d steps of %d requests: a step %s, a token %s, a pair of a prompt's tokens %.3g s, a token in a cache %.3g s, logits of a row %s, a request outside the steps %s\n",
 		c.Steps, c.Fitted, seconds(l.Step), seconds(l.Token), l.Pair, l.Context, seconds(l.Row), seconds(c.Host.Fixed))
-	fmt.Fprintln(w, "error of the others; bias and MAPE are of each request")
+	fmt.Fprintf(w, "steps vary: of ten measured ones, one took less than %.2f times that and one more than %.2f times; a simulated step takes what one most like it took, drawn at random\n",
+		c.Variation.Share(0.1), c.Variation.Share(0.9))
+	fmt.Fprintf(w, "error of the others, of %d replays; bias and MAPE are of each request\n", replays)
 	fmt.Fprintln(w)
 	heads := []string{"latency", "n", "bias", "MAPE", "P50 real", "again", "simulated", "error", "P99 real", "again", "simulated", "error"}
 	t := texttable.New(1, heads...)

@@ -22,8 +22,8 @@ type Live struct {
 	answered, failed  int // since the last line, as all below
 	tokens            int
 	ttft, tpot, lag   []float64
-	asked             time.Time // when the last line was
-	latest            time.Duration
+	asked             time.Time     // when the last line was
+	before, latest    time.Duration // of the plans before this one, and of this one until its latest end
 }
 
 func (l *Live) begin(requests int) {
@@ -33,6 +33,16 @@ func (l *Live) begin(requests int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.requests, l.asked = requests, time.Now()
+}
+
+// again goes on with another plan, whose times begin anew.
+func (l *Live) again() {
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.before, l.latest = l.before+l.latest, 0
 }
 
 func (l *Live) sent(_ int, r load.Record) {
@@ -98,7 +108,7 @@ func (l *Live) Line(now time.Time) string {
 		inFlight = fmt.Sprint(l.sentAll - l.endedAll)
 	}
 	cells := []string{
-		l.latest.Round(100 * time.Millisecond).String(), fmt.Sprintf("%d/%d", l.endedAll, l.requests), inFlight, fmt.Sprint(l.failed),
+		(l.before + l.latest).Round(100 * time.Millisecond).String(), fmt.Sprintf("%d/%d", l.endedAll, l.requests), inFlight, fmt.Sprint(l.failed),
 		rate(l.answered), rate(l.tokens), at(l.ttft, 50), at(l.ttft, 99), at(l.tpot, 50), at(l.lag, 99),
 	}
 	l.asked, l.answered, l.failed, l.tokens = now, 0, 0, 0

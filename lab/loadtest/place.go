@@ -35,8 +35,9 @@ type Place struct {
 
 // Steps keeps the steps of an engine in this process, for Calibrate.
 type Steps struct {
-	mu   sync.Mutex
-	list []hardware.Sample
+	mu    sync.Mutex
+	list  []hardware.Sample
+	ended time.Time // when the last step did
 }
 
 // KeepSteps says where the steps of an engine here are kept, whose endpoint was opened so; nil is
@@ -45,10 +46,14 @@ func (p *Place) KeepSteps(s *Steps) { p.steps = s }
 
 // Add is an endpoint's OnStep.
 func (s *Steps) Add(batch []serve.Segment, took time.Duration) {
-	one := hardware.Sample{Seconds: took.Seconds()}
+	one, now := hardware.Sample{Seconds: took.Seconds()}, time.Now()
 	one.Batch.AddSegments(batch)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.ended.IsZero() {
+		one.Idle = max(0, now.Sub(s.ended)-took).Seconds()
+	}
+	s.ended = now
 	s.list = append(s.list, one)
 }
 

@@ -60,7 +60,7 @@ func (s Simulated) Run(ctx context.Context) (*Result, error) {
 
 // Plan simulates the requests of a plan.
 func (s Simulated) Plan(ctx context.Context, plan *load.Plan, begun time.Time) (*Result, error) {
-	fleet, err := s.Fleet(s.Deployment, s.Engine, hardware.FleetOptions{Chunks: s.Chunks, Slowness: s.Slowness})
+	fleet, err := s.Fleet(s.Deployment, s.Engine, hardware.FleetOptions{Chunks: s.Chunks, Slowness: s.Slowness, Seed: s.Seed})
 	if err != nil {
 		return nil, err
 	}

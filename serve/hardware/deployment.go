@@ -25,6 +25,7 @@ type Deployment struct {
 	contextMeets, decodeMeets *meeting
 	errors                    Errors
 	kvTokens                  int
+	variation                 *Variation // of an observed machine; nil is none
 }
 
 // attentionKind is layers of equal heads, as one device holds them.

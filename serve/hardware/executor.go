@@ -1,6 +1,7 @@
 package hardware
 
 import (
+	"math/rand/v2"
 	"time"
 
 	"slimlab/kernels"
@@ -21,6 +22,8 @@ type Executor struct {
 	batch      Batch
 	spent      Times // of all steps
 	slowness   float64
+	vary       *rand.Rand // of the deployment's variation
+	ended      time.Time  // when the last step did
 	logits     [][]float32
 	zeros      []float32
 }
@@ -32,7 +35,7 @@ func NewExecutor(d *Deployment, tokens int, start time.Time) *Executor {
 		tokens = d.KVTokens()
 	}
 	pages := max(1, tokens/usualPage)
-	return &Executor{deployment: d, now: start, slowness: 1, shape: serve.Shape{
+	return &Executor{deployment: d, now: start, ended: start, slowness: 1, shape: serve.Shape{
 		Vocabulary: d.Model.Vocab, Positions: pages * usualPage, Pages: pages, PageSize: usualPage,
 	}}
 }
@@ -67,8 +70,12 @@ func (e *Executor) Extend(batch []serve.Segment) ([][]float32, error) {
 		e.logits = append(e.logits, logits)
 	}
 	t := e.deployment.Step(&e.batch)
+	if v := e.deployment.variation; v != nil {
+		t.scale(v.draw(t.Total(), e.now.Sub(e.ended).Seconds(), e.vary))
+	}
 	e.spent.add(t)
 	e.now = e.now.Add(time.Duration(e.slowness * t.Total() * float64(time.Second)))
+	e.ended = e.now
 	return e.logits, nil
 }
 
@@ -91,6 +98,15 @@ func mix(x uint64) uint64 {
 
 // Spent is the seconds of all steps by what they were spent on.
 func (e *Executor) Spent() Times { return e.spent }
+
+func (t *Times) scale(by float64) {
+	t.GEMM *= by
+	t.Attention *= by
+	t.AllReduce *= by
+	t.Elementwise *= by
+	t.Head *= by
+	t.Overhead *= by
+}
 
 func (t *Times) add(o Times) {
 	t.GEMM += o.GEMM

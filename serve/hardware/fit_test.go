@@ -34,7 +34,7 @@ func TestFitHost(t *testing.T) {
 			}
 		}
 		s := truth.step(&b)
-		return Sample{b, noisy(r, s.Total())}
+		return Sample{Batch: b, Seconds: noisy(r, s.Total())}
 	}
 	var samples []Sample
 	for range 400 {
@@ -67,8 +67,8 @@ func TestFitHost(t *testing.T) {
 		t.Errorf("%d of 1000 new steps are in the band, expected about 900", inside)
 	}
 	for name, bad := range map[string][]Sample{
-		"none": nil, "few": samples[:4], "no time": append(slices.Clone(samples), Sample{samples[0].Batch, 0}),
-		"not a number": append(slices.Clone(samples), Sample{samples[0].Batch, math.NaN()}), "no tokens": append(slices.Clone(samples), Sample{Seconds: 1}),
+		"none": nil, "few": samples[:4], "no time": append(slices.Clone(samples), Sample{Batch: samples[0].Batch}),
+		"not a number": append(slices.Clone(samples), Sample{Batch: samples[0].Batch, Seconds: math.NaN()}), "no tokens": append(slices.Clone(samples), Sample{Seconds: 1}),
 	} {
 		if _, _, err := FitHost(bad); err == nil {
 			t.Errorf("%s: samples are fitted", name)
@@ -82,7 +82,7 @@ func TestFitHostOfOneKind(t *testing.T) {
 	for n := 1; n <= 50; n++ {
 		var b Batch
 		b.Add(n*10, 0, 1)
-		samples = append(samples, Sample{b, 1e-3 + 1e-4*float64(n)})
+		samples = append(samples, Sample{Batch: b, Seconds: 1e-3 + 1e-4*float64(n)})
 	}
 	c, rms, err := FitHost(samples)
 	if err != nil || rms > 1e-6 || c.Linear.Context != 0 {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"time"
 
 	"slimlab/internal/nearest"
@@ -57,6 +58,7 @@ type FleetOptions struct {
 	// Slowness is by how much everything takes longer than the calibration says, 0 is 1: with a
 	// deployment's error up and down it gives the bounds of what a queue makes of it.
 	Slowness float64
+	Seed     uint64 // of how steps vary, where a deployment's do
 	Engine   serve.Options
 }
 
@@ -93,9 +95,9 @@ func NewFleet(d *Deployment, o FleetOptions) (*Fleet, error) {
 		return nil, fmt.Errorf("fleet: found %d replicas, expected 1 to %d", o.Replicas, maxDevices)
 	}
 	f := &Fleet{deployment: d, router: o.Router, chunks: o.Chunks, slowness: o.Slowness, begun: time.Unix(0, 0), running: map[int]*[]time.Duration{}}
-	for range o.Replicas {
+	for i := range o.Replicas {
 		e := NewExecutor(d, o.Tokens, f.begun)
-		e.slowness = o.Slowness
+		e.slowness, e.vary = o.Slowness, rand.New(rand.NewPCG(o.Seed, uint64(i)))
 		s, err := serve.NewSimulation(e, o.Engine, f.ended)
 		if err != nil {
 			return nil, err

@@ -31,6 +31,7 @@ func (l *Linear) step(b *Batch) Times {
 type Sample struct {
 	Batch   Batch
 	Seconds float64
+	Idle    float64 // seconds without work before it
 }
 
 // rounds is how often FitHost weighs its samples anew; a sample counts as at most so many times as
@@ -88,7 +89,8 @@ func FitHost(samples []Sample) (Calibration, float64, error) {
 }
 
 // Observed is a model on a machine of which steps were measured, and nothing else is known: its
-// calibration is a Linear with what the host takes of a request. Its cache holds so many tokens.
-func Observed(m Model, tokens int, l Linear, h Host) *Deployment {
-	return &Deployment{Model: m, Count: 1, Calibration: Calibration{Name: "observed", Linear: &l, Host: h}, kvTokens: tokens}
+// calibration is a Linear with what the host takes of a request, and with how its steps vary, which
+// may be nil. Its cache holds so many tokens.
+func Observed(m Model, tokens int, l Linear, v *Variation, h Host) *Deployment {
+	return &Deployment{Model: m, Count: 1, Calibration: Calibration{Name: "observed", Linear: &l, Host: h}, kvTokens: tokens, variation: v}
 }
