@@ -131,6 +131,7 @@ type line struct {
 	Cached    *int      `json:"cached_tokens,omitempty"`
 	Output    *int      `json:"output_tokens,omitempty"`
 	Estimated bool      `json:"estimated,omitempty"`
+	Resent    bool      `json:"resent,omitempty"`
 	Error     string    `json:"error,omitempty"`
 	Dropped   bool      `json:"dropped,omitempty"`
 }
@@ -157,7 +158,7 @@ func Requests(w io.Writer, records []load.Record) error {
 			if r.FirstByte > 0 {
 				l.FirstByte = at(r.FirstByte)
 			}
-			l.First, l.Prompt, l.Cached, l.Output, l.Estimated = at(r.First), &r.Prompt, &r.Cached, &r.Tokens, r.Estimated
+			l.First, l.Prompt, l.Cached, l.Output, l.Estimated, l.Resent = at(r.First), &r.Prompt, &r.Cached, &r.Tokens, r.Estimated, r.Resent
 			for _, t := range r.Chunks {
 				l.Chunks = append(l.Chunks, t.Seconds())
 			}

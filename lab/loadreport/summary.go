@@ -66,6 +66,7 @@ const (
 	EstimatedCounts = "estimated-counts"
 	EvenTokens      = "even-tokens"
 	CoarseChunks    = "coarse-chunks"
+	ResentRequests  = "resent-requests"
 	ReplacedAnswers = "replaced-answers"
 )
 
@@ -84,7 +85,7 @@ func Summarize(run Run) *Summary {
 	var ttft, tpots, e2e, serviceTTFT, serviceE2E, firstByte, lag []float64
 	var gaps [][]float64
 	var duration, busy time.Duration
-	estimated, coarse, replaced := 0, 0, 0
+	estimated, coarse, replaced, resent := 0, 0, 0, 0
 	for i := range run.Records {
 		r := &run.Records[i]
 		duration = max(duration, r.End)
@@ -122,6 +123,9 @@ func Summarize(run Run) *Summary {
 		if r.Replaced > 0 {
 			replaced++
 		}
+		if r.Resent {
+			resent++
+		}
 		if n := len(r.Chunks); (n > 0 || r.FirstByte > 0) && r.Tokens > 2*max(n, 1) {
 			coarse++
 		}
@@ -139,7 +143,7 @@ func Summarize(run Run) *Summary {
 	g := growthOf(run.Records, s.InFlight)
 	peak, even := peakOutput(run.Records)
 	s.figures(duration.Seconds(), busy.Seconds(), peak, g)
-	s.warn(g, estimated, coarse, replaced, even)
+	s.warn(g, estimated, coarse, replaced, resent, even)
 	return s
 }
 
@@ -194,7 +198,7 @@ func (s *Summary) figures(duration, busy, peak float64, g growth) {
 	add(TTFTSlope, g.ttft)
 }
 
-func (s *Summary) warn(g growth, estimated, coarse, replaced int, even bool) {
+func (s *Summary) warn(g growth, estimated, coarse, replaced, resent int, even bool) {
 	add := func(id, format string, values ...any) {
 		s.Warnings = append(s.Warnings, Warning{id, fmt.Sprintf(format, values...)})
 	}
@@ -226,6 +230,9 @@ func (s *Summary) warn(g growth, estimated, coarse, replaced int, even bool) {
 	}
 	if replaced > 0 {
 		add(ReplacedAnswers, "the server did not tell which tokens it generated: in %s of sessions others stand in their place, and only the prompt before them can come from its cache", plural.Of(replaced, "prompt"))
+	}
+	if resent > 0 {
+		add(ResentRequests, "%s went a second time, since the server had closed the first connection without a word: the time of both counts", plural.Of(resent, "request"))
 	}
 	if coarse > 0 {
 		add(CoarseChunks, "in %s chunks held more than 2 tokens on average: TTFT and ITL are those of chunks, not of tokens", plural.Of(coarse, "answer"))

@@ -25,7 +25,7 @@ func TestSummarySums(t *testing.T) {
 	run := Run{Objectives: []Objective{{TTFT, 6 * ms}, {TPOT, 5 * ms}, {E2E, 9 * ms}}, Left: load.Left{Arrivals: 2, Turns: 1}, Records: []load.Record{
 		{Scheduled: 0, Sent: 2 * ms, FirstByte: 3 * ms, First: 5 * ms, Chunks: []time.Duration{5 * ms, 9 * ms}, End: 9 * ms, Prompt: 7, Cached: 3, Tokens: 2},
 		{Scheduled: 1 * ms, Sent: 1 * ms, End: 1 * ms, Dropped: true},
-		{Scheduled: 2 * ms, Sent: 2 * ms, First: 6 * ms, Chunks: []time.Duration{6 * ms, 9 * ms, 20 * ms}, End: 20 * ms, Prompt: 5, Cached: 1, Tokens: 8, Estimated: true, Replaced: 3},
+		{Scheduled: 2 * ms, Sent: 2 * ms, First: 6 * ms, Chunks: []time.Duration{6 * ms, 9 * ms, 20 * ms}, End: 20 * ms, Prompt: 5, Cached: 1, Tokens: 8, Estimated: true, Replaced: 3, Resent: true},
 		{Scheduled: 3 * ms, Sent: 3 * ms, End: 30 * ms, Err: errRefused},
 		{Scheduled: 4 * ms, Sent: 4 * ms, First: 10 * ms, End: 10 * ms, Prompt: 4, Tokens: 1},
 	}}
@@ -58,7 +58,7 @@ func TestSummarySums(t *testing.T) {
 	for _, w := range s.Warnings {
 		ids = append(ids, w.ID)
 	}
-	if want := []string{LateGenerator, OverSaturated, DroppedRequests, FailedRequests, NotSent, FewForP99, EstimatedCounts, ReplacedAnswers, CoarseChunks}; !slices.Equal(ids, want) {
+	if want := []string{LateGenerator, OverSaturated, DroppedRequests, FailedRequests, NotSent, FewForP99, EstimatedCounts, ReplacedAnswers, ResentRequests, CoarseChunks}; !slices.Equal(ids, want) {
 		t.Errorf("warnings %v, expected %v", ids, want)
 	}
 	if len(s.Errors) != 1 || s.Errors[0] != (Failure{"refused", 1}) {

@@ -32,6 +32,7 @@ type Record struct {
 	Chunks                 []time.Duration
 	Prompt, Cached, Tokens int
 	Estimated              bool  // the target has not counted the tokens, see Answer
+	Resent                 bool  // it went on a second connection, see Answer
 	Replaced               int   // tokens of the prompt, as in Request
 	Err                    error // why it was not answered
 	Dropped                bool  // it was not sent, since InFlight others were not answered yet
@@ -144,6 +145,6 @@ func (r Record) send(ctx context.Context, t Target, request Request, number int,
 			r.Chunks[i] = at.Sub(start)
 		}
 	}
-	r.Prompt, r.Cached, r.Tokens, r.Estimated = answer.Prompt, answer.Cached, answer.Count, answer.Estimated
+	r.Prompt, r.Cached, r.Tokens, r.Estimated, r.Resent = answer.Prompt, answer.Cached, answer.Count, answer.Estimated, answer.Resent
 	return ended{number, r, answer.Reply}
 }

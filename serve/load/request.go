@@ -75,4 +75,7 @@ type Answer struct {
 	// Estimated says that the target has not counted its tokens: Prompt is what was sent, Cached is
 	// unknown, and Count is the number of chunks.
 	Estimated bool
+	// Resent says that it went a second time, on another connection, since the server had closed
+	// the first one without a word. The time of both counts.
+	Resent bool
 }

@@ -14,10 +14,12 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"slices"
 	"strconv"
@@ -107,7 +109,7 @@ func (t *Target) Close() { t.client.CloseIdleConnections() }
 
 // Models lists the names of the server's models.
 func (t *Target) Models(ctx context.Context) ([]string, error) {
-	response, err := t.do(ctx, http.MethodGet, "/models", nil)
+	response, _, err := t.do(ctx, http.MethodGet, "/models", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -141,30 +143,38 @@ func (e *StatusError) Error() string {
 	return text
 }
 
-// do sends a request; an answer that is not 200 is a *StatusError.
-func (t *Target) do(ctx context.Context, method, path string, body []byte) (*http.Response, error) {
+// do sends a request; an answer that is not 200 is a *StatusError. Where the server has closed a
+// connection that was used before without a word of an answer, as it may with any that idles, the
+// request goes on another one, as clients of other makes do.
+func (t *Target) do(ctx context.Context, method, path string, body []byte) (response *http.Response, resent bool, err error) {
 	var reader io.Reader
 	if body != nil {
 		reader = bytes.NewReader(body)
 	}
+	connections := 0
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connections++ }})
 	r, err := http.NewRequestWithContext(ctx, method, t.base+path, reader)
 	if err != nil {
-		return nil, fmt.Errorf("openai: %w", err)
+		return nil, false, fmt.Errorf("openai: %w", err)
 	}
 	r.Header.Set("Content-Type", "application/json")
+	r.Header["Idempotency-Key"] = nil // is not sent, and lets package http send the request again
 	if t.options.Key != "" {
 		r.Header.Set("Authorization", "Bearer "+t.options.Key)
 	}
-	response, err := t.client.Do(r)
-	if err != nil {
-		return nil, fmt.Errorf("openai: %w", err)
+	response, err = t.client.Do(r)
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil, false, fmt.Errorf("openai: the server closed the connection without an answer: %w", err)
+	case err != nil:
+		return nil, false, fmt.Errorf("openai: %w", err)
 	}
 	if response.StatusCode != http.StatusOK {
 		defer response.Body.Close()
 		said, _ := io.ReadAll(io.LimitReader(response.Body, maxSaid))
-		return nil, &StatusError{response.StatusCode, message(said), visible.Line(response.Header.Get("Retry-After"))}
+		return nil, false, &StatusError{response.StatusCode, message(said), visible.Line(response.Header.Get("Retry-After"))}
 	}
-	return response, nil
+	return response, connections > 1, nil
 }
 
 // message is what the body of an error says: OpenAI's shape, those of FastAPI and of older servers,
@@ -240,7 +250,7 @@ func (t *Target) send(ctx context.Context, r load.Request) (load.Answer, error) 
 	if err != nil {
 		return load.Answer{}, err
 	}
-	response, err := t.do(ctx, http.MethodPost, path, body)
+	response, resent, err := t.do(ctx, http.MethodPost, path, body)
 	if err != nil {
 		return load.Answer{}, err
 	}
@@ -259,7 +269,7 @@ func (t *Target) send(ctx context.Context, r load.Request) (load.Answer, error) 
 	// what is behind [DONE] is read so that the connection can be used again
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 4<<10))
 	answer := read.answer(r)
-	answer.FirstByte = head
+	answer.FirstByte, answer.Resent = head, resent
 	return answer, nil
 }
 

@@ -320,3 +320,48 @@ func TestConnectionsAreKept(t *testing.T) {
 		t.Errorf("%d connections for %d requests at once, three times over", opened, n)
 	}
 }
+
+// TestClosedConnections: a server may close a connection that it has answered on. The next request
+// goes on another one, and its answer says so; a new connection that ends without an answer is an
+// error.
+func TestClosedConnections(t *testing.T) {
+	answered := map[string]int{} // by connection; one request is answered on each
+	var mutex sync.Mutex
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, sent := r.Header["Idempotency-Key"]; sent {
+			t.Error("a header was sent that only package http is to see")
+		}
+		body, _ := io.ReadAll(r.Body)
+		mutex.Lock()
+		n := answered[r.RemoteAddr]
+		answered[r.RemoteAddr]++
+		mutex.Unlock()
+		if n > 0 || strings.Contains(string(body), "666") {
+			panic(http.ErrAbortHandler)
+		}
+		if strings.HasSuffix(r.URL.Path, "/score") {
+			fmt.Fprint(w, `{"scores":[[1]]}`)
+			return
+		}
+		streaming(`{"choices":[{"index":0,"text":"a"}]}`, "[DONE]")(w)
+	}))
+	t.Cleanup(s.Close)
+	for name, c := range map[string]struct {
+		options Options
+		request load.Request
+	}{
+		"a completion": {Options{}, load.Request{Prompt: []int32{1}}},
+		"a score":      {Options{Score: true}, load.Request{Prompt: []int32{1, 2}, Labels: []int32{3}}},
+	} {
+		x := target(t, s.URL, c.options)
+		for i := range 3 {
+			a, err := x.Send(t.Context(), c.request)
+			if err != nil || a.Resent != (i > 0) {
+				t.Errorf("%s, request %d: sent again %t, %v", name, i, a.Resent, err)
+			}
+		}
+	}
+	if _, err := target(t, s.URL, Options{}).Send(t.Context(), load.Request{Prompt: []int32{666}}); err == nil || !strings.Contains(err.Error(), "closed the connection without an answer") {
+		t.Errorf("a new connection: %v", err)
+	}
+}

@@ -29,7 +29,7 @@ func (t *Target) score(ctx context.Context, r load.Request) (load.Answer, error)
 		body = appendTokens(body, item)
 	}
 	body = appendTokens(append(body, `],"label_token_ids":`...), r.Labels)
-	response, err := t.do(ctx, http.MethodPost, "/score", append(body, '}'))
+	response, resent, err := t.do(ctx, http.MethodPost, "/score", append(body, '}'))
 	if err != nil {
 		return load.Answer{}, err
 	}
@@ -50,7 +50,7 @@ func (t *Target) score(ctx context.Context, r load.Request) (load.Answer, error)
 			return load.Answer{}, fmt.Errorf("openai: found %d scores of item %d, expected those of %d labels", len(row), i, len(r.Labels))
 		}
 	}
-	answer := load.Answer{FirstByte: head, First: end, End: end, Prompt: r.Tokens(), Estimated: said.Usage == nil}
+	answer := load.Answer{FirstByte: head, First: end, End: end, Prompt: r.Tokens(), Estimated: said.Usage == nil, Resent: resent}
 	if said.Usage != nil {
 		if err := said.Usage.check(); err != nil {
 			return load.Answer{}, fmt.Errorf("openai: %w", err)
