@@ -1,0 +1,60 @@
+package hardware
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// TestVariationDraws: a step takes what one of the measured steps most like it took, of equal ones
+// each as often, however many there are; what is unlike it is not drawn.
+func TestVariationDraws(t *testing.T) {
+	l := &Linear{Step: 1e-3, Token: 1e-4}
+	sample := func(tokens int, idle, ratio float64) Sample {
+		s := Sample{Idle: idle}
+		s.Batch.Add(tokens, 0, 1)
+		s.Seconds = ratio * (1e-3 + 1e-4*float64(tokens))
+		return s
+	}
+	var samples []Sample
+	for i := range 100 {
+		ratio := 1 + float64(i%2) // half of the steps take twice as long
+		samples = append(samples, sample(1, 0, ratio), sample(100, 0, 4), sample(100, 0.5, 8+ratio))
+	}
+	v, draw := NewVariation(l, samples), rand.New(rand.NewPCG(1, 2))
+	for _, c := range []struct {
+		tokens int
+		idle   float64
+		want   map[float64]float64
+	}{
+		{1, 0, map[float64]float64{1: 0.5, 2: 0.5}},
+		{1, 1e-6, map[float64]float64{1: 0.5, 2: 0.5}},
+		{100, 0, map[float64]float64{4: 1}},
+		{100, 0.4, map[float64]float64{9: 0.5, 10: 0.5}},
+		{500, 100, map[float64]float64{9: 0.5, 10: 0.5}},
+	} {
+		const times = 4000
+		got := map[float64]int{}
+		for range times {
+			got[math.Round(v.draw(1e-3+1e-4*float64(c.tokens), c.idle, draw)*1e6)/1e6]++
+		}
+		if len(got) != len(c.want) {
+			t.Errorf("%d tokens after %v s: drew %v, expected %v", c.tokens, c.idle, got, c.want)
+		}
+		for ratio, share := range c.want {
+			if x := float64(got[ratio]) / times; math.Abs(x-share) > 0.04 {
+				t.Errorf("%d tokens after %v s: %v in %v of draws, expected %v", c.tokens, c.idle, ratio, x, share)
+			}
+		}
+	}
+	if low, mid, high := v.Share(0), v.Share(0.5), v.Share(1); math.Abs(low-1) > 1e-9 || math.Abs(mid-4) > 1e-9 || math.Abs(high-10) > 1e-9 {
+		t.Errorf("shares are %v, %v, %v, expected 1, 4, 10", low, mid, high)
+	}
+	few := NewVariation(l, samples[:3])
+	if x := few.draw(1e-3, 0, draw); x != 1 && x != 4 && math.Abs(x-9) > 1e-9 {
+		t.Errorf("of three steps one of %v was drawn", x)
+	}
+	if none := NewVariation(l, nil); none.draw(1, 1, draw) != 1 || none.Share(0.5) != 1 {
+		t.Error("without measured steps a step does not take what is predicted")
+	}
+}
