@@ -333,10 +333,11 @@ func (p *program) showLive(live *loadtest.Live) (stop func()) {
 			case <-ctx.Done():
 				return
 			case now := <-tick.C:
+				width := stderrWidth()
 				if n%20 == 0 {
-					fmt.Fprintln(p.stderr, live.Head())
+					fmt.Fprintln(p.stderr, live.Head(width))
 				}
-				fmt.Fprintln(p.stderr, live.Line(now))
+				fmt.Fprintln(p.stderr, live.Line(now, width))
 			}
 		}
 	}()

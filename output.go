@@ -89,6 +89,14 @@ func tableWidth() int {
 	return 0
 }
 
+// stderrWidth is the width of lines that come while work goes on: the terminal's, or 0.
+func stderrWidth() int {
+	if w, _, err := term.GetSize(int(os.Stderr.Fd())); err == nil {
+		return w
+	}
+	return 0
+}
+
 // bytesText and countText write a size for people.
 func bytesText(n int64) string { return report.Format(lab.Bytes, float64(n)) }
 func countText(n int) string   { return report.Format(lab.Count, float64(n)) }

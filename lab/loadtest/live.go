@@ -75,23 +75,55 @@ func (l *Live) ended(_ int, r load.Record) {
 	}
 }
 
-// columns are the heads of the table, and the widths.
-var columns = []struct {
-	head  string
-	width int
-}{{"time", 8}, {"ended", 15}, {"at once", 8}, {"failed", 7}, {"req/s", 8}, {"tok/s", 8}, {"TTFT P50", 9}, {"P99", 9}, {"TPOT P50", 9}, {"lag P99", 8}}
+// column is one of the table: its head, its least width, and its place among those that leave where
+// there is no room; 0 never leaves.
+type column struct {
+	head         string
+	width, leave int
+}
 
-// Head is the first line of the table.
-func (l *Live) Head() string {
+var columns = []column{{"time", 8, 0}, {"ended", 9, 0}, {"at once", 8, 4}, {"failed", 7, 0}, {"req/s", 8, 0}, {"tok/s", 8, 1}, {"TTFT P50", 9, 0}, {"P99", 8, 0}, {"TPOT P50", 9, 3}, {"lag P99", 8, 2}}
+
+// Head is the first line of a table of so many columns of characters, 0 for as wide as it is.
+func (l *Live) Head(width int) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	cells := make([]string, len(columns))
+	for i, c := range columns {
+		cells[i] = c.head
+	}
+	return l.row(cells, width)
+}
+
+// row writes cells at their widths, without those that have no room.
+func (l *Live) row(cells []string, width int) string {
+	widths, all := make([]int, len(columns)), 0
+	for i, c := range columns {
+		widths[i] = c.width
+		if c.head == "ended" {
+			widths[i] = max(c.width, 2*len(fmt.Sprint(l.requests))+2)
+		}
+		all += widths[i]
+	}
+	for next := 1; width > 0 && all > width; next++ {
+		at := slices.IndexFunc(columns, func(c column) bool { return c.leave == next })
+		if at < 0 {
+			break
+		}
+		all, widths[at] = all-widths[at], 0
+	}
 	var b strings.Builder
-	for _, c := range columns {
-		fmt.Fprintf(&b, "%*s", c.width, c.head)
+	for i, w := range widths {
+		if w > 0 {
+			fmt.Fprintf(&b, "%*s", w, cells[i])
+		}
 	}
 	return b.String()
 }
 
-// Line is what has come since the last one: rates and latencies are of those requests alone.
-func (l *Live) Line(now time.Time) string {
+// Line is what has come since the last one: rates and latencies are of those requests alone. Its
+// width is as in Head.
+func (l *Live) Line(now time.Time, width int) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	seconds := now.Sub(l.asked).Seconds()
@@ -113,9 +145,5 @@ func (l *Live) Line(now time.Time) string {
 	}
 	l.asked, l.answered, l.failed, l.tokens = now, 0, 0, 0
 	l.ttft, l.tpot, l.lag = l.ttft[:0], l.tpot[:0], l.lag[:0]
-	var b strings.Builder
-	for i, c := range columns {
-		fmt.Fprintf(&b, "%*s", c.width, cells[i])
-	}
-	return b.String()
+	return l.row(cells, width)
 }
