@@ -8,8 +8,8 @@ import (
 	"slimlab/serve/load"
 )
 
-// TestLiveFits: the lines of the table are as wide as its head, and none is wider than the terminal;
-// what has no room leaves column by column. Times go on where another plan begins.
+// TestLiveFits: the lines of the table are as wide as its head, and none is wider than the
+// terminal; what has no room leaves column by column. Times go on where another plan begins.
 func TestLiveFits(t *testing.T) {
 	l := &Live{}
 	l.begin(123456)
