@@ -18,6 +18,7 @@ import (
 	"slimlab/lab/eval"
 	"slimlab/lab/loadtest"
 	"slimlab/lab/run"
+	"slimlab/tui/text"
 )
 
 // abFlags are the flags of `slimlab ab`.
@@ -232,6 +233,13 @@ func (p *program) ab(cmd *cobra.Command, targets []string, f *abFlags) error {
 	}
 	defer placeB.Close()
 	e := abtest.Experiment{Settings: f.settings, A: a, B: b, Live: &abtest.Live{}}
+	if f.bench.File == "" {
+		for _, of := range []*loadtest.Place{placeA, placeB} {
+			if err := f.bench.Fits(of.Positions); err != nil {
+				return usage(fmt.Errorf("%s: %w", of.Name, err))
+			}
+		}
+	}
 	if err := p.abPrompts(ctx, &e, f, min(placeA.Vocabulary, placeB.Vocabulary)); err != nil {
 		return usage(err)
 	}
@@ -297,9 +305,15 @@ func (p *program) showLines(line func() string) (stop func()) {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				if text := line(); text != "" {
-					fmt.Fprintln(p.stderr, text)
+				now := line()
+				if now == "" {
+					continue
 				}
+				lines := []string{now}
+				if width := stderrWidth(); width > 0 {
+					lines = text.Wrap(now, width)
+				}
+				fmt.Fprintln(p.stderr, strings.Join(lines, "\n"))
 			}
 		}
 	}()

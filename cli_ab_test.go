@@ -172,6 +172,7 @@ func TestABRefuses(t *testing.T) {
 		{models, []string{"--dtype-b", "float17"}, "--dtype-b"},
 		{models, []string{"--policy", "fifo"}, "--policy"},
 		{models, []string{"--stop", "now"}, "--stop"},
+		{models, nil, "the target takes 512: expected fewer input, prefix or output tokens"},
 		{models, []string{"--workload", "chat"}, "--workload"},
 		{models, []string{"--format", "yaml"}, "--format"},
 		{models, []string{"--requests", "0"}, "--requests 0: expected at least 1"},

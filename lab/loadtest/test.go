@@ -83,10 +83,7 @@ func (r *Ready) make(vocabulary, positions int) (times load.Schedule, err error)
 		if r.Workload, err = w.Workload(vocabulary, r.Seed); err != nil {
 			return nil, err
 		}
-		if longest := w.longest(); positions > 0 && longest > positions {
-			return nil, fmt.Errorf("requests have up to %d tokens, the target takes %d: expected shorter prompts or answers", longest, positions)
-		}
-		return nil, nil
+		return nil, w.Fits(positions)
 	}
 	f, err := os.Open(r.File)
 	if err != nil {
@@ -124,6 +121,14 @@ func (r *Ready) make(vocabulary, positions int) (times load.Schedule, err error)
 		r.Notes = append(r.Notes, fmt.Sprintf("%s of %s left out: %s", plural.Of(l.Number, "record"), r.File, l.Reason))
 	}
 	return times, nil
+}
+
+// Fits is an error where a request has more tokens than a target takes; 0 is a bound that is unknown.
+func (w Workload) Fits(positions int) error {
+	if longest := w.longest(); positions > 0 && longest > positions {
+		return fmt.Errorf("requests have up to %d tokens, the target takes %d: expected fewer input, prefix or output tokens", longest, positions)
+	}
+	return nil
 }
 
 // longest is how many tokens a request has at most, its answer among them.
