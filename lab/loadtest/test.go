@@ -123,7 +123,8 @@ func (r *Ready) make(vocabulary, positions int) (times load.Schedule, err error)
 	return times, nil
 }
 
-// Fits is an error where a request has more tokens than a target takes; 0 is a bound that is unknown.
+// Fits is an error where a request has more tokens than a target takes; 0 is a bound that is
+// unknown.
 func (w Workload) Fits(positions int) error {
 	if longest := w.longest(); positions > 0 && longest > positions {
 		return fmt.Errorf("requests have up to %d tokens, the target takes %d: expected fewer input, prefix or output tokens", longest, positions)
