@@ -92,7 +92,7 @@ type Server struct {
 	Vocabulary      int  // tokens of prompts are drawn below it
 	Score           bool // ranking asks /v1/score
 	Plain           bool // the server knows OpenAI's own fields alone
-	TokenIDs        bool // the server tells the ids of tokens, as vLLM and slimlab do
+	TokenIDs        bool // the server tells the ids of tokens, as vLLM does
 	InFlight        int
 }
 
