@@ -50,6 +50,21 @@ func TestVariationDraws(t *testing.T) {
 	if low, mid, high := v.Share(0), v.Share(0.5), v.Share(1); math.Abs(low-1) > 1e-9 || math.Abs(mid-4) > 1e-9 || math.Abs(high-10) > 1e-9 {
 		t.Errorf("shares are %v, %v, %v, expected 1, 4, 10", low, mid, high)
 	}
+	// of steps that all differ each of the nearest is drawn, and no other
+	var spread []Sample
+	for i := range 200 {
+		spread = append(spread, sample(100*(i+1), 0, float64(i)))
+	}
+	far, seen := NewVariation(l, spread), map[float64]bool{}
+	for range 4000 {
+		ratio := math.Round(far.draw(1e-3+1e-4*10000, 0, draw)*1e6) / 1e6
+		if seen[ratio] = true; math.Abs(ratio-99) > alike {
+			t.Fatalf("drew the multiple of step %v, expected one near 99", ratio)
+		}
+	}
+	if len(seen) != alike {
+		t.Errorf("%d steps were drawn, expected the %d nearest", len(seen), alike)
+	}
 	few := NewVariation(l, samples[:3])
 	if x := few.draw(1e-3, 0, draw); x != 1 && x != 4 && math.Abs(x-9) > 1e-9 {
 		t.Errorf("of three steps one of %v was drawn", x)
