@@ -4,6 +4,9 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+	"time"
+
+	"slimlab/serve"
 )
 
 // TestVariationDraws: a step takes what one of the measured steps most like it took, of equal ones
@@ -71,5 +74,37 @@ func TestVariationDraws(t *testing.T) {
 	}
 	if none := NewVariation(l, nil); none.draw(1, 1, draw) != 1 || none.Share(0.5) != 1 {
 		t.Error("without measured steps a step does not take what is predicted")
+	}
+}
+
+// TestExecutorVaries: a step after a pause takes what measured steps after pauses took, one that
+// follows another what such steps took; what it was spent on adds up to that.
+func TestExecutorVaries(t *testing.T) {
+	l := &Linear{Step: 1e-3, Token: 1e-3, Row: 1e-3}
+	var samples []Sample
+	for i := range 100 {
+		one := Sample{Idle: 0.5 * float64(i%2)}
+		one.Batch.Add(8, 0, 1)
+		one.Seconds = 10e-3 * (2 + float64(i%2))
+		samples = append(samples, one)
+	}
+	d := Observed(Model{Vocab: 10}, 1000, *l, NewVariation(l, samples), Host{})
+	e := NewExecutor(d, 0, time.Unix(0, 0))
+	e.vary = rand.New(rand.NewPCG(1, 1))
+	batch := []serve.Segment{{Tokens: make([]int32, 8), Logits: true}}
+	for i, c := range []struct{ pause, want time.Duration }{
+		{0, 20 * time.Millisecond}, {0, 20 * time.Millisecond}, {400 * time.Millisecond, 30 * time.Millisecond}, {0, 20 * time.Millisecond},
+	} {
+		e.Wait(e.Now().Add(c.pause))
+		begun := e.Now()
+		if _, err := e.Extend(batch); err != nil {
+			t.Fatal(err)
+		}
+		if took := e.Now().Sub(begun).Round(time.Microsecond); took != c.want {
+			t.Errorf("step %d took %v, expected %v", i, took, c.want)
+		}
+	}
+	if spent := e.Spent(); math.Abs(spent.Total()-0.09) > 1e-6 || math.Abs(spent.GEMM-0.072) > 1e-6 {
+		t.Errorf("spent %+v, expected 90 ms, of which 72 on products", spent)
 	}
 }
