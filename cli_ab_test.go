@@ -192,7 +192,7 @@ func TestABRefuses(t *testing.T) {
 		{simulated, []string{"--file", texts}, "prompt 1 is a text"},
 		{models, []string{"--file", texts, "--range", "0"}, "--range belongs to generated prompts"},
 		{models, []string{"--file", "absent.jsonl"}, "absent.jsonl"},
-		{models, []string{"--input-tokens", "600"}, "positions"},
+		{models, []string{"--input-tokens", "600"}, "the target takes 512"},
 	} {
 		stdout, stderr, code := slimlab(t, append(append([]string{"ab"}, c.targets...), c.flags...)...)
 		if code != exitUsage || stdout != "" || !strings.Contains(stderr, c.want) {

@@ -160,6 +160,12 @@ func (f *benchFlags) check(cmd *cobra.Command, target string) error {
 		return fmt.Errorf("--range %v: expected 0 to 1", f.Range)
 	case f.engine.Running < 1 || f.engine.BatchTokens < 0 || f.engine.ChunkTokens < 0:
 		return errors.New("--max-running, --batch-tokens and --chunk-tokens: expected positive numbers")
+	case f.devices.Replicas < 1:
+		return fmt.Errorf("--replicas %d: expected at least 1", f.devices.Replicas)
+	case f.devices.CacheTokens < 0:
+		return fmt.Errorf("--cache-tokens %d: expected at least 1, or 0 for as many as there is room for", f.devices.CacheTokens)
+	case f.Process == loadtest.Ramp && !changed("rate-to"):
+		return errors.New("--arrivals ramp: expected --rate-to, the rate at which it ends")
 	}
 	for _, other := range f.idle(changed, file) {
 		return fmt.Errorf("--%s", other)

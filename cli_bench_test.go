@@ -81,6 +81,9 @@ func TestBenchServeErrors(t *testing.T) {
 		{"hw:h100/8b --range 2", "--range 2"},
 		{"hw:h100/8b --length -1s", "--length -1s"},
 		{"hw:h100/8b --goodput fast", `found "fast"`},
+		{"hw:h100/8b --replicas 0", "--replicas 0: expected at least 1"},
+		{"hw:h100/8b --cache-tokens -5", "--cache-tokens -5: expected at least 1"},
+		{"hw:h100/8b --arrivals ramp", "--arrivals ramp: expected --rate-to"},
 		{"hw:h100/8b --export csv=x", "format"},
 		{"hw:h100/8b --export json", "expected FORMAT=FILE"},
 		{"hw:h100/8b --labels a", "--labels belongs to workload ranking"},
@@ -111,6 +114,10 @@ func TestCapacity(t *testing.T) {
 	one, four := out.Capacity[0], out.Capacity[1]
 	if !(one.Rate > 0 && one.Low <= one.Rate && one.Rate <= one.High && four.Rate > 2*one.Rate) || float64(one.TTFT99) > 0.3 || one.Joules == nil {
 		t.Errorf("capacities\n%s", stdout)
+	}
+	stdout, stderr, code = slimlab(t, "capacity", "hw:h100/8b", "hw:h100x3/8b", "--slo", "ttft:p99:300ms", "--requests", "100", "--input-tokens", "2000")
+	if code != exitUsage || !strings.Contains(stdout, "hw:h100/8b") || !strings.Contains(stderr, "expected a multiple of 3") {
+		t.Errorf("a second target that cannot be: exit %d\n%s\n%s\nexpected the first one's capacity", code, stdout, stderr)
 	}
 	for _, c := range []struct{ args, says string }{
 		{"hw:h100/8b", "--slo: found none"},

@@ -94,28 +94,33 @@ func (p *program) capacity(cmd *cobra.Command, targets []string, f *benchFlags, 
 	if f.Process == loadtest.Closed || f.Process == loadtest.AtOnce || f.Process == loadtest.Ramp || f.Kind == loadtest.Mooncake || f.Kind == loadtest.Azure {
 		return usage(errors.New("--arrivals closed, at-once and ramp, and traces, have no rate that could be searched for: expected fixed, poisson or gamma"))
 	}
-	var list []found
-	for _, target := range targets {
-		one, err := p.capacityOf(cmd, target, *f, bounds, seeds)
-		if err != nil {
-			if cmd.Context().Err() != nil {
-				return broke(err)
-			}
-			return usage(fmt.Errorf("%s: %w", target, err))
-		}
-		list = append(list, one)
-	}
 	texts := make([]string, len(bounds))
 	for i, b := range bounds {
 		texts[i] = b.String()
 	}
-	return product{
+	var list []found
+	var failed error // of a target, behind which no other is looked at; those before it are reported
+	for _, target := range targets {
+		one, err := p.capacityOf(cmd, target, *f, bounds, seeds)
+		if err != nil {
+			failed = usage(fmt.Errorf("%s: %w", target, err))
+			if cmd.Context().Err() != nil {
+				failed = broke(err)
+			}
+			break
+		}
+		list = append(list, one)
+	}
+	if failed != nil && len(list) == 0 {
+		return failed
+	}
+	return errors.Join(product{
 		schema: "slimlab.capacity/1", document: struct {
 			Bounds []string `json:"slo"`
 			Found  []found  `json:"capacity"`
 		}{texts, list},
 		text: func() string { return capacityText(texts, list) },
-	}.write(p.stdout, format)
+	}.write(p.stdout, format), failed)
 }
 
 func (p *program) capacityOf(cmd *cobra.Command, target string, f benchFlags, bounds []loadtest.Bound, seeds int) (found, error) {
