@@ -249,10 +249,10 @@ func (p *program) benchServe(cmd *cobra.Command, target string, f *benchFlags) e
 		return usage(err)
 	}
 	defer place.Close()
-	for _, note := range place.Notes {
-		fmt.Fprintln(p.stderr, note)
-	}
 	if f.calibrate {
+		for _, note := range place.Notes { // else the report has them
+			fmt.Fprintln(p.stderr, note)
+		}
 		return p.calibrate(cmd, place, f)
 	}
 	live := &loadtest.Live{}

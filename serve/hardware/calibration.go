@@ -28,7 +28,9 @@ type Calibration struct {
 	RMS     float64  // of the relative errors of the requests or steps that were fitted
 	Far     Errors   // on a device that was not measured
 	Notes   []string
-	Linear  *Linear // of a device whose kernels are unknown; the rest is unused then
+	// MixtureNote is one more of mixtures of experts; "" is none.
+	MixtureNote string
+	Linear      *Linear // of a device whose kernels are unknown; the rest is unused then
 }
 
 // Host is what a request takes outside the steps, seconds: its text is parsed, made tokens and

@@ -36,8 +36,8 @@ func sglang041() Calibration {
 		Notes: []string{
 			"the paper's rows are of 4 devices, prompts of 16k and 32k: the band is theirs",
 			"no table of the paper has decodes of this stack: their attention is that of vLLM 0.14.0 on A100, and a step's own overhead is taken as 0",
-			"the FM is taken as a mixture of 8 experts of 22B: its one row that is no overload gives the efficiency of a mixture",
 		},
+		MixtureNote: "the FM is taken as a mixture of 8 experts of 22B: its one row that is no overload gives the efficiency of a mixture",
 	}
 }
 

@@ -61,6 +61,9 @@ func (p *Deployment) choose() error {
 	if m.Experts > 0 && c.Experts == 0 {
 		return fmt.Errorf("calibration %s has no products of mixtures of experts", c.Name)
 	}
+	if m.Experts > 0 && c.MixtureNote != "" {
+		p.Notes = append(p.Notes, c.MixtureNote)
+	}
 	if p.Count > 1 && p.kernels.AllReduce.Link == 0 {
 		return fmt.Errorf("calibration %s has no all-reduce on %s", c.Name, kernels.Device)
 	}

@@ -147,6 +147,9 @@ func TestNotes(t *testing.T) {
 	if paper := served(t, "8b", shippedCopy(t, "sglang-0.4.1")); band(old) <= band(paper) {
 		t.Errorf("BF16 has a band of %.2f, the paper's FP8 %.2f", band(old), band(paper))
 	}
+	if strings.Contains(strings.Join(old.Notes, "\n"), "mixture") {
+		t.Errorf("notes on mixtures, and the model is none: %q", old.Notes)
+	}
 	if strings.Contains(strings.Join(near.Notes, "\n"), "not measured with") {
 		t.Errorf("h100 was measured, notes %q", near.Notes)
 	}
